@@ -1,0 +1,30 @@
+module github.com/gatestay/gatestay/e2e
+
+go 1.26
+
+require (
+	github.com/gatestay/gatestay/libs v0.0.0
+	github.com/gatestay/gatestay/schemas v0.0.0
+	github.com/gatestay/gatestay/services/approval v0.0.0
+	github.com/gatestay/gatestay/services/archival v0.0.0
+	github.com/gatestay/gatestay/services/gatestay v0.0.0
+	github.com/gatestay/gatestay/services/gateway v0.0.0
+	github.com/gatestay/gatestay/services/masking v0.0.0
+	github.com/gatestay/gatestay/services/policy v0.0.0
+)
+
+replace github.com/gatestay/gatestay/schemas => ../schemas
+
+replace github.com/gatestay/gatestay/libs => ../libs
+
+replace github.com/gatestay/gatestay/services/gateway => ../services/gateway
+
+replace github.com/gatestay/gatestay/services/policy => ../services/policy
+
+replace github.com/gatestay/gatestay/services/masking => ../services/masking
+
+replace github.com/gatestay/gatestay/services/approval => ../services/approval
+
+replace github.com/gatestay/gatestay/services/archival => ../services/archival
+
+replace github.com/gatestay/gatestay/services/gatestay => ../services/gatestay

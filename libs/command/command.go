@@ -1,0 +1,169 @@
+// Package command holds what is known of one operation inside a session: its
+// facts, parameters, the session state that changes its meaning, and the
+// digest over all three that an approval is bound to.
+//
+// The package does no I/O. Each dialect has a sub-package that fills Facts by
+// parsing (command/postgres).
+package command
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"hash"
+	"slices"
+)
+
+// Class says what a command can do to its target.
+type Class string
+
+// The classes, from the least to the most powerful. Unknown is treated as more
+// powerful than any other: what cannot be classified is not allowed by a rule
+// that asks for a class.
+const (
+	Read    Class = "read"
+	Write   Class = "write"
+	DDL     Class = "ddl"
+	Admin   Class = "admin"
+	Session Class = "session" // changes or reads only this session: BEGIN, COMMIT, SET, SHOW
+	Unknown Class = "unknown"
+)
+
+// Object is a named thing of a target that a command touches.
+type Object struct {
+	Schema string // empty until resolved, or where the dialect has none
+	Name   string
+	Access Class // Read, Write or DDL
+}
+
+// String returns schema.name, or name where no schema is known.
+func (o Object) String() string {
+	if o.Schema == "" {
+		return o.Name
+	}
+	return o.Schema + "." + o.Name
+}
+
+// Column is a column that a command mentions. Schema and Table are empty where
+// parsing alone cannot tell which relation it belongs to.
+type Column struct {
+	Schema, Table, Name string
+}
+
+// Literal is a constant in the command text. Offsets are bytes into the text
+// and cover the quotes.
+type Literal struct {
+	Start, End int
+	// Column is the unqualified column that the literal is compared with or
+	// assigned to, where that is certain; else empty.
+	Column string
+	// Text reports a string constant; false for numbers and booleans.
+	Text bool
+}
+
+// Facts is what is known of a command by parsing it. A field whose name is in
+// Unknown could not be established; a rule that depends on it does not allow.
+type Facts struct {
+	Verb      string // select, insert, update, delete, merge, create table, drop table, begin, set, ...
+	Class     Class
+	Objects   []Object
+	Columns   []Column // every column mentioned anywhere
+	Filters   []Column // columns mentioned in WHERE, ON, HAVING
+	Functions []string // schema-qualified where written so, lower case
+	// Filtered reports a WHERE clause on an UPDATE or DELETE (true for others).
+	Filtered bool
+	// WholeRow reports a whole-row reference in an expression, a column alias
+	// list on a FROM item, or anything else through which columns flow unnamed.
+	WholeRow bool
+	// Catalog reports that every object read is a system catalog.
+	Catalog bool
+	// Neutral is true when the command provably leaves the session state
+	// (role, search_path, settings) as it was.
+	Neutral bool
+	// Transaction is begin, commit, rollback, savepoint, release,
+	// rollback to, or empty.
+	Transaction string
+	Literals    []Literal
+	// Settings are the names of session settings that the command assigns.
+	Settings    []string
+	Fingerprint string // equal for commands that differ in literals only
+	Unknown     []string
+	// Why says in words why the class is unknown, where it is.
+	Why string
+}
+
+// IsUnknown reports whether the named field could not be established.
+func (f *Facts) IsUnknown(field string) bool { return slices.Contains(f.Unknown, field) }
+
+// Parameter is one bound parameter, as it came over the wire.
+type Parameter struct {
+	Type   uint32 // the dialect's type id; 0 where left to the server
+	Format int16  // 0 text, 1 binary
+	Value  []byte // nil is NULL
+}
+
+// State is the session state that changes a command's meaning. It is asked of
+// the target, not simulated.
+type State struct {
+	User       string // current role
+	LoginUser  string // session_user
+	Database   string
+	SearchPath []string // effective, in order
+	// InTransaction is I (idle), T (in a transaction) or E (failed).
+	InTransaction byte
+	// Settings that parse or evaluate differently, sorted by name when hashed.
+	Settings map[string]string
+}
+
+// Digest returns the keyed digest (HMAC-SHA256, 32 bytes) of the exact
+// command: text, parameters with types and formats, and session state. The key
+// is random per approval, so that nothing can be guessed back from a digest.
+// Every field is length-prefixed: no two commands share an encoding.
+func Digest(key []byte, text string, params []Parameter, state State) []byte {
+	h := hmac.New(sha256.New, key)
+	field(h, []byte("gatestay/command/v1"))
+	field(h, []byte(text))
+	count(h, len(params))
+	for _, p := range params {
+		var b [6]byte
+		binary.BigEndian.PutUint32(b[:4], p.Type)
+		binary.BigEndian.PutUint16(b[4:], uint16(p.Format)) //nolint:gosec // bit pattern only
+		h.Write(b[:])
+		if p.Value == nil {
+			h.Write([]byte{0})
+			continue
+		}
+		h.Write([]byte{1})
+		field(h, p.Value)
+	}
+	field(h, []byte(state.User))
+	field(h, []byte(state.LoginUser))
+	field(h, []byte(state.Database))
+	count(h, len(state.SearchPath))
+	for _, s := range state.SearchPath {
+		field(h, []byte(s))
+	}
+	h.Write([]byte{state.InTransaction})
+	names := make([]string, 0, len(state.Settings))
+	for n := range state.Settings {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	count(h, len(names))
+	for _, n := range names {
+		field(h, []byte(n))
+		field(h, []byte(state.Settings[n]))
+	}
+	return h.Sum(nil)
+}
+
+func field(h hash.Hash, b []byte) {
+	count(h, len(b))
+	h.Write(b)
+}
+
+func count(h hash.Hash, n int) {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], uint64(n)) //nolint:gosec // lengths are not negative
+	h.Write(b[:])
+}

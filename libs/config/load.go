@@ -1,0 +1,144 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sort"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+)
+
+// Load reads and validates a file. Unknown keys are errors. Every error names
+// the file, the line or the YAML path, and the remedy.
+func Load(path string) (*Config, error) {
+	raw, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, fmt.Errorf("config: %w; write one with 'gatestay init' or name it with --config", err)
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	return Parse(raw, path, filepath.Dir(abs))
+}
+
+// Parse is Load for bytes at hand; name appears in errors.
+func Parse(raw []byte, name, dir string) (*Config, error) {
+	c := &Config{}
+	decoder := yaml.NewDecoder(bytes.NewReader(raw), yaml.Strict())
+	if err := decoder.Decode(c); err != nil {
+		return nil, fmt.Errorf("config: %s: %s", name, strings.TrimSpace(yaml.FormatError(err, false, true)))
+	}
+	c.Dir = dir
+	c.override()
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("config: %s:\n%w", name, err)
+	}
+	return c, nil
+}
+
+// override lets the environment set the addresses that differ per deployment.
+func (c *Config) override() {
+	for name, field := range map[string]*string{
+		"GATESTAY_BUS_URL":         &c.Bus.URL,
+		"GATESTAY_BUS_CREDENTIALS": &c.Bus.Credentials,
+		"GATESTAY_GATEWAY_ID":      &c.Gateway.ID,
+		"CLICKHOUSE_ADDR":          &c.Archival.ClickHouse.Address,
+	} {
+		if v := os.Getenv(name); v != "" {
+			*field = v
+		}
+	}
+}
+
+// Path returns p, made absolute against the file's folder; empty stays empty.
+func (c *Config) Path(p string) string {
+	if p == "" || filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(c.Dir, p)
+}
+
+// Paths is Path for a list.
+func (c *Config) Paths(ps []string) []string {
+	out := make([]string, len(ps))
+	for i, p := range ps {
+		out[i] = c.Path(p)
+	}
+	return out
+}
+
+var token = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+
+// Validate reports all problems at once, each with its YAML path and remedy.
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(path, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("  $.%s: %s", path, fmt.Sprintf(format, args...)))
+	}
+	if c.Gateway.ID != "" && !token.MatchString(c.Gateway.ID) {
+		bad("gateway.id", "%q may hold letters, digits, - and _ only (it becomes part of a bus subject)", c.Gateway.ID)
+	}
+	seen := map[string]int{}
+	for i, is := range c.Issuers {
+		path := fmt.Sprintf("issuers[%d]", i)
+		if is.Issuer == "" {
+			bad(path+".issuer", "missing; write the exact URL in the token's iss claim")
+		}
+		if is.Audience == "" {
+			bad(path+".audience", "missing; write the audience your jobs ask for, e.g. gatestay")
+		}
+		if !strings.HasPrefix(is.Issuer, "https://") && !is.Loopback && is.Issuer != "" {
+			bad(path+".issuer", "keys would travel over plain HTTP; use https://")
+		}
+		if j, dup := seen[is.Issuer]; dup {
+			bad(path+".issuer", "the same issuer as issuers[%d]; name each once", j)
+		}
+		seen[is.Issuer] = i
+	}
+	names := make([]string, 0, len(c.Targets))
+	for name := range c.Targets {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		c.Targets[name].validate("targets."+name, name, bad)
+	}
+	for path, s := range map[string]Secret{
+		"approval.slack.bot_token": c.Approval.Slack.BotToken, "approval.slack.app_token": c.Approval.Slack.AppToken,
+		"approval.slack.signing_secret": c.Approval.Slack.SigningSecret, "archival.clickhouse.password": c.Archival.ClickHouse.Password,
+	} {
+		if s != "" && !s.Valid() {
+			bad(path, "secrets are references: write env:NAME or file:PATH")
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (t Target) validate(path, name string, bad func(path, format string, args ...any)) {
+	if !token.MatchString(name) {
+		bad(path, "a target's name may hold letters, digits, - and _ only")
+	}
+	if t.Protocol != "postgres" {
+		bad(path+".protocol", "%q is not known; known: postgres", t.Protocol)
+	}
+	if t.Address == "" {
+		bad(path+".address", "missing; write host:port")
+	}
+	if t.User == "" {
+		bad(path+".user", "missing; the account the gateway logs in with")
+	}
+	if t.Password != "" && !t.Password.Valid() {
+		bad(path+".password", "secrets are references: write env:NAME or file:PATH")
+	}
+	switch t.TLS {
+	case "", "disable", "require", "verify-ca", "verify-full":
+	default:
+		bad(path+".tls", "%q is not known; known: disable, require, verify-ca, verify-full", t.TLS)
+	}
+}

@@ -1,0 +1,262 @@
+package event
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/gatestay/gatestay/libs/seal"
+	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
+)
+
+// Sink makes one sealed batch durable. It returns only when the batch is. A
+// batch whose Append failed is offered again, unchanged, before any later one.
+type Sink interface {
+	Append(ctx context.Context, b *eventv1.Batch) error
+}
+
+// ErrClosed is returned for records offered after Close.
+var ErrClosed = errors.New("event: producer is closed")
+
+// ErrFull is returned when more bytes wait for durability than memory may hold.
+var ErrFull = errors.New("event: too many records wait to become durable")
+
+// The bounds of one batch: a message stays well below the bus's 1 MiB.
+const (
+	maxBatchRecords = 512
+	maxBatchBytes   = 512 << 10
+	maxWaitingBytes = 64 << 20
+	retryPause      = 200 * time.Millisecond
+)
+
+// Producer numbers, chains and signs the records of one process life. One
+// committer packs whatever waits, of all callers, into one batch and appends
+// it synchronously; a lone record waits for no timer. Safe for concurrent use.
+type Producer struct {
+	name        string
+	incarnation string
+	key         *seal.Key
+	sink        Sink
+
+	mu      sync.Mutex
+	waiting []*entry
+	size    int // bytes in waiting
+	closed  bool
+	wake    chan struct{}
+	done    chan struct{}
+	cancel  context.CancelFunc
+}
+
+type entry struct {
+	record *eventv1.Record
+	size   int
+	done   chan struct{} // closed when err is final
+	err    error
+}
+
+// Pending is a record on its way to durability.
+type Pending struct{ e *entry }
+
+// Wait blocks until the record is durable, the append has failed, or ctx ends.
+func (p Pending) Wait(ctx context.Context) error {
+	select {
+	case <-p.e.done:
+		return p.e.err
+	default:
+	}
+	select {
+	case <-p.e.done:
+		return p.e.err
+	case <-ctx.Done():
+		return fmt.Errorf("event: record not durable yet: %w", ctx.Err())
+	}
+}
+
+// Durable is closed when Wait would not block.
+func (p Pending) Durable() <-chan struct{} { return p.e.done }
+
+// NewProducer starts the committer. name is "service/instance". Close ends it.
+func NewProducer(name string, key *seal.Key, sink Sink) *Producer {
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &Producer{
+		name: name, incarnation: ulid.Make().String(), key: key, sink: sink,
+		wake: make(chan struct{}, 1), done: make(chan struct{}), cancel: cancel,
+	}
+	go p.run(ctx)
+	return p
+}
+
+// Incarnation returns the id of this process life.
+func (p *Producer) Incarnation() string { return p.incarnation }
+
+// Offer queues a record and returns at once. The caller must not change the
+// record afterwards. Records of one caller keep their order.
+func (p *Producer) Offer(r *eventv1.Record) Pending {
+	if r.Id == "" {
+		r.Id = ulid.Make().String()
+	}
+	if r.Time == nil {
+		r.Time = timestamppb.Now()
+	}
+	e := &entry{record: r, size: proto.Size(r) + 256, done: make(chan struct{})}
+	p.mu.Lock()
+	if p.closed || p.size+e.size > maxWaitingBytes {
+		e.err = ErrFull
+		if p.closed {
+			e.err = ErrClosed
+		}
+		p.mu.Unlock()
+		close(e.done)
+		return Pending{e}
+	}
+	p.waiting = append(p.waiting, e)
+	p.size += e.size
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+	return Pending{e}
+}
+
+// Record offers a record and waits until it is durable.
+func (p *Producer) Record(ctx context.Context, r *eventv1.Record) error {
+	return p.Offer(r).Wait(ctx)
+}
+
+// Close stops accepting, waits until what was offered is durable or ctx ends,
+// and stops the committer.
+func (p *Producer) Close(ctx context.Context) error {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+	defer p.cancel()
+	select {
+	case <-p.done:
+		return nil
+	case <-ctx.Done():
+		p.cancel()
+		<-p.done
+		return fmt.Errorf("event: records not durable at close: %w", ctx.Err())
+	}
+}
+
+func (p *Producer) run(ctx context.Context) {
+	defer close(p.done)
+	c := chain{producer: p}
+	for {
+		entries, closed := p.take()
+		switch {
+		case len(entries) > 0:
+			err := c.append(ctx, entries)
+			for _, e := range entries {
+				e.err = err
+				close(e.done)
+			}
+			continue
+		case c.unsure != nil:
+			_ = c.settle(ctx) // tried again below, after a pause
+		case closed:
+			return
+		}
+		var retry <-chan time.Time
+		if c.unsure != nil {
+			if closed && ctx.Err() != nil {
+				return
+			}
+			retry = time.After(retryPause)
+		}
+		select {
+		case <-p.wake:
+		case <-retry:
+		case <-ctx.Done():
+			p.fail(ctx.Err())
+			return
+		}
+	}
+}
+
+// chain is the committer's place in the hash chain.
+type chain struct {
+	producer *Producer
+	number   uint64
+	previous []byte
+	// unsure is a batch whose append failed: it may or may not be stored, so
+	// its number belongs to it, and it goes out unchanged before any other.
+	unsure *eventv1.Batch
+}
+
+func (c *chain) settle(ctx context.Context) error {
+	if c.unsure == nil {
+		return nil
+	}
+	if err := c.producer.sink.Append(ctx, c.unsure); err != nil {
+		return fmt.Errorf("event: an earlier batch is not durable yet: %w", err)
+	}
+	c.unsure = nil
+	return nil
+}
+
+func (c *chain) append(ctx context.Context, entries []*entry) error {
+	if err := c.settle(ctx); err != nil {
+		return err
+	}
+	b := &eventv1.Batch{
+		Producer: c.producer.name, Incarnation: c.producer.incarnation, Number: c.number + 1, PreviousHash: c.previous,
+		Records: make([]*eventv1.Record, len(entries)),
+	}
+	for i, e := range entries {
+		b.Records[i] = e.record
+	}
+	if err := Seal(b, c.producer.key); err != nil {
+		return err
+	}
+	c.number, c.previous = b.Number, b.Hash
+	if err := c.producer.sink.Append(ctx, b); err != nil {
+		c.unsure = b
+		return fmt.Errorf("event: append: %w", err)
+	}
+	return nil
+}
+
+// take removes as many waiting entries as fit one batch.
+func (p *Producer) take() ([]*entry, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n, size := 0, 0
+	for n < len(p.waiting) && n < maxBatchRecords {
+		if n > 0 && size+p.waiting[n].size > maxBatchBytes {
+			break
+		}
+		size += p.waiting[n].size
+		n++
+	}
+	entries := p.waiting[:n:n]
+	p.waiting = p.waiting[n:]
+	p.size -= size
+	if len(p.waiting) == 0 {
+		p.waiting = nil
+	}
+	return entries, p.closed
+}
+
+func (p *Producer) fail(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	for _, e := range p.waiting {
+		e.err = err
+		close(e.done)
+	}
+	p.waiting, p.size = nil, 0
+}

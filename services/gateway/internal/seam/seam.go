@@ -1,0 +1,171 @@
+// Package seam is the one narrow interface between a protocol and the rest of
+// the gateway. A protocol package decodes commands, classifies their facts and
+// encodes refusals; it knows nothing of NATS, Slack, policy files or
+// ClickHouse. A new protocol must not need a change anywhere else.
+//
+// How each protocol maps onto it:
+//
+//	protocol            session                      command                          result                    while held
+//	PostgreSQL, MySQL   one connection               statement with parameters        rows, COPY data           NOTICE where there is one, keepalives
+//	HTTP, cloud, OCI    bearer token × target        method, path template, body      body by content type      the request waits, or 403 with the approval id
+//	Kubernetes          one client                   verb, resource, namespace, name  objects, streams          as HTTP
+//	MCP                 one MCP session              tools/call with arguments        content parts             progress notifications
+//	SSH                 one connection               exec, subsystem, SFTP operation  terminal stream           a line on stderr
+//
+// The order of calls: Gate.Authenticate, then for each command Session.Admit,
+// Permit.Durable before the first byte of a result is released, Permit.Result
+// for each result shape, Permit.Done exactly once; Session.Close at the end.
+package seam
+
+import (
+	"context"
+	"time"
+
+	"github.com/gatestay/gatestay/libs/command"
+)
+
+// Gate admits connections.
+type Gate interface {
+	// Authenticate turns credentials into a session, or a *refusal.Refusal that
+	// the protocol turns into its own error. The session is recorded as opened
+	// before it returns.
+	Authenticate(ctx context.Context, c Credentials) (Session, error)
+}
+
+// Credentials is what a client presented.
+type Credentials struct {
+	Protocol string // "postgres"
+	Target   string // name, without the database
+	Database string // empty for the target's default
+	Secret   string // OIDC token or run-bound credential
+	// Asserted is what the client merely said: user name, application name.
+	Asserted map[string]string
+	Remote   string // host:port of the client
+	// Warn tells the client something that is no error (a NOTICE).
+	Warn func(Notice)
+}
+
+// Session is one authenticated connection of a principal to a target. Its
+// methods are safe for concurrent use, but Admit is called for one command at
+// a time.
+type Session interface {
+	ID() string
+	// Upstream says where and as whom to log in. The password is resolved at
+	// the call; the protocol must not keep it.
+	Upstream(ctx context.Context) (Upstream, error)
+	// Masks returns the columns that masking rules name for this target, so
+	// that a protocol can resolve them against the target's catalog.
+	Masks() []MaskedColumn
+	// Precheck decides without parameters and without side effects: nil, or
+	// the refusal that Admit would give whatever the parameters are.
+	Precheck(c *Command) error
+	// WouldHold reports whether Admit would raise a hold for the command as it
+	// stands: a protocol first settles what is in flight.
+	WouldHold(c *Command) bool
+	// Admit decides a command. It returns a Permit, or a *refusal.Refusal. It
+	// blocks while the command is held. For a write the intent record is
+	// durable when it returns; for a read it may still be on its way.
+	Admit(ctx context.Context, c *Command) (Permit, error)
+	// Done is closed when the session must end (hard limit, run ended, kill,
+	// shutdown); Cause then tells why, as a *refusal.Refusal.
+	Done() <-chan struct{}
+	Cause() error
+	// ScrubError masks an upstream error text before it reaches the client.
+	ScrubError(text string) string
+	Close(reason string)
+}
+
+// Upstream is a target's address and login.
+type Upstream struct {
+	Address  string // host:port
+	Database string
+	User     string
+	Password string
+	TLS      string // disable, require, verify-ca, verify-full
+	CA       string // path of a PEM file, or empty for the system's roots
+}
+
+// MaskedColumn is a column that a masking rule names.
+type MaskedColumn struct{ Schema, Table, Column string }
+
+// Command is one operation to be decided.
+type Command struct {
+	Text       string
+	Parameters []command.Parameter
+	Facts      command.Facts
+	State      command.State
+	// Dirty reports that the open transaction has written or locked something:
+	// a human-slow hold would block others.
+	Dirty bool
+	// Notify tells the client that it is held, and how the hold goes on.
+	Notify func(Notice)
+}
+
+// Notice is a message to the client that is no error.
+type Notice struct {
+	Code    string
+	Message string
+	Detail  string
+	Hint    string
+}
+
+// Permit is the leave to forward one command.
+type Permit interface {
+	// Durable blocks until the intent record is durable. No byte of a result
+	// may be released before it returns nil.
+	Durable(ctx context.Context) error
+	// DurableNow reports, without blocking, that Durable would return nil.
+	DurableNow() bool
+	// Result returns the masker for a result of this shape, nil where it passes
+	// untouched, or a *refusal.Refusal (a mask touches what cannot be masked).
+	Result(columns []Column) (Masker, error)
+	// Done records the outcome; later calls do nothing.
+	Done(o Outcome)
+	// MaxRows is a row limit obligation; 0 is none.
+	MaxRows() int64
+}
+
+// Column is one column of a result.
+type Column struct {
+	Name string
+	// Origin is the catalog column it comes from unchanged; zero where it is
+	// computed or the origin cannot be told.
+	Origin MaskedColumn
+	// Tainted reports that the value may derive from a masked column, though
+	// its origin cannot be told: it is masked whole.
+	Tainted bool
+	Kind    Kind
+	Binary  bool
+}
+
+// Kind is what a value is, as far as masking cares.
+type Kind int
+
+// The kinds. Text, varchar, json and their like have the same bytes in both
+// formats; jsonb has a version byte in binary; bytea is hex in text format.
+const (
+	KindOther Kind = iota
+	KindText
+	KindJSON
+	KindJSONB
+	KindBytes
+)
+
+// Masker masks the cells of one result. Not safe for concurrent use.
+type Masker interface {
+	// Untouched reports that column i passes as it is: its cells need not be offered.
+	Untouched(i int) bool
+	// Mask returns the cell to send in place of value; nil is NULL. value is
+	// never nil and is not kept. changed reports that it differs.
+	Mask(i int, value []byte) (masked []byte, changed bool)
+}
+
+// Outcome is how a forwarded command ended.
+type Outcome struct {
+	Status   string // ok, error, cancelled, not_executed, unknown
+	Code     string // the target's error code
+	Message  string // the target's error text, unscrubbed: Done scrubs it
+	Rows     int64
+	Bytes    int64 // of the result, as sent to the client
+	Duration time.Duration
+}

@@ -70,6 +70,7 @@ const (
 	ShuttingDown       Code = "GS1404"
 	SessionEnded       Code = "GS1405" // hard limit, job ended, killed
 	LimitReached       Code = "GS1406"
+	BusUnavailable     Code = "GS1407"
 )
 
 // Protocol: 15xx.

@@ -1,0 +1,161 @@
+package approval
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
+)
+
+// Describe says in one phrase who the principal is: "job deploy of acme/shop,
+// run 4711, on main, started by dana". What the caller merely said is marked
+// so. The text is one visible line (Visible); it is not escaped for any markup.
+func Describe(p *eventv1.Principal) string {
+	if p == nil {
+		return "nobody"
+	}
+	parts := []string{origin(p)}
+	if p.RunId != "" {
+		run := "run " + p.RunId
+		if p.Preset == "gitlab-ci" {
+			run = "pipeline " + p.RunId
+		}
+		if p.RunAttempt != "" && p.RunAttempt != "1" {
+			run += " attempt " + p.RunAttempt
+		}
+		parts = append(parts, run)
+	}
+	if p.Ref != "" {
+		parts = append(parts, "on "+Ref(p.Ref))
+	}
+	if p.Actor != "" {
+		parts = append(parts, "started by "+p.Actor)
+	}
+	if p.TriggeringActor != "" && p.TriggeringActor != p.Actor {
+		parts = append(parts, "run again by "+p.TriggeringActor)
+	}
+	if p.Agent != "" {
+		parts = append(parts, "agent "+p.Agent+said(p, "agent"))
+	}
+	if p.OnBehalfOf != "" {
+		parts = append(parts, "on behalf of "+p.OnBehalfOf+said(p, "on_behalf_of"))
+	}
+	return Visible(strings.Join(parts, ", "))
+}
+
+// origin names the job and its repository, or the subject where there is none.
+func origin(p *eventv1.Principal) string {
+	what := ""
+	switch {
+	case p.Job != "":
+		what = "job " + p.Job
+	case p.Workflow != "":
+		what = "workflow " + p.Workflow
+	}
+	switch {
+	case what != "" && p.Repository != "":
+		return what + " of " + p.Repository
+	case p.Repository != "":
+		return "a job of " + p.Repository
+	case what != "":
+		return what + " of " + p.Subject
+	case p.Subject != "":
+		return p.Subject
+	}
+	return "an unnamed principal of " + p.Issuer
+}
+
+func said(p *eventv1.Principal, field string) string {
+	if slices.Contains(p.Asserted, field) {
+		return " (unverified)"
+	}
+	return ""
+}
+
+// Ref shortens a Git ref to what people call it: main, tag v1, pull request 7.
+func Ref(ref string) string {
+	if b, ok := strings.CutPrefix(ref, "refs/heads/"); ok {
+		return b
+	}
+	if t, ok := strings.CutPrefix(ref, "refs/tags/"); ok {
+		return "tag " + t
+	}
+	if pr, ok := strings.CutPrefix(ref, "refs/pull/"); ok {
+		number, _, _ := strings.Cut(pr, "/")
+		return "pull request " + number
+	}
+	return ref
+}
+
+// Headline names verb and objects first: "UPDATE public.customers". More than
+// three objects are counted.
+func Headline(verb string, objects []*eventv1.Object) string {
+	if verb == "" {
+		verb = "unknown command"
+	}
+	head := strings.ToUpper(verb)
+	names := objectNames(objects)
+	switch {
+	case len(names) == 0:
+	case len(names) <= 3:
+		head += " " + strings.Join(names, ", ")
+	default:
+		head += " " + strings.Join(names[:3], ", ") + " and " + strconv.Itoa(len(names)-3) + " more"
+	}
+	return Visible(head)
+}
+
+// objectNames lists what is changed before what is read, each once.
+func objectNames(objects []*eventv1.Object) []string {
+	var changed, read []string
+	for _, o := range objects {
+		name := o.GetName()
+		if o.GetSchema() != "" {
+			name = o.GetSchema() + "." + name
+		}
+		list := &changed
+		if o.GetAccess() == "read" {
+			list = &read
+		}
+		if !slices.Contains(*list, name) {
+			*list = append(*list, name)
+		}
+	}
+	for _, name := range read {
+		if !slices.Contains(changed, name) {
+			changed = append(changed, name)
+		}
+	}
+	return changed
+}
+
+// Voters says who may approve: "dana", "dana or kim", "2 of dana, kim, lee".
+// name, where given, turns a Slack user id or a person into what to show.
+func Voters(a *eventv1.Approvers, name func(kind, id string) string) string {
+	if name == nil {
+		name = func(_, id string) string { return id }
+	}
+	var who []string
+	add := func(kind, id string) {
+		if n := Visible(name(kind, id)); n != "" && !slices.Contains(who, n) {
+			who = append(who, n)
+		}
+	}
+	for _, p := range a.GetPersons() {
+		add("person", p)
+	}
+	for _, u := range a.GetSlackUsers() {
+		add("slack", u)
+	}
+	count := int(max(a.GetCount(), 1))
+	switch {
+	case len(who) == 0:
+		return "nobody (the rule names no approver)"
+	case count > 1:
+		return strconv.Itoa(count) + " of " + strings.Join(who, ", ")
+	case len(who) == 1:
+		return who[0]
+	}
+	return strings.Join(who[:len(who)-1], ", ") + " or " + who[len(who)-1]
+}

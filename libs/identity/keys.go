@@ -138,7 +138,7 @@ func (s *keySet) fetch(ctx context.Context) ([]jose.JSONWebKey, error) {
 	// NewProvider refuses a document that names another issuer.
 	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, s.client), s.issuer)
 	if err != nil {
-		return nil, fmt.Errorf("discovery: %w", err)
+		return nil, errors.New("discovery: " + clip(err.Error())) // it quotes the whole answer
 	}
 	var document struct {
 		Keys string `json:"jwks_uri"`

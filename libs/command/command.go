@@ -84,6 +84,9 @@ type Facts struct {
 	// rollback to, or empty.
 	Transaction string
 	Literals    []Literal
+	// ParameterColumns holds, at index n-1, the unqualified column that $n is
+	// compared with or assigned to, where that is certain; else empty.
+	ParameterColumns []string
 	// Settings are the names of session settings that the command assigns.
 	Settings    []string
 	Fingerprint string // equal for commands that differ in literals only
@@ -94,6 +97,15 @@ type Facts struct {
 
 // IsUnknown reports whether the named field could not be established.
 func (f *Facts) IsUnknown(field string) bool { return slices.Contains(f.Unknown, field) }
+
+// ParameterColumn returns the column that parameter i (from 0) is compared with
+// or assigned to, or empty where that is not certain.
+func (f *Facts) ParameterColumn(i int) string {
+	if i < 0 || i >= len(f.ParameterColumns) {
+		return ""
+	}
+	return f.ParameterColumns[i]
+}
 
 // Parameter is one bound parameter, as it came over the wire.
 type Parameter struct {

@@ -12,6 +12,11 @@ import (
 type Config struct {
 	// Dir is the absolute folder of the file; not read from YAML.
 	Dir string `yaml:"-"`
+	// File is the path it was loaded from, for Watch; not read from YAML.
+	File string `yaml:"-"`
+	// Overlay sets what the running process decides itself (gatestay dev's
+	// ports and keys); Reload applies it again. Not read from YAML.
+	Overlay func(*Config) `yaml:"-"`
 
 	Bus      Bus               `yaml:"bus"`
 	Issuers  []Issuer          `yaml:"issuers"`

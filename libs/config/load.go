@@ -24,7 +24,25 @@ func Load(path string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}
-	return Parse(raw, path, filepath.Dir(abs))
+	c, err := Parse(raw, path, filepath.Dir(abs))
+	if err != nil {
+		return nil, err
+	}
+	c.File = abs
+	return c, nil
+}
+
+// Reload loads the same file again, with the same overlay.
+func (c *Config) Reload() (*Config, error) {
+	next, err := Load(c.File)
+	if err != nil {
+		return nil, err
+	}
+	if c.Overlay != nil {
+		c.Overlay(next)
+		next.Overlay = c.Overlay
+	}
+	return next, nil
 }
 
 // Parse is Load for bytes at hand; name appears in errors.

@@ -1,0 +1,183 @@
+package policy
+
+import (
+	"fmt"
+
+	"github.com/gatestay/gatestay/libs/command"
+	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
+)
+
+// Capabilities is what a principal may do on a target, as far as it can be
+// told before a command is there.
+type Capabilities struct {
+	Reaches   bool         `json:"reaches"` // whether it may connect at all
+	Ways      []Capability `json:"ways"`
+	Sentences []string     `json:"sentences"` // the same in words
+}
+
+// Capability is what one rule does with one class of commands.
+type Capability struct {
+	Class          command.Class `json:"class"` // read, write, ddl or admin
+	Effect         Effect        `json:"effect"`
+	Rule           string        `json:"rule"`
+	Description    string        `json:"description,omitempty"`
+	When           string        `json:"when,omitempty"` // what of the rule's condition depends on the command; empty: always
+	Approvers      *Approvers    `json:"approvers,omitempty"`
+	ReasonRequired bool          `json:"reason_required,omitempty"`
+	RowLimit       int64         `json:"row_limit,omitempty"`
+}
+
+// Can tells what a principal may do on a target.
+func (e *Engine) Can(p *eventv1.Principal, t Target) Capabilities { return e.can(p, t) }
+
+// ways are the rules that may act on one class.
+type ways struct {
+	class             command.Class
+	deny, hold, allow *rule // whatever the command is
+	sometimes         []Capability
+}
+
+func (e *Engine) can(p *eventv1.Principal, t Target) Capabilities {
+	c := Capabilities{Reaches: e.Reaches(p, t)}
+	if !c.Reaches {
+		c.Sentences = []string{who(p) + " may do nothing on " + t.Name + ": no rule lets it connect"}
+		return c
+	}
+	said := assertedFields(p)
+	var denied []string
+	start := true
+	for _, class := range []command.Class{command.Read, command.Write, command.DDL, command.Admin} {
+		w := e.ways(&Input{Principal: p, Target: t, Facts: &command.Facts{Class: class}}, class, said)
+		listed, sentences := w.words(e, t, class)
+		c.Ways = append(c.Ways, listed...)
+		if len(sentences) == 0 {
+			denied = append(denied, noun(class))
+			continue
+		}
+		if start && w.deny == nil {
+			sentences[0] = who(p) + " may " + sentences[0]
+			start = false
+		}
+		c.Sentences = append(c.Sentences, sentences...)
+	}
+	if len(denied) > 0 {
+		c.Sentences = append(c.Sentences, "no rule allows "+either(denied))
+	}
+	return c
+}
+
+func (e *Engine) ways(in *Input, class command.Class, said set) *ways {
+	w := &ways{class: class}
+	hide := (commandVariables | sessionVariables) &^ commandClass.set()
+	a := &activation{in: in, unknown: hide & commandVariables}
+	e.index(in.Target).each(in.Principal, func(r *rule, m match) {
+		if r.Effect == Allow && m != matchFull {
+			return
+		}
+		if r.Effect == Allow || m == matchFull {
+			a.hidden = said
+		}
+		o, _, err := r.condition.eval(a, hide)
+		left := ""
+		if o == unknown {
+			left = r.condition.remaining(a, hide)
+		}
+		a.hidden = 0
+		switch {
+		case o == no || err != nil && r.Effect == Allow:
+		case o == yes || err != nil:
+			w.always(r)
+		default:
+			w.sometimes = append(w.sometimes, capability(r, class, left))
+		}
+	})
+	return w
+}
+
+func (w *ways) always(r *rule) {
+	switch r.Effect {
+	case Deny:
+		w.deny = first(w.deny, r)
+	case Hold:
+		w.hold = stricter(w.hold, r)
+	default:
+		w.allow = first(w.allow, r)
+	}
+}
+
+func capability(r *rule, class command.Class, when string) Capability {
+	return Capability{
+		Class: class, Effect: r.Effect, Rule: r.Name, Description: r.Description, When: when,
+		Approvers: r.Approvers, ReasonRequired: r.ReasonRequired, RowLimit: r.RowLimit,
+	}
+}
+
+// words lists the ways that matter and says them; no sentence means that
+// nothing of the class is allowed.
+func (w *ways) words(e *Engine, t Target, class command.Class) ([]Capability, []string) {
+	if w.deny != nil {
+		return []Capability{capability(w.deny, class, "")}, nil
+	}
+	var listed []Capability
+	var sentences []string
+	say := func(c Capability) {
+		listed = append(listed, c)
+		sentences = append(sentences, e.sentence(c, t, len(sentences) == 0))
+	}
+	switch {
+	case w.hold != nil:
+		say(capability(w.hold, class, ""))
+	case w.allow != nil:
+		say(capability(w.allow, class, ""))
+	}
+	for _, effect := range []Effect{Allow, Hold, Deny} {
+		for _, c := range w.sometimes {
+			covered := effect == Allow && (w.hold != nil || w.allow != nil) || effect == Hold && w.hold != nil || effect == Deny && len(listed) == 0
+			if c.Effect == effect && !covered {
+				say(c)
+			}
+		}
+	}
+	return listed, sentences
+}
+
+// noun names a class of commands in a sentence.
+func noun(class command.Class) string {
+	switch class {
+	case command.Read:
+		return "a read"
+	case command.Write:
+		return "a write"
+	case command.DDL:
+		return "DDL"
+	case command.Admin:
+		return "an administrative command"
+	default:
+		return "a " + string(class) + " command"
+	}
+}
+
+func (e *Engine) sentence(c Capability, t Target, lead bool) string {
+	var s string
+	switch c.Effect {
+	case Allow:
+		s = map[command.Class]string{
+			command.Read: "read every table of " + t.Name, command.Write: "write every table of " + t.Name,
+			command.DDL: "change the schema of " + t.Name, command.Admin: "administer " + t.Name,
+		}[c.Class]
+	case Hold:
+		s = noun(c.Class) + " waits for " + e.people.approvers(c.Approvers)
+	default:
+		s = noun(c.Class) + " is denied by rule " + quoted(c.Rule)
+	}
+	if c.RowLimit > 0 {
+		s += fmt.Sprintf(", at most %d rows", c.RowLimit)
+	}
+	if c.ReasonRequired {
+		s += ", with a reason"
+	}
+	if c.When != "" {
+		s += " when " + c.When
+	}
+	return s
+}

@@ -1,0 +1,255 @@
+package policy
+
+import (
+	"time"
+
+	"github.com/gatestay/gatestay/libs/command"
+	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
+)
+
+// Decision is what is done with one command.
+type Decision struct {
+	Effect      Effect
+	Rule        string // the deciding rule; empty where none matched
+	RuleHash    string // SHA-256 hex of its normalised content
+	Description string // of the rule
+	// Approvers, Deadline and HoldInTransaction (0: never hold a transaction
+	// that has written) are set for a hold.
+	Approvers         *eventv1.Approvers
+	Deadline          time.Duration
+	HoldInTransaction time.Duration
+	// ReasonRequired and RowLimit (0: none) are the obligations of all matching rules.
+	ReasonRequired bool
+	RowLimit       int64
+	// Why says in one sentence why; Allowed says, for a denial, what the
+	// principal may do here.
+	Why     string
+	Allowed []string
+}
+
+// tally gathers what matches, one rule after the other.
+type tally struct {
+	deny, hold, allow *rule
+	restrictive       *rule // a hold that only turns an allow into a hold
+	reasonRequired    bool
+	rowLimit          int64
+}
+
+func (t *tally) add(r *rule, m match) {
+	switch {
+	case r.Effect == Deny:
+		t.deny = first(t.deny, r)
+		return
+	case r.Effect == Hold && m == matchRestricts:
+		t.restrictive = stricter(t.restrictive, r)
+	case r.Effect == Hold:
+		t.hold = stricter(t.hold, r)
+	default:
+		t.allow = first(t.allow, r)
+	}
+	t.reasonRequired = t.reasonRequired || r.ReasonRequired
+	if r.RowLimit > 0 && (t.rowLimit == 0 || r.RowLimit < t.rowLimit) {
+		t.rowLimit = r.RowLimit
+	}
+}
+
+// decides returns the deciding rule, nil for the default.
+func (t *tally) decides() *rule {
+	switch {
+	case t.deny != nil:
+		return t.deny
+	case t.hold != nil:
+		return t.hold
+	case t.allow != nil && t.restrictive != nil:
+		return t.restrictive
+	default:
+		return t.allow
+	}
+}
+
+func first(a, b *rule) *rule {
+	if a == nil || b.Name < a.Name {
+		return b
+	}
+	return a
+}
+
+// stricter orders hold rules: more approvers first, then by name.
+func stricter(a, b *rule) *rule {
+	switch {
+	case a == nil || b.Approvers.Count > a.Approvers.Count:
+		return b
+	case b.Approvers.Count < a.Approvers.Count:
+		return a
+	default:
+		return first(a, b)
+	}
+}
+
+// Decide decides one command. It takes microseconds and no locks.
+func (e *Engine) Decide(in Input) Decision {
+	a := &activation{in: &in, unknown: unknownFacts(in.Facts)}
+	said := assertedFields(in.Principal)
+	if preamble(in.Facts) {
+		return e.decidePreamble(a, said)
+	}
+	var t tally
+	e.index(in.Target).each(in.Principal, func(r *rule, m match) {
+		if m = r.match(a, m, said); m != matchNo {
+			t.add(r, m)
+		}
+	})
+	return e.decision(a, &t)
+}
+
+// match says how far a rule matches whose selectors match as far as m.
+func (r *rule) match(a *activation, m match, said set) match {
+	if r.Effect == Allow {
+		if m != matchFull {
+			return matchNo
+		}
+		if o, _, _ := r.condition.eval(a, a.unknown|said|reasonVariable); o != yes {
+			return matchNo
+		}
+		return matchFull
+	}
+	o, _, _ := r.condition.eval(a, a.unknown)
+	if r.condition == nil || r.condition.uses&said == 0 {
+		if o == no {
+			return matchNo
+		}
+		return m
+	}
+	a.hidden = said
+	unsaid, _, _ := r.condition.eval(a, a.unknown)
+	a.hidden = 0
+	switch {
+	case unsaid != no:
+		return m
+	case o != no:
+		return matchRestricts
+	default:
+		return matchNo
+	}
+}
+
+// preamble reports a command that a client's own start-up may send.
+func preamble(f *command.Facts) bool {
+	if f == nil || f.IsUnknown("class") {
+		return false
+	}
+	if f.Class == command.Session {
+		return true
+	}
+	return f.Class == command.Read && f.Catalog && !f.IsUnknown("catalog") && !f.IsUnknown("objects")
+}
+
+// decidePreamble allows a session command or a read of the catalog under any
+// rule through which the principal reaches the target.
+func (e *Engine) decidePreamble(a *activation, said set) Decision {
+	var t tally
+	e.index(a.in.Target).each(a.in.Principal, func(r *rule, m match) {
+		if !r.seesPreamble() {
+			return
+		}
+		if m = r.match(a, m, said); m != matchNo {
+			t.add(r, m)
+		}
+	})
+	through := e.reach(a, said)
+	if through == nil || t.deny != nil || t.hold != nil {
+		return e.decision(a, &t)
+	}
+	if t.restrictive != nil {
+		t.allow = through
+		return e.decision(a, &t)
+	}
+	return Decision{
+		Effect: Allow, Rule: through.Name, RuleHash: through.hash, Description: through.Description,
+		Why: "a client's own preamble is allowed under rule " + quoted(through.Name),
+	}
+}
+
+// seesPreamble reports whether a rule applies to a client's preamble as to any
+// other command: a denial of everything, or one that speaks of it.
+func (r *rule) seesPreamble() bool {
+	if r.condition == nil {
+		return r.Effect == Deny
+	}
+	return r.condition.preamble || r.Effect == Deny && r.condition.uses&commandVariables == 0
+}
+
+// Reaches reports whether any command of the principal on the target could be
+// allowed or held: whether it may connect at all.
+func (e *Engine) Reaches(p *eventv1.Principal, t Target) bool {
+	a := &activation{in: &Input{Principal: p, Target: t}, unknown: commandVariables}
+	return e.reach(a, assertedFields(p)) != nil
+}
+
+// reach returns the first rule by name through which the principal reaches the
+// target, nil if none or if a denial covers everything. What the caller merely
+// said opens nothing: rules see the principal as if it had not been said.
+func (e *Engine) reach(a *activation, said set) *rule {
+	const later = commandVariables | sessionVariables
+	var through *rule
+	denied := false
+	e.index(a.in.Target).each(a.in.Principal, func(r *rule, m match) {
+		if r.Effect == Deny {
+			denied = denied || r.deniesAll(a, said, later)
+			return
+		}
+		if m != matchFull {
+			return
+		}
+		a.hidden = said
+		o, _, err := r.condition.eval(a, later)
+		a.hidden = 0
+		if o == yes || o == unknown && err == nil {
+			through = first(through, r)
+		}
+	})
+	if denied {
+		return nil
+	}
+	return through
+}
+
+// deniesAll reports whether a deny rule matches whatever the later variables
+// turn out to be.
+func (r *rule) deniesAll(a *activation, said, later set) bool {
+	o, _, err := r.condition.eval(a, later)
+	if o == yes || err != nil {
+		return true
+	}
+	a.hidden = said
+	o, _, err = r.condition.eval(a, later)
+	a.hidden = 0
+	return o == yes || err != nil
+}
+
+func (e *Engine) decision(a *activation, t *tally) Decision {
+	r := t.decides()
+	if r == nil {
+		return Decision{Effect: Deny, Why: whyDefault(a), Allowed: e.can(a.in.Principal, a.in.Target).Sentences}
+	}
+	d := Decision{Effect: r.Effect, Rule: r.Name, RuleHash: r.hash, Description: r.Description, Why: e.why(a, r)}
+	switch r.Effect {
+	case Deny:
+		d.Allowed = e.can(a.in.Principal, a.in.Target).Sentences
+		return d
+	case Hold:
+		d.Deadline, d.HoldInTransaction = r.Deadline, r.HoldInTransaction
+		d.Approvers = r.Approvers.event()
+	}
+	d.ReasonRequired, d.RowLimit = t.reasonRequired, t.rowLimit
+	return d
+}
+
+func (a *Approvers) event() *eventv1.Approvers {
+	return &eventv1.Approvers{
+		SlackUsers: append([]string(nil), a.SlackUsers...), Persons: append([]string(nil), a.Persons...),
+		Count: a.Count, Channel: a.Channel,
+	}
+}
+
+func quoted(s string) string { return `"` + s + `"` }

@@ -1,0 +1,44 @@
+// Package policy is the decision engine: YAML rules with CEL conditions,
+// compiled once, evaluated in microseconds. It does no I/O.
+//
+// # How a command is decided
+//
+// A rule matches when its targets or environments, one of its principals, and
+// its condition match. Of all matching rules, deny beats hold beats allow;
+// where none matches, the answer is deny. Among matching rules of the deciding
+// effect the first by name is the deciding rule; among hold rules it is the
+// one that asks for most approvers, then the first by name (Check warns where
+// hold rules overlap, since the demands of the others are not added up).
+// Obligations do add up over all matching allow and hold rules: a reason is
+// required if any asks for it, and the lowest row limit counts.
+//
+// # What is not known
+//
+// A fact that could not be established (command.Facts.Unknown) is a CEL
+// unknown, and so is a condition that fails at run time. An allow rule whose
+// condition comes out unknown does not match; a deny or hold rule does. A
+// command whose class is unknown has no known objects, columns or filters
+// either: who cannot say what a command does cannot say what it touches.
+//
+// # What may only restrict
+//
+// Three things never widen what a principal may do:
+//
+//   - A principal's field that the caller merely said (Principal.Asserted). An
+//     allow rule sees it as unknown. A deny or hold rule matches if it does with
+//     the field as said, or as if nothing had been said; a hold that matches only
+//     because of what was said turns an allow into a hold, never a deny into one.
+//   - A session's reason, which allow rules see as unknown.
+//   - A selector that names a repository without its ids. An allow rule with it
+//     matches nothing; a deny or hold rule goes by the name, and such a hold, too,
+//     only turns an allow into a hold. Pin the ids with "gatestay policy pin".
+//
+// # A client's own preamble
+//
+// Session commands (BEGIN, SET, SHOW) and reads of the system catalog are
+// allowed under every rule through which the principal reaches the target
+// (Reaches), whatever that rule's condition says of commands. Rules about
+// commands do not see them, unless the condition names command.catalog, or
+// compares with "session". A deny rule whose condition does not look at the
+// command applies to them as to everything else.
+package policy

@@ -1,0 +1,262 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"path"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// Effect is what a rule, or the whole policy, does with a command.
+type Effect string
+
+// The effects; deny beats hold beats allow.
+const (
+	Allow Effect = "allow"
+	Hold  Effect = "hold"
+	Deny  Effect = "deny"
+)
+
+// Bounds and defaults of a hold.
+const (
+	DefaultDeadline      = 15 * time.Minute
+	maxDeadline          = 24 * time.Hour
+	maxHoldInTransaction = time.Hour
+	maxApprovers         = 20
+	maxRowLimit          = 1_000_000_000_000
+)
+
+var (
+	fileKeys     = []string{"rules"}
+	ruleKeys     = []string{"name", "description", "effect", "targets", "environments", "principals", "when", "approvers", "deadline", "reason", "row_limit", "hold_in_transaction"}
+	approverKeys = []string{"slack_users", "persons", "count", "channel"}
+	effects      = []string{string(Allow), string(Hold), string(Deny)}
+)
+
+// Rule is one rule as written, with defaults filled in.
+type Rule struct {
+	Name              string        `json:"name"`
+	Description       string        `json:"description,omitempty"`
+	Effect            Effect        `json:"effect"`
+	Targets           []string      `json:"targets,omitempty"` // names or globs
+	Environments      []string      `json:"environments,omitempty"`
+	Principals        []Selector    `json:"principals"`
+	When              string        `json:"when,omitempty"` // CEL
+	Approvers         *Approvers    `json:"approvers,omitempty"`
+	Deadline          time.Duration `json:"deadline,omitempty"`
+	ReasonRequired    bool          `json:"reason_required,omitempty"`
+	RowLimit          int64         `json:"row_limit,omitempty"` // 0 is none
+	HoldInTransaction time.Duration `json:"hold_in_transaction,omitempty"`
+
+	// File, Line and Column say where the rule begins.
+	File   string `json:"-"`
+	Line   int    `json:"-"`
+	Column int    `json:"-"`
+}
+
+// Approvers says who may approve, and how many distinct persons must.
+type Approvers struct {
+	SlackUsers []string `json:"slack_users,omitempty"` // Slack user ids
+	Persons    []string `json:"persons,omitempty"`     // names in the people map
+	Count      uint32   `json:"count"`
+	Channel    string   `json:"channel,omitempty"` // Slack channel id
+}
+
+// rule is a compiled Rule.
+type rule struct {
+	Rule
+	hash      string
+	condition *condition // nil: always
+	nodes     map[string]ast.Node
+}
+
+// hashRule returns the SHA-256 (hex) of the rule's normalised content: any
+// change of the rule changes it; comments, layout and place do not.
+func hashRule(r Rule) string {
+	raw, err := json.Marshal(r)
+	if err != nil { // only strings, numbers and lists of them
+		panic("policy: marshal rule: " + err.Error())
+	}
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:])
+}
+
+// coversTarget reports whether the rule speaks of the target.
+func (r *Rule) coversTarget(t Target) bool {
+	for _, e := range r.Environments {
+		if e == t.Environment {
+			return true
+		}
+	}
+	for _, glob := range r.Targets {
+		if ok, err := path.Match(glob, t.Name); ok && err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// rules reads one rule file.
+func (s *source) rules(raw []byte, conditions *conditions) []*rule {
+	root := s.root(raw)
+	if root == nil {
+		return nil
+	}
+	var out []*rule
+	found := false
+	for _, e := range s.entries(root, "a rule file", fileKeys) {
+		found = true
+		for _, n := range s.list(e.value, "rules") {
+			if r := s.readRule(n, conditions); r != nil {
+				out = append(out, r)
+			}
+			s.rule = ""
+		}
+	}
+	if !found && len(s.problems) == 0 {
+		s.bad(root, "a rule file without rules", "add rules: and a list of rules")
+	}
+	return out
+}
+
+func (s *source) readRule(n ast.Node, conditions *conditions) *rule {
+	r := &rule{nodes: map[string]ast.Node{}}
+	r.File = s.file
+	r.Line, r.Column = place(n)
+	entries := s.entries(n, "a rule", ruleKeys)
+	for _, e := range entries {
+		if e.key == "name" {
+			r.Name = s.text(e.value, "name")
+			s.rule = r.Name
+		}
+	}
+	if entries == nil {
+		return nil
+	}
+	for _, e := range entries {
+		r.nodes[e.key] = e.value
+		s.ruleEntry(r, e, conditions)
+	}
+	s.completeRule(n, r)
+	r.hash = hashRule(r.Rule)
+	return r
+}
+
+func (s *source) ruleEntry(r *rule, e entry, conditions *conditions) {
+	switch e.key {
+	case "description":
+		r.Description = s.text(e.value, "description")
+	case "effect":
+		t := s.text(e.value, "effect")
+		if t != "" && !contains(effects, t) {
+			s.bad(e.value, fmt.Sprintf("effect %q is not known", t), didYouMean(t, effects))
+			t = ""
+		}
+		r.Effect = Effect(t)
+	case "targets":
+		r.Targets = s.texts(e.value, "targets")
+		for _, g := range r.Targets {
+			if _, err := path.Match(g, ""); err != nil {
+				s.bad(e.value, fmt.Sprintf("target %q is not a valid glob", g), "use *, ? and [abc] only, and close every bracket")
+			}
+		}
+	case "environments":
+		r.Environments = s.texts(e.value, "environments")
+	case "principals":
+		for _, n := range s.list(e.value, "principals") {
+			if sel, ok := s.selector(n); ok {
+				r.Principals = append(r.Principals, sel)
+			}
+		}
+	case "when":
+		if r.When = s.text(e.value, "when"); r.When != "" {
+			r.condition = s.when(e.value, r.When, conditions)
+		}
+	case "approvers":
+		r.Approvers = s.approvers(e.value)
+	case "deadline":
+		r.Deadline = s.duration(e.value, "deadline", maxDeadline)
+	case "hold_in_transaction":
+		r.HoldInTransaction = s.duration(e.value, "hold_in_transaction", maxHoldInTransaction)
+	case "reason":
+		t := s.text(e.value, "reason")
+		if t != "" && t != "required" {
+			s.bad(e.value, fmt.Sprintf("reason %q is not known", t), `write "reason: required", or leave the key out`)
+		}
+		r.ReasonRequired = t == "required"
+	case "row_limit":
+		r.RowLimit = s.number(e.value, "row_limit", 1, maxRowLimit)
+	}
+}
+
+// completeRule checks what the keys say together, and fills in defaults.
+func (s *source) completeRule(n ast.Node, r *rule) {
+	has := func(key string) bool { return r.nodes[key] != nil }
+	if !has("name") {
+		s.bad(n, "a rule without a name", "add name: it appears in refusals and in the audit")
+	}
+	if !has("effect") {
+		s.bad(n, "a rule without an effect", "add effect: allow, hold or deny")
+	}
+	switch {
+	case has("targets") && has("environments"):
+		s.bad(r.nodes["environments"], "a rule names targets and environments", "name one of them: write two rules for both")
+	case !has("targets") && !has("environments"):
+		s.bad(n, "a rule without targets", `add targets: [name], environments: [name], or targets: ["*"]`)
+	}
+	if !has("principals") || len(r.Principals) == 0 && isEmptyList(r.nodes["principals"]) {
+		s.bad(n, "a rule without principals", "add principals: a repository with its id, or any: true for every verified principal")
+	}
+	for _, key := range []string{"approvers", "deadline", "hold_in_transaction"} {
+		if has(key) && r.Effect != Hold && r.Effect != "" {
+			s.bad(r.nodes[key], fmt.Sprintf("%s on a rule whose effect is %s", key, r.Effect), "only a hold rule waits for somebody: remove it, or write effect: hold")
+		}
+	}
+	for _, key := range []string{"reason", "row_limit"} {
+		if has(key) && r.Effect == Deny {
+			s.bad(r.nodes[key], key+" on a deny rule", "what is denied has no obligations: remove it")
+		}
+	}
+	if r.Effect != Hold {
+		return
+	}
+	if r.Deadline == 0 {
+		r.Deadline = DefaultDeadline
+	}
+	if !has("approvers") {
+		s.bad(n, "a hold rule without approvers: nobody could approve", "add approvers: {slack_users: [U…]} or {persons: [name]}")
+	}
+}
+
+func isEmptyList(n ast.Node) bool {
+	seq, ok := n.(*ast.SequenceNode)
+	return ok && len(seq.Values) == 0
+}
+
+func (s *source) approvers(n ast.Node) *Approvers {
+	a := &Approvers{Count: 1}
+	entries := s.entries(n, "approvers", approverKeys)
+	if entries == nil && s.mapping(n, "approvers") == nil {
+		return nil
+	}
+	for _, e := range entries {
+		switch e.key {
+		case "slack_users":
+			a.SlackUsers = s.texts(e.value, "slack_users")
+		case "persons":
+			a.Persons = s.texts(e.value, "persons")
+		case "count":
+			a.Count = uint32(s.number(e.value, "count", 1, maxApprovers)) //nolint:gosec // bounded just now
+		case "channel":
+			a.Channel = s.text(e.value, "channel")
+		}
+	}
+	if len(a.SlackUsers) == 0 && len(a.Persons) == 0 {
+		s.bad(n, "approvers names nobody: nobody could approve", "add slack_users: [U…] or persons: [name]")
+	}
+	return a
+}

@@ -39,7 +39,9 @@ func Watch(ctx context.Context, path string, log zerolog.Logger, changed func())
 		case err := <-w.Errors:
 			log.Warn().Err(err).Msg("file watch")
 		case <-w.Events:
-			quiet = time.After(settle)
+			if quiet == nil { // a folder that never rests is looked at all the same
+				quiet = time.After(settle)
+			}
 		case <-quiet:
 			quiet = nil
 			add(w, path)

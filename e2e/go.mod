@@ -1,6 +1,6 @@
 module github.com/gatestay/gatestay/e2e
 
-go 1.26
+go 1.26.0
 
 require (
 	github.com/gatestay/gatestay/libs v0.0.0
@@ -11,6 +11,11 @@ require (
 	github.com/gatestay/gatestay/services/gateway v0.0.0
 	github.com/gatestay/gatestay/services/masking v0.0.0
 	github.com/gatestay/gatestay/services/policy v0.0.0
+)
+
+require (
+	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/term v0.47.0 // indirect
 )
 
 replace github.com/gatestay/gatestay/schemas => ../schemas

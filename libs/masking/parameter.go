@@ -1,0 +1,96 @@
+package masking
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/gatestay/gatestay/libs/command"
+)
+
+// ScrubParameter returns a bound parameter as a record shows it: NULL, 42,
+// 'Berlin', ‹text 17 #a1b2c3›. It is replaced where column (the one that it is
+// compared with or assigned to) is masked, and where column is not known and
+// the target has masked columns. All detectors look at what is shown.
+// ScrubParameters knows more, and shows more.
+func (e *Engine) ScrubParameter(target string, p command.Parameter, column string) string {
+	v := e.view(target)
+	return e.parameter(p, column == "" && len(v.names) > 0 || v.masksName(column))
+}
+
+// ScrubParameters scrubs all parameters of one statement by the rule of
+// ScrubStatement: one of which the column is not certain is replaced only where
+// the statement mentions a masked column or writes a relation that has one.
+func (e *Engine) ScrubParameters(target string, parameters []command.Parameter, f *command.Facts) []string {
+	v := e.view(target)
+	mentions := len(v.names) > 0
+	if f != nil && f.Verb != "" {
+		mentions = v.mentions(f)
+	}
+	out := make([]string, len(parameters))
+	for i, p := range parameters {
+		masked := mentions
+		if f != nil {
+			if column := f.ParameterColumn(i); column != "" {
+				masked = v.masksName(column)
+			}
+		}
+		out[i] = e.parameter(p, masked)
+	}
+	return out
+}
+
+func (e *Engine) parameter(p command.Parameter, masked bool) string {
+	if p.Value == nil {
+		return "NULL"
+	}
+	text, kind, ok := e.display(p)
+	switch {
+	case !ok:
+		return fmt.Sprintf("‹binary %d%s›", len(p.Value), e.keys.tag(p.Value))
+	case masked:
+		return e.scrubbed(kind, text)
+	}
+	shown, found := deepText([]byte(text))
+	if !found && p.Type == pgtype.ByteaOID {
+		if plain, ok := unescape([]byte(text)); !ok || len(setAll.find(plain, nil)) > 0 {
+			return e.scrubbed(kind, text)
+		}
+	}
+	if kind == "text" || kind == "bytes" {
+		return "'" + strings.ReplaceAll(string(shown), "'", "''") + "'"
+	}
+	return string(shown)
+}
+
+// display returns a parameter's value as text. ok is false for binary values of
+// a type that is not known.
+func (e *Engine) display(p command.Parameter) (text, kind string, ok bool) {
+	kind = "text"
+	switch p.Type {
+	case pgtype.Int2OID, pgtype.Int4OID, pgtype.Int8OID, pgtype.Float4OID, pgtype.Float8OID, pgtype.NumericOID, pgtype.OIDOID:
+		kind = "number"
+	case pgtype.BoolOID:
+		kind = "boolean"
+	case pgtype.ByteaOID:
+		kind = "bytes"
+	}
+	if p.Format == 0 {
+		text = string(p.Value)
+		if kind == "number" && strings.Trim(text, "0123456789+-.eE_ NaIinfty") != "" {
+			kind = "text" // said to be a number, and is none
+		}
+		return text, kind, true
+	}
+	switch p.Type {
+	case pgtype.TextOID, pgtype.VarcharOID, pgtype.BPCharOID, pgtype.NameOID, pgtype.UnknownOID, pgtype.JSONOID:
+		return string(p.Value), kind, true
+	case pgtype.ByteaOID:
+		return string(encode(KindBytes, false, p.Value)), kind, true
+	case 0:
+		return "", "", false
+	}
+	text, ok = e.types.text(p)
+	return text, kind, ok
+}

@@ -1,0 +1,236 @@
+// Package hold pauses a command until its approval is decided: it raises the
+// request on the bus, waits, and verifies the signed decision against what the
+// gateway itself remembers of the command, never against the bus.
+package hold
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/gatestay/gatestay/libs/approval"
+	"github.com/gatestay/gatestay/libs/bus"
+	"github.com/gatestay/gatestay/libs/refusal"
+	"github.com/gatestay/gatestay/libs/seal"
+	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
+)
+
+// Desk raises requests and hands decisions to those who wait. Safe for
+// concurrent use.
+type Desk struct {
+	gateway string
+	trust   seal.Trust
+	log     zerolog.Logger
+	now     func() time.Time
+
+	mu      sync.Mutex
+	bus     *bus.Bus
+	waiting map[string]chan *eventv1.Signed
+	stop    chan struct{}
+	once    sync.Once
+}
+
+// NewDesk returns a desk for one gateway.
+func NewDesk(gateway string, trust seal.Trust, log zerolog.Logger, now func() time.Time) *Desk {
+	return &Desk{gateway: gateway, trust: trust, log: log, now: now, waiting: map[string]chan *eventv1.Signed{}, stop: make(chan struct{})}
+}
+
+// Stop cancels every hold: the gateway is going down.
+func (d *Desk) Stop() { d.once.Do(func() { close(d.stop) }) }
+
+// Waiting returns how many commands are held now.
+func (d *Desk) Waiting() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.waiting)
+}
+
+// Run receives decisions until ctx ends.
+func (d *Desk) Run(ctx context.Context, b *bus.Bus) error {
+	d.mu.Lock()
+	d.bus = b
+	d.mu.Unlock()
+	for ctx.Err() == nil {
+		if err := d.receive(ctx, b); err != nil && ctx.Err() == nil {
+			d.log.Warn().Err(err).Msg("decisions interrupted; listening again")
+			select {
+			case <-ctx.Done():
+			case <-time.After(500 * time.Millisecond):
+			}
+		}
+	}
+	return nil
+}
+
+func (d *Desk) receive(ctx context.Context, b *bus.Bus) error {
+	// The ordered consumer looks back further than any hold lives, so that a
+	// decision that came while the bus was away is not missed.
+	since := d.now().Add(-time.Hour)
+	c, err := b.JS.OrderedConsumer(ctx, bus.StreamApprovals, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{bus.ApprovalSubject(d.gateway, "*", bus.Decided)},
+		DeliverPolicy:  jetstream.DeliverByStartTimePolicy, OptStartTime: &since,
+	})
+	if err != nil {
+		return fmt.Errorf("hold: %w", err)
+	}
+	it, err := c.Messages()
+	if err != nil {
+		return fmt.Errorf("hold: %w", err)
+	}
+	defer context.AfterFunc(ctx, it.Stop)()
+	defer it.Stop()
+	for {
+		m, err := it.Next()
+		if err != nil {
+			return fmt.Errorf("hold: %w", err)
+		}
+		_, id, _, ok := bus.ParseApprovalSubject(m.Subject())
+		if !ok {
+			continue
+		}
+		signed := &eventv1.Signed{}
+		if err := proto.Unmarshal(m.Data(), signed); err != nil {
+			d.log.Error().Str("approval_id", id).Msg("a decision that cannot be read was ignored")
+			continue
+		}
+		d.deliver(id, signed)
+	}
+}
+
+func (d *Desk) deliver(id string, s *eventv1.Signed) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if ch, ok := d.waiting[id]; ok {
+		select {
+		case ch <- s:
+		default: // full of unread decisions: forgeries cannot pile up in memory
+		}
+	}
+}
+
+// Result is how a hold ended in favour of the command.
+type Result struct {
+	Approvers []string // persons whose votes counted
+	Wait      time.Duration
+}
+
+// Hold publishes the request and blocks until it is decided, its deadline
+// passes, ctx ends (the client is gone or cancelled) or the gateway stops. It
+// returns a *refusal.Refusal unless the command may go on. want holds all that
+// the decision must be bound to but the request's hash.
+func (d *Desk) Hold(ctx context.Context, r *eventv1.ApprovalRequest, want approval.Expectation) (*Result, error) {
+	raw, err := proto.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("hold: marshal request: %w", err)
+	}
+	want.RequestHash = approval.RequestHash(raw)
+	decisions := make(chan *eventv1.Signed, 16)
+	d.mu.Lock()
+	b := d.bus
+	d.waiting[r.Id] = decisions
+	d.mu.Unlock()
+	defer func() {
+		d.mu.Lock()
+		delete(d.waiting, r.Id)
+		d.mu.Unlock()
+	}()
+	if err := d.publish(b, bus.Requested, r.Id, raw); err != nil {
+		return nil, fmt.Errorf("%w: %w", &refusal.Refusal{
+			Code:    refusal.BusUnavailable,
+			Message: "the command needs an approval, and the request could not be sent: the bus does not answer",
+			Hint:    "Try again in a moment.",
+		}, err)
+	}
+	started := d.now()
+	deadline := time.NewTimer(r.Deadline.AsTime().Sub(started))
+	defer deadline.Stop()
+	for {
+		select {
+		case s := <-decisions:
+			want.Now = d.now()
+			decision, err := approval.Verify(d.trust, s, want)
+			if decision == nil {
+				d.log.Error().Err(err).Str("approval_id", r.Id).Msg("a decision that does not fit was ignored; the hold goes on")
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			return &Result{Approvers: approvers(decision), Wait: d.now().Sub(started)}, nil
+		case <-deadline.C:
+			d.cancel(b, r.Id, approval.DeadlinePassed)
+			return nil, &refusal.Refusal{
+				Code: refusal.ApprovalExpired, ID: r.Id, Rule: r.Rule,
+				Message: "nobody approved the command before its deadline",
+				Hint:    "Run it again when an approver is there.",
+			}
+		case <-ctx.Done():
+			reason := approval.ClientGone
+			if errors.Is(context.Cause(ctx), ErrClientCancelled) {
+				reason = approval.ClientCancelled
+			}
+			d.cancel(b, r.Id, reason)
+			return nil, &refusal.Refusal{Code: refusal.ApprovalCancelled, ID: r.Id, Rule: r.Rule, Message: "the hold was cancelled by the client"}
+		case <-d.stop:
+			d.cancel(b, r.Id, approval.GatewayStopping)
+			return nil, &refusal.Refusal{
+				Code: refusal.ShuttingDown, ID: r.Id, Rule: r.Rule,
+				Message: "the gateway is stopping; the held command did not run", Hint: "Run it again; it asks anew.",
+			}
+		}
+	}
+}
+
+// Void withdraws an approval that was given but no longer fits.
+func (d *Desk) Void(id string) {
+	d.mu.Lock()
+	b := d.bus
+	d.mu.Unlock()
+	d.cancel(b, id, approval.RuleChanged)
+}
+
+// ErrClientCancelled is the cancel cause of a context that the client's own
+// cancel request ended.
+var ErrClientCancelled = errors.New("hold: client cancelled")
+
+func (d *Desk) cancel(b *bus.Bus, id, reason string) {
+	raw, err := proto.Marshal(&eventv1.ApprovalCancelled{ApprovalId: id, Reason: reason, At: timestamppb.New(d.now())})
+	if err == nil {
+		err = d.publish(b, bus.Cancelled, id, raw)
+	}
+	if err != nil {
+		d.log.Warn().Err(err).Str("approval_id", id).Msg("cancellation not sent; the approval will expire by itself")
+	}
+}
+
+// publish is not bound to the client's context: a cancellation goes out after
+// the client has gone.
+func (d *Desk) publish(b *bus.Bus, event, id string, raw []byte) error {
+	if b == nil {
+		return errors.New("hold: not connected yet")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	subject := bus.ApprovalSubject(d.gateway, id, event)
+	if _, err := b.JS.Publish(ctx, subject, raw, jetstream.WithMsgID(subject)); err != nil {
+		return fmt.Errorf("hold: publish %s: %w", event, err)
+	}
+	return nil
+}
+
+func approvers(d *eventv1.ApprovalDecision) []string {
+	var names []string
+	for _, v := range d.Votes {
+		if v.Vote == approval.Approve {
+			names = append(names, v.Person)
+		}
+	}
+	return names
+}

@@ -35,7 +35,7 @@ var signingKeys = sync.OnceValue(func() map[string]crypto.Signer {
 	return map[string]crypto.Signer{
 		"rsa":     must(rsa.GenerateKey(rand.Reader, 2048)),
 		"rsa-2":   must(rsa.GenerateKey(rand.Reader, 2048)),
-		"weak":    must(rsa.GenerateKey(rand.Reader, 1024)), //nolint:gosec // the point of a test
+		"weak":    must(rsa.GenerateKey(rand.Reader, 1024)),
 		"p256":    must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)),
 		"p384":    must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)),
 		"p521":    must(ecdsa.GenerateKey(elliptic.P521(), rand.Reader)),

@@ -20,6 +20,7 @@ type Person struct {
 	// Account is how the people map names this person: "oidc:" and the verified
 	// e-mail address, or the subject where there is none.
 	Account string
+	Nonce   string // as sent with the sign-in request; who sent one must compare
 	Expiry  time.Time
 }
 
@@ -80,7 +81,7 @@ func person(c Claims, clientID string, expiry time.Time) (*Person, error) {
 	if azp, present := c["azp"]; (present || len(c.audience()) > 1) && azp != clientID {
 		return nil, signIn(refusal.TokenAudience, "the ID token was given to another application")
 	}
-	p := &Person{Name: c.Text("name"), Expiry: expiry}
+	p := &Person{Name: c.Text("name"), Nonce: c.Text("nonce"), Expiry: expiry}
 	if p.Subject, _ = c["sub"].(string); p.Subject == "" {
 		return nil, missing("sub")
 	}

@@ -107,7 +107,7 @@ func (i *Issuer) authorizeChoice(w http.ResponseWriter, r *http.Request) {
 	v.Set("state", q.State)
 	v.Set("iss", i.url) // RFC 9207
 	u.RawQuery = v.Encode()
-	http.Redirect(w, r, u.String(), http.StatusSeeOther)
+	http.Redirect(w, r, u.String(), http.StatusSeeOther) //nolint:gosec // readSignIn lets loopback addresses through only
 }
 
 func (i *Issuer) keepCode(code string, g *grant) bool {

@@ -19,7 +19,7 @@ type device struct {
 	denied           bool
 }
 
-var devicePollHelp = map[string]string{
+var devicePollHelp = map[string]string{ //nolint:gosec // error names, no credentials
 	"authorization_pending": "nobody entered the code yet",
 	"slow_down":             "poll less often: five seconds more",
 	"access_denied":         "the person said no",

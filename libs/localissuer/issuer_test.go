@@ -254,7 +254,7 @@ func TestKeys_SurviveARestartAndStayPrivate(t *testing.T) {
 		if err != nil || info.Mode().Perm() != 0o600 {
 			t.Fatalf("%s: %v %v", name, info.Mode(), err)
 		}
-		if err := os.Chmod(path, 0o644); err != nil { //nolint:gosec // the point of the test
+		if err := os.Chmod(path, 0o644); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := New(Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "chmod 600") {

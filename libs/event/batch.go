@@ -10,6 +10,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -31,8 +32,11 @@ var redactable = map[string]func(*eventv1.Record) *string{
 }
 
 // Redactable returns the names of the fields under a commitment each. The
-// parameters are committed one by one as "parameters.N".
-func Redactable() []string { return []string{"message", "parameters", "reason", "statement"} }
+// parameters are committed one by one as "parameters.N", the details as
+// "details.KEY".
+func Redactable() []string {
+	return []string{"details", "message", "parameters", "reason", "statement"}
+}
 
 // Commit sets the record's salt and commitments from its present text.
 func Commit(r *eventv1.Record) error {
@@ -50,12 +54,15 @@ func Commit(r *eventv1.Record) error {
 }
 
 func texts(r *eventv1.Record) map[string]string {
-	m := make(map[string]string, len(redactable)+len(r.Parameters))
+	m := make(map[string]string, len(redactable)+len(r.Parameters)+len(r.Details))
 	for name, get := range redactable {
 		m[name] = *get(r)
 	}
 	for i, p := range r.Parameters {
 		m[fmt.Sprintf("parameters.%d", i)] = p
+	}
+	for key, detail := range r.Details {
+		m["details."+key] = detail
 	}
 	return m
 }
@@ -75,6 +82,13 @@ func Redact(r *eventv1.Record, name, text string) bool {
 		*get(r) = text
 		return true
 	}
+	if key, ok := strings.CutPrefix(name, "details."); ok {
+		if _, exists := r.Details[key]; !exists {
+			return false
+		}
+		r.Details[key] = text
+		return true
+	}
 	var i int
 	if _, err := fmt.Sscanf(name, "parameters.%d", &i); err == nil && i >= 0 && i < len(r.Parameters) {
 		r.Parameters[i] = text
@@ -84,10 +98,16 @@ func Redact(r *eventv1.Record, name, text string) bool {
 }
 
 // Redacted returns the names of the committed fields whose text no longer
-// matches its commitment.
+// matches its commitment, or is gone.
 func Redacted(r *eventv1.Record) []string {
 	var names []string
-	for name, text := range texts(r) {
+	present := texts(r)
+	for name := range r.Commitments {
+		if _, ok := present[name]; !ok {
+			names = append(names, name)
+		}
+	}
+	for name, text := range present {
 		want, ok := r.Commitments[name]
 		if !ok && text == "" {
 			continue
@@ -106,7 +126,7 @@ func Leaf(r *eventv1.Record) ([]byte, error) {
 	for _, get := range redactable {
 		*get(c) = ""
 	}
-	c.Parameters = nil
+	c.Parameters, c.Details = nil, nil
 	c.Salt = nil
 	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(c)
 	if err != nil {

@@ -17,7 +17,7 @@ func batch(t *testing.T, key *seal.Key) *eventv1.Batch {
 	t.Helper()
 	b := &eventv1.Batch{Producer: "gateway/gw1", Incarnation: "01J", Number: 1, Records: []*eventv1.Record{
 		{Id: "1", Statement: "SELECT 1", Parameters: []string{"4", "5"}, Reason: "because"},
-		{Id: "2", Message: "boom"},
+		{Id: "2", Message: "boom", Details: map[string]string{"remote": "127.0.0.1:5", "role": "deploy"}},
 	}}
 	if err := event.Seal(b, key); err != nil {
 		t.Fatal(err)
@@ -62,6 +62,9 @@ func TestRedactLeavesBatchValidAndShows(t *testing.T) {
 			t.Fatalf("no field %s", field)
 		}
 	}
+	if !event.Redact(b.Records[1], "details.role", "[redacted]") {
+		t.Fatal("no detail role")
+	}
 	if err := event.Verify(b, key.Public()); err != nil {
 		t.Fatalf("a redaction must leave the batch valid: %v", err)
 	}
@@ -70,8 +73,14 @@ func TestRedactLeavesBatchValidAndShows(t *testing.T) {
 	if want := []string{"parameters.1", "reason", "statement"}; !slices.Equal(got, want) {
 		t.Fatalf("Redacted = %v, want %v", got, want)
 	}
-	if event.Redact(b.Records[0], "target", "x") || event.Redact(b.Records[0], "parameters.2", "x") {
+	if event.Redact(b.Records[0], "target", "x") || event.Redact(b.Records[0], "parameters.2", "x") || event.Redact(b.Records[1], "details.new", "x") {
 		t.Fatal("a field without a commitment was redacted")
+	}
+	delete(b.Records[1].Details, "remote")
+	got = event.Redacted(b.Records[1])
+	slices.Sort(got)
+	if want := []string{"details.remote", "details.role"}; !slices.Equal(got, want) {
+		t.Fatalf("Redacted = %v, want %v: a detail that is gone shows", got, want)
 	}
 }
 

@@ -45,20 +45,19 @@ func (e *Engine) can(p *eventv1.Principal, t Target) Capabilities {
 	}
 	said := assertedFields(p)
 	var denied []string
-	start := true
+	lead := true
 	for _, class := range []command.Class{command.Read, command.Write, command.DDL, command.Admin} {
 		w := e.ways(&Input{Principal: p, Target: t, Facts: &command.Facts{Class: class}}, class, said)
-		listed, sentences := w.words(e, t, class)
+		listed := w.list(class)
 		c.Ways = append(c.Ways, listed...)
-		if len(sentences) == 0 {
+		if w.deny != nil || len(listed) == 0 {
 			denied = append(denied, noun(class))
 			continue
 		}
-		if start && w.deny == nil {
-			sentences[0] = who(p) + " may " + sentences[0]
-			start = false
+		for _, way := range listed {
+			c.Sentences = append(c.Sentences, e.sentence(way, p, t, lead))
+			lead = false
 		}
-		c.Sentences = append(c.Sentences, sentences...)
 	}
 	if len(denied) > 0 {
 		c.Sentences = append(c.Sentences, "no rule allows "+either(denied))
@@ -112,33 +111,27 @@ func capability(r *rule, class command.Class, when string) Capability {
 	}
 }
 
-// words lists the ways that matter and says them; no sentence means that
-// nothing of the class is allowed.
-func (w *ways) words(e *Engine, t Target, class command.Class) ([]Capability, []string) {
-	if w.deny != nil {
-		return []Capability{capability(w.deny, class, "")}, nil
-	}
+// list returns the ways that matter, the certain one first. A denial of some
+// commands matters where others are allowed.
+func (w *ways) list(class command.Class) []Capability {
 	var listed []Capability
-	var sentences []string
-	say := func(c Capability) {
-		listed = append(listed, c)
-		sentences = append(sentences, e.sentence(c, t, len(sentences) == 0))
-	}
 	switch {
+	case w.deny != nil:
+		return []Capability{capability(w.deny, class, "")}
 	case w.hold != nil:
-		say(capability(w.hold, class, ""))
+		listed = append(listed, capability(w.hold, class, ""))
 	case w.allow != nil:
-		say(capability(w.allow, class, ""))
+		listed = append(listed, capability(w.allow, class, ""))
 	}
 	for _, effect := range []Effect{Allow, Hold, Deny} {
 		for _, c := range w.sometimes {
 			covered := effect == Allow && (w.hold != nil || w.allow != nil) || effect == Hold && w.hold != nil || effect == Deny && len(listed) == 0
 			if c.Effect == effect && !covered {
-				say(c)
+				listed = append(listed, c)
 			}
 		}
 	}
-	return listed, sentences
+	return listed
 }
 
 // noun names a class of commands in a sentence.
@@ -157,16 +150,24 @@ func noun(class command.Class) string {
 	}
 }
 
-func (e *Engine) sentence(c Capability, t Target, lead bool) string {
+// sentence says one way; the lead one names the principal.
+func (e *Engine) sentence(c Capability, p *eventv1.Principal, t Target, lead bool) string {
 	var s string
 	switch c.Effect {
 	case Allow:
-		s = map[command.Class]string{
+		s = "it may "
+		if lead {
+			s = who(p) + " may "
+		}
+		s += map[command.Class]string{
 			command.Read: "read every table of " + t.Name, command.Write: "write every table of " + t.Name,
 			command.DDL: "change the schema of " + t.Name, command.Admin: "administer " + t.Name,
 		}[c.Class]
 	case Hold:
-		s = noun(c.Class) + " waits for " + e.people.approvers(c.Approvers)
+		if lead {
+			s = "for " + who(p) + " on " + t.Name + ", "
+		}
+		s += noun(c.Class) + " waits for " + e.people.approvers(c.Approvers)
 	default:
 		s = noun(c.Class) + " is denied by rule " + quoted(c.Rule)
 	}

@@ -30,9 +30,11 @@ type Decision struct {
 // tally gathers what matches, one rule after the other.
 type tally struct {
 	deny, hold, allow *rule
-	restrictive       *rule // a hold that only turns an allow into a hold
-	reasonRequired    bool
-	rowLimit          int64
+	// Holds that only turn an allow into a hold. What the caller said must not
+	// choose its approvers, so another hold goes before one by assertion.
+	named, asserted *rule
+	reasonRequired  bool
+	rowLimit        int64
 }
 
 func (t *tally) add(r *rule, m match) {
@@ -40,8 +42,10 @@ func (t *tally) add(r *rule, m match) {
 	case r.Effect == Deny:
 		t.deny = first(t.deny, r)
 		return
-	case r.Effect == Hold && m == matchRestricts:
-		t.restrictive = stricter(t.restrictive, r)
+	case r.Effect == Hold && m == matchAsserted:
+		t.asserted = stricter(t.asserted, r)
+	case r.Effect == Hold && m == matchNamed:
+		t.named = stricter(t.named, r)
 	case r.Effect == Hold:
 		t.hold = stricter(t.hold, r)
 	default:
@@ -60,8 +64,10 @@ func (t *tally) decides() *rule {
 		return t.deny
 	case t.hold != nil:
 		return t.hold
-	case t.allow != nil && t.restrictive != nil:
-		return t.restrictive
+	case t.allow != nil && t.named != nil:
+		return t.named
+	case t.allow != nil && t.asserted != nil:
+		return t.asserted
 	default:
 		return t.allow
 	}
@@ -88,6 +94,9 @@ func stricter(a, b *rule) *rule {
 
 // Decide decides one command. It takes microseconds and no locks.
 func (e *Engine) Decide(in Input) Decision {
+	if in.Principal == nil {
+		return Decision{Effect: Deny, Why: "there is no verified principal", Allowed: []string{"nothing without a verified principal"}}
+	}
 	a := &activation{in: &in, unknown: unknownFacts(in.Facts)}
 	said := assertedFields(in.Principal)
 	if preamble(in.Facts) {
@@ -127,7 +136,7 @@ func (r *rule) match(a *activation, m match, said set) match {
 	case unsaid != no:
 		return m
 	case o != no:
-		return matchRestricts
+		return matchAsserted
 	default:
 		return matchNo
 	}
@@ -160,7 +169,7 @@ func (e *Engine) decidePreamble(a *activation, said set) Decision {
 	if through == nil || t.deny != nil || t.hold != nil {
 		return e.decision(a, &t)
 	}
-	if t.restrictive != nil {
+	if t.named != nil || t.asserted != nil {
 		t.allow = through
 		return e.decision(a, &t)
 	}
@@ -182,6 +191,9 @@ func (r *rule) seesPreamble() bool {
 // Reaches reports whether any command of the principal on the target could be
 // allowed or held: whether it may connect at all.
 func (e *Engine) Reaches(p *eventv1.Principal, t Target) bool {
+	if p == nil {
+		return false
+	}
 	a := &activation{in: &Input{Principal: p, Target: t}, unknown: commandVariables}
 	return e.reach(a, assertedFields(p)) != nil
 }
@@ -233,11 +245,11 @@ func (e *Engine) decision(a *activation, t *tally) Decision {
 		return Decision{Effect: Deny, Why: whyDefault(a), Allowed: e.can(a.in.Principal, a.in.Target).Sentences}
 	}
 	d := Decision{Effect: r.Effect, Rule: r.Name, RuleHash: r.hash, Description: r.Description, Why: e.why(a, r)}
-	switch r.Effect {
-	case Deny:
+	if r.Effect == Deny {
 		d.Allowed = e.can(a.in.Principal, a.in.Target).Sentences
 		return d
-	case Hold:
+	}
+	if r.Effect == Hold {
 		d.Deadline, d.HoldInTransaction = r.Deadline, r.HoldInTransaction
 		d.Approvers = r.Approvers.event()
 	}

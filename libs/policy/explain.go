@@ -54,7 +54,7 @@ func (e *Engine) trace(a *activation, r *rule, pre bool) Trace {
 		return t
 	}
 	m, whyPrincipal := r.matchPrincipal(a)
-	if m == matchNo || m == matchRestricts && r.Effect == Allow {
+	if m == matchNo || m != matchFull && r.Effect == Allow {
 		t.Why = "principal: " + whyPrincipal
 		return t
 	}
@@ -64,7 +64,7 @@ func (e *Engine) trace(a *activation, r *rule, pre bool) Trace {
 	}
 	said := assertedFields(a.in.Principal)
 	got := r.match(a, m, said)
-	t.Matched, t.Restricts = got != matchNo, got == matchRestricts && r.Effect == Hold
+	t.Matched, t.Restricts = got != matchNo, got != matchNo && got != matchFull && r.Effect == Hold
 	hide := a.unknown
 	if r.Effect == Allow {
 		hide |= said | reasonVariable
@@ -73,7 +73,7 @@ func (e *Engine) trace(a *activation, r *rule, pre bool) Trace {
 	switch {
 	case t.Restricts:
 		t.Why += "; it can only turn an allow into a hold"
-		if m == matchRestricts {
+		if m != matchFull {
 			t.Why += ": " + whyPrincipal
 		} else {
 			t.Why += ": it rests on what the caller merely asserted"
@@ -113,10 +113,10 @@ func (c *condition) explain(a *activation, hide set) (why string, unknownNames [
 	if err != nil {
 		return "its condition fails: " + err.Error(), []string{"when"}
 	}
-	switch o {
-	case yes:
+	if o == yes {
 		return "its condition is true", nil
-	case unknown:
+	}
+	if o == unknown {
 		unknownNames = unknownVariables(value)
 		return fmt.Sprintf("its condition cannot be told: %s not known", strings.Join(unknownNames, ", ")), unknownNames
 	}

@@ -24,6 +24,9 @@ type Selector struct {
 	Environment       string `json:"environment,omitempty"`
 	Event             string `json:"event,omitempty"`
 	Agent             string `json:"agent,omitempty"`
+
+	Line   int `json:"-"`
+	Column int `json:"-"`
 }
 
 // PresetGitHub is the preset whose repositories need the owner's id pinned too.
@@ -100,14 +103,16 @@ func newMatcher(s Selector) *matcher {
 // match is how far something matched.
 type match int8
 
+// The matches between no and full can only restrict.
 const (
-	matchNo        match = iota
-	matchRestricts       // by something that can only restrict
+	matchNo       match = iota
+	matchAsserted       // by what the caller merely said
+	matchNamed          // by a repository's name, its ids not being pinned
 	matchFull
 )
 
 // match compares; the second result names the first field that differs, or
-// that can only restrict.
+// what keeps the match from being full.
 func (m *matcher) match(p *eventv1.Principal) (match, string) {
 	got, why := matchFull, ""
 	for _, f := range m.want {
@@ -119,7 +124,7 @@ func (m *matcher) match(p *eventv1.Principal) (match, string) {
 			return matchNo, f.name + " is " + have + ", not " + f.want
 		}
 		if len(p.GetAsserted()) > 0 && contains(p.GetAsserted(), f.name) {
-			got, why = matchRestricts, f.name+" is only asserted by the caller"
+			got, why = matchAsserted, f.name+" is only asserted by the caller"
 		}
 	}
 	if m.Pinned(p.GetPreset()) {
@@ -128,7 +133,10 @@ func (m *matcher) match(p *eventv1.Principal) (match, string) {
 	if m.RepositoryID == "" && m.Repository != p.GetRepository() {
 		return matchNo, "repository is " + p.GetRepository() + ", not " + m.Repository + ", and its ids are not pinned"
 	}
-	return matchRestricts, "the ids of " + m.display() + " are not pinned"
+	if got == matchAsserted {
+		return got, why
+	}
+	return matchNamed, "the ids of " + m.display() + " are not pinned"
 }
 
 func (m *matcher) display() string {
@@ -140,6 +148,7 @@ func (m *matcher) display() string {
 
 func (s *source) selector(n ast.Node) (Selector, bool) {
 	var sel Selector
+	sel.Line, sel.Column = place(n)
 	text := map[string]*string{
 		"issuer": &sel.Issuer, "subject": &sel.Subject, "preset": &sel.Preset, "repository": &sel.Repository, "workflow": &sel.Workflow,
 		"ref": &sel.Ref, "environment": &sel.Environment, "event": &sel.Event, "agent": &sel.Agent,

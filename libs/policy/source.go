@@ -97,7 +97,9 @@ func (s *source) mapping(n ast.Node, what string) *ast.MappingNode {
 	case *ast.MappingValueNode:
 		return &ast.MappingNode{BaseNode: m.BaseNode, Start: m.Start, Values: []*ast.MappingValueNode{m}}
 	}
-	s.bad(n, fmt.Sprintf("%s must be a mapping of keys to values, not %s", what, kind(n)), "write it as key: value")
+	if !s.reused(n) {
+		s.bad(n, fmt.Sprintf("%s must be a mapping of keys to values, not %s", what, kind(n)), "write it as key: value")
+	}
 	return nil
 }
 
@@ -135,10 +137,22 @@ func (s *source) entries(n ast.Node, what string, known []string) []entry {
 func (s *source) list(n ast.Node, what string) []ast.Node {
 	seq, ok := n.(*ast.SequenceNode)
 	if !ok {
-		s.bad(n, fmt.Sprintf("%s must be a list, not %s", what, kind(n)), "write it as [a, b], or one \"- item\" a line")
+		if !s.reused(n) {
+			s.bad(n, fmt.Sprintf("%s must be a list, not %s", what, kind(n)), "write it as [a, b], or one \"- item\" a line")
+		}
 		return nil
 	}
 	return seq.Values
+}
+
+// reused reports anchors and aliases, which are not supported.
+func (s *source) reused(n ast.Node) bool {
+	switch n.(type) {
+	case *ast.AnchorNode, *ast.AliasNode:
+		s.bad(n, "YAML anchors and aliases are not supported", "write the value out: a rule is read by itself")
+		return true
+	}
+	return false
 }
 
 // scalar returns the text of a plain value, exactly as written.
@@ -150,11 +164,10 @@ func (s *source) scalar(n ast.Node, what string) (string, bool) {
 		return v.Value.Value, true
 	case *ast.IntegerNode, *ast.BoolNode, *ast.FloatNode:
 		return n.GetToken().Value, true
-	case *ast.AnchorNode, *ast.AliasNode:
-		s.bad(n, "YAML anchors and aliases are not supported", "write the value out: a rule is read by itself")
-		return "", false
 	}
-	s.bad(n, fmt.Sprintf("%s must be a single value, not %s", what, kind(n)), "write one value")
+	if !s.reused(n) {
+		s.bad(n, fmt.Sprintf("%s must be a single value, not %s", what, kind(n)), "write one value")
+	}
 	return "", false
 }
 

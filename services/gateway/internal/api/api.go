@@ -1,0 +1,140 @@
+// Package api is the gateway's small HTTPS API for jobs: token exchange (RFC
+// 8693), the end of a run, and what a job may do.
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/rs/zerolog"
+
+	"github.com/gatestay/gatestay/libs/refusal"
+	"github.com/gatestay/gatestay/services/gateway/internal/session"
+)
+
+const maxForm = 64 << 10
+
+// The names of RFC 8693.
+const (
+	grantExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
+	typeIDToken   = "urn:ietf:params:oauth:token-type:id_token"     //nolint:gosec // a type, not a credential
+	typeAccess    = "urn:ietf:params:oauth:token-type:access_token" //nolint:gosec // a type, not a credential
+	typeJWT       = "urn:ietf:params:oauth:token-type:jwt"          //nolint:gosec // a type, not a credential
+)
+
+// Handler answers the API.
+type Handler struct {
+	Gate *session.Gate
+	Log  zerolog.Logger
+}
+
+// Routes returns the API's mux.
+func (h *Handler) Routes() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v1/exchange", h.exchange)
+	mux.HandleFunc("POST /v1/runs/end", h.end)
+	mux.HandleFunc("GET /v1/can", h.can)
+	return mux
+}
+
+type exchanged struct {
+	AccessToken     string `json:"access_token"`
+	IssuedTokenType string `json:"issued_token_type"`
+	TokenType       string `json:"token_type"`
+	ExpiresIn       int64  `json:"expires_in"` // seconds
+	Connections     int    `json:"connections"`
+	Run             string `json:"run"`
+	TraceID         string `json:"trace_id"`
+}
+
+func (h *Handler) exchange(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		h.fail(w, http.StatusBadRequest, "invalid_request", &refusal.Refusal{Code: refusal.ProtocolViolation, Message: "the request is no form, or too large"})
+		return
+	}
+	kind := r.PostForm.Get("subject_token_type")
+	if r.PostForm.Get("grant_type") != grantExchange || kind != typeIDToken && kind != typeJWT {
+		h.fail(w, http.StatusBadRequest, "unsupported_grant_type", &refusal.Refusal{
+			Code: refusal.ProtocolViolation, Message: "only a token exchange of an ID token is offered here (RFC 8693)",
+			Hint: "grant_type=" + grantExchange + ", subject_token_type=" + typeIDToken,
+		})
+		return
+	}
+	e, err := h.Gate.Exchange(r.Context(), session.ExchangeRequest{
+		Token: r.PostForm.Get("subject_token"), Target: r.PostForm.Get("resource"), Protocol: "postgres",
+		Reason: r.PostForm.Get("reason"), Agent: r.PostForm.Get("agent"), OnBehalfOf: r.PostForm.Get("on_behalf_of"),
+		TraceParent: r.Header.Get("traceparent"), Remote: r.RemoteAddr,
+	})
+	if err != nil {
+		h.refuse(w, err)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	h.write(w, http.StatusOK, exchanged{
+		AccessToken: e.Credential, IssuedTokenType: typeAccess, TokenType: "N_A", ExpiresIn: int64(e.Life.Seconds()),
+		Connections: e.Run.Connections, Run: e.Run.ID, TraceID: e.Run.TraceID,
+	})
+}
+
+func (h *Handler) end(w http.ResponseWriter, r *http.Request) {
+	if err := h.Gate.EndRun(r.Context(), bearer(r)); err != nil {
+		h.refuse(w, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (h *Handler) can(w http.ResponseWriter, r *http.Request) {
+	c, err := h.Gate.Can(bearer(r), r.URL.Query().Get("target"))
+	if err != nil {
+		h.refuse(w, err)
+		return
+	}
+	h.write(w, http.StatusOK, c)
+}
+
+func bearer(r *http.Request) string {
+	kind, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !ok || !strings.EqualFold(kind, "bearer") {
+		return ""
+	}
+	return token
+}
+
+func (h *Handler) refuse(w http.ResponseWriter, err error) {
+	var r *refusal.Refusal
+	if !errors.As(err, &r) {
+		h.Log.Error().Err(err).Msg("api request failed")
+		h.fail(w, http.StatusInternalServerError, "server_error", &refusal.Refusal{Code: refusal.BusUnavailable, Message: "the gateway could not answer"})
+		return
+	}
+	status, name := http.StatusUnauthorized, "invalid_grant"
+	switch r.Code {
+	case refusal.TargetUnknown, refusal.TargetForbidden:
+		status, name = http.StatusForbidden, "invalid_target"
+	case refusal.JournalUnavailable, refusal.LeaseExpired, refusal.BundleMissing, refusal.ShuttingDown, refusal.BusUnavailable:
+		status, name = http.StatusServiceUnavailable, "temporarily_unavailable"
+	case refusal.LimitReached, refusal.ProtocolViolation:
+		status, name = http.StatusBadRequest, "invalid_request"
+	}
+	h.fail(w, status, name, r)
+}
+
+func (h *Handler) fail(w http.ResponseWriter, status int, name string, r *refusal.Refusal) {
+	h.write(w, status, map[string]string{
+		"error": name, "error_description": r.Message, "code": string(r.Code), "message": r.Message, "detail": r.Detail, "hint": r.Hint, "id": r.ID,
+	})
+}
+
+func (h *Handler) write(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		h.Log.Debug().Err(fmt.Errorf("api: write: %w", err)).Msg("client went away")
+	}
+}

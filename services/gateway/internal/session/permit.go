@@ -1,0 +1,145 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/gatestay/gatestay/libs/command"
+	"github.com/gatestay/gatestay/libs/event"
+	"github.com/gatestay/gatestay/libs/masking"
+	"github.com/gatestay/gatestay/libs/refusal"
+	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
+	"github.com/gatestay/gatestay/services/gateway/internal/seam"
+)
+
+// permit implements seam.Permit.
+type permit struct {
+	admission *admission
+	pending   event.Pending
+	masked    atomic.Int64
+	done      sync.Once
+}
+
+var _ seam.Permit = (*permit)(nil)
+
+// permit records the intent and, for anything but a read, waits until the
+// record is durable: nothing that changes the target is forwarded before.
+func (s *Session) permit(ctx context.Context, a *admission, approvers []string, approvalID string, fill ...func(*eventv1.Record)) (seam.Permit, error) {
+	r := a.intent(approvers, approvalID)
+	for _, f := range fill {
+		f(r)
+	}
+	p := &permit{admission: a, pending: s.gate.Records.Offer(r)}
+	if overlaps(a.command.Facts.Class) {
+		return p, nil
+	}
+	if err := p.Durable(ctx); err != nil {
+		p.Done(seam.Outcome{Status: "not_executed", Code: string(refusal.JournalUnavailable)})
+		return nil, err
+	}
+	return p, nil
+}
+
+// overlaps reports whether a command may be forwarded while its record is on
+// its way: its result is then withheld until the record is durable.
+func overlaps(c command.Class) bool { return c == command.Read || c == command.Session }
+
+// Durable implements seam.Permit.
+func (p *permit) Durable(ctx context.Context) error {
+	bounded, cancel := context.WithTimeout(ctx, durableLimit)
+	defer cancel()
+	if err := p.pending.Wait(bounded); err != nil {
+		return unrecorded(err)
+	}
+	return nil
+}
+
+// DurableNow implements seam.Permit.
+func (p *permit) DurableNow() bool {
+	select {
+	case <-p.pending.Durable():
+		return p.pending.Wait(context.Background()) == nil
+	default:
+		return false
+	}
+}
+
+// MaxRows implements seam.Permit.
+func (p *permit) MaxRows() int64 { return p.admission.decision.RowLimit }
+
+// Result implements seam.Permit. A masking bundle that has gone since the
+// decision lets nothing pass.
+func (p *permit) Result(columns []seam.Column) (seam.Masker, error) {
+	current := p.admission.session.gate.Masking.Current()
+	if current == nil {
+		return nil, &refusal.Refusal{Code: refusal.BundleMissing, Message: "no masking rules are loaded, so no result is released"}
+	}
+	in := make([]masking.ResultColumn, len(columns))
+	for i, c := range columns {
+		in[i] = masking.ResultColumn{
+			Name: c.Name, Origin: masking.Column{Schema: c.Origin.Schema, Table: c.Origin.Table, Name: c.Origin.Column},
+			Tainted: c.Tainted, Kind: kind(c.Kind), Binary: c.Binary,
+		}
+	}
+	plan, err := current.Engine.Plan(p.admission.session.target, in)
+	if err != nil {
+		var r *refusal.Refusal
+		if errors.As(err, &r) {
+			r.ID = p.admission.id
+		}
+		return nil, err
+	}
+	if !plan.Any() {
+		return nil, nil
+	}
+	return &masker{plan: plan, count: &p.masked}, nil
+}
+
+func kind(k seam.Kind) masking.Kind {
+	switch k {
+	case seam.KindText:
+		return masking.KindText
+	case seam.KindJSON:
+		return masking.KindJSON
+	case seam.KindJSONB:
+		return masking.KindJSONB
+	case seam.KindBytes:
+		return masking.KindBytes
+	case seam.KindOther:
+		return masking.KindOther
+	}
+	return masking.KindOther
+}
+
+type masker struct {
+	plan  *masking.Plan
+	count *atomic.Int64
+}
+
+var _ seam.Masker = (*masker)(nil)
+
+func (m *masker) Untouched(i int) bool { return m.plan.Untouched(i) }
+
+func (m *masker) Mask(i int, value []byte) ([]byte, bool) {
+	out, changed := m.plan.Mask(i, value)
+	if changed {
+		m.count.Add(1)
+	}
+	return out, changed
+}
+
+// Done implements seam.Permit.
+func (p *permit) Done(o seam.Outcome) {
+	p.done.Do(func() {
+		s := p.admission.session
+		_ = s.gate.Records.Offer(s.outcome(p.admission.id, func(r *eventv1.Record) {
+			r.Status, r.Code, r.Rows, r.Bytes = o.Status, o.Code, o.Rows, o.Bytes
+			r.DurationNs, r.MaskedCells = o.Duration.Nanoseconds(), p.masked.Load()
+			if o.Message != "" {
+				r.Message = s.ScrubError(o.Message)
+			}
+		}))
+	})
+}

@@ -1,0 +1,104 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/gatestay/gatestay/libs/command"
+	"github.com/gatestay/gatestay/libs/policy"
+	"github.com/gatestay/gatestay/libs/refusal"
+	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
+)
+
+// The largest texts that one record holds: a batch must fit a bus message.
+const (
+	maxStatement  = 192 << 10
+	maxParameter  = 4 << 10
+	maxParameters = 64 << 10
+)
+
+// scrubbed is the command as it may leave the gateway: for the record and for
+// the approver.
+type scrubbed struct {
+	statement  string
+	parameters []string
+	cut        bool // something did not fit; says so in its text
+}
+
+// scrub replaces what masking rules and detectors find in the command's text
+// and parameters.
+func (a *admission) scrub() *refusal.Refusal {
+	if a.masking == nil {
+		return &refusal.Refusal{Code: refusal.BundleMissing, Message: "no masking rules are loaded, so nothing can be recorded"}
+	}
+	engine, target := a.masking.Engine, a.session.target
+	a.scrubbed.statement = a.limit(strings.ToValidUTF8(engine.ScrubStatement(target, a.command.Text, &a.command.Facts), "\uFFFD"), maxStatement)
+	total := 0
+	for i, p := range a.command.Parameters {
+		text := a.limit(strings.ToValidUTF8(engine.ScrubParameter(target, p, a.parameterColumn(i)), "\uFFFD"), maxParameter)
+		if total += len(text); total > maxParameters {
+			a.scrubbed.cut = true
+			a.scrubbed.parameters = append(a.scrubbed.parameters, fmt.Sprintf("… and %d more parameters", len(a.command.Parameters)-i))
+			break
+		}
+		a.scrubbed.parameters = append(a.scrubbed.parameters, text)
+	}
+	return nil
+}
+
+func (a *admission) limit(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	a.scrubbed.cut = true
+	return strings.ToValidUTF8(text[:most], "") + fmt.Sprintf("… [%d more bytes]", len(text)-most)
+}
+
+// parameterColumn is the column a parameter is compared with or assigned to,
+// where the facts tell.
+func (a *admission) parameterColumn(i int) string { return a.command.Facts.ParameterColumn(i) }
+
+func (a *admission) intent(approvers []string, approvalID string) *eventv1.Record {
+	f := &a.command.Facts
+	return a.session.record(eventv1.Kind_KIND_INTENT, func(r *eventv1.Record) {
+		r.CommandId, r.Verb, r.Class, r.Objects, r.Fingerprint = a.id, f.Verb, string(f.Class), objects(f.Objects), f.Fingerprint
+		r.Statement, r.Parameters = a.scrubbed.statement, a.scrubbed.parameters
+		r.Effect, r.Rule, r.RuleHash, r.PolicyVersion = effect(a.decision.Effect), a.decision.Rule, a.decision.RuleHash, a.policy.Version
+		if a.masking != nil {
+			r.MaskingVersion = a.masking.Version
+		}
+		r.ApprovalId, r.Approvers = approvalID, approvers
+	})
+}
+
+func (s *Session) outcome(commandID string, fill func(*eventv1.Record)) *eventv1.Record {
+	return s.record(eventv1.Kind_KIND_OUTCOME, func(r *eventv1.Record) {
+		r.CommandId = commandID
+		fill(r)
+	})
+}
+
+// refuseHeld records a command that was held and did not pass.
+func (s *Session) refuseHeld(a *admission, approvalID string, err error) error {
+	code, message := "", "the hold failed"
+	var r *refusal.Refusal
+	if errors.As(err, &r) {
+		code, message = string(r.Code), r.Message
+	}
+	_ = s.gate.Records.Offer(a.intent(nil, approvalID))
+	_ = s.gate.Records.Offer(s.outcome(a.id, func(rec *eventv1.Record) {
+		rec.Status, rec.Code, rec.Message, rec.ApprovalId = "refused", code, message, approvalID
+	}))
+	return err
+}
+
+func effect(e policy.Effect) string { return string(e) }
+
+func objects(in []command.Object) []*eventv1.Object {
+	out := make([]*eventv1.Object, len(in))
+	for i, o := range in {
+		out[i] = &eventv1.Object{Schema: o.Schema, Name: o.Name, Access: string(o.Access)}
+	}
+	return out
+}

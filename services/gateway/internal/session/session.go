@@ -1,0 +1,208 @@
+package session
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatestay/gatestay/libs/approval"
+	"github.com/gatestay/gatestay/libs/config"
+	"github.com/gatestay/gatestay/libs/policy"
+	"github.com/gatestay/gatestay/libs/refusal"
+	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
+	"github.com/gatestay/gatestay/services/gateway/internal/credential"
+	"github.com/gatestay/gatestay/services/gateway/internal/seam"
+)
+
+// Session implements seam.Session.
+type Session struct {
+	gate      *Gate
+	id        string
+	protocol  string
+	principal *eventv1.Principal
+	reason    string
+	traceID   string
+	target    string
+	database  string
+	conf      config.Target
+	run       *credential.Run
+	giveBack  func()
+	started   time.Time
+	timer     *time.Timer
+
+	sequence atomic.Uint64
+	closed   sync.Once
+	released sync.Once
+
+	ending sync.Mutex
+	done   chan struct{}
+	cause  error
+}
+
+var _ seam.Session = (*Session)(nil)
+
+// resolveTarget finds the target and the database in the present configuration.
+func (s *Session) resolveTarget(c seam.Credentials) error {
+	conf, ok := s.gate.Config().Targets[c.Target]
+	if !ok || conf.Protocol != c.Protocol {
+		return &refusal.Refusal{
+			Code: refusal.TargetUnknown, Message: fmt.Sprintf("there is no %s target %q", c.Protocol, c.Target),
+			Hint: "Name a target of gatestay.yaml as the database: prod-db, or prod-db/otherdb.",
+		}
+	}
+	s.conf, s.database = conf, conf.Database
+	if c.Database != "" && c.Database != conf.Database {
+		if !slices.Contains(conf.Databases, "*") && !slices.Contains(conf.Databases, c.Database) {
+			return &refusal.Refusal{
+				Code: refusal.TargetUnknown, Message: fmt.Sprintf("target %s does not open database %q", c.Target, c.Database),
+				Hint: "List it under the target's databases in gatestay.yaml.",
+			}
+		}
+		s.database = c.Database
+	}
+	return nil
+}
+
+// limit is how long the session may last.
+func (s *Session) limit() time.Duration {
+	limit := s.conf.SessionLimit.Or(defaultSessionLimit)
+	if s.run != nil {
+		limit = min(limit, s.run.Expires.Sub(s.gate.Now()))
+	}
+	return max(limit, 0)
+}
+
+// endWithRun ends the session when its run ends; it returns when the session
+// does.
+func (s *Session) endWithRun() {
+	select {
+	case <-s.run.Ended():
+		s.end(&refusal.Refusal{Code: refusal.SessionEnded, ID: s.id, Message: "the step that opened this session has ended"})
+	case <-s.done:
+	}
+}
+
+func (s *Session) end(cause error) {
+	s.ending.Lock()
+	defer s.ending.Unlock()
+	if s.cause == nil {
+		s.cause = cause
+		close(s.done)
+	}
+}
+
+// ID implements seam.Session.
+func (s *Session) ID() string { return s.id }
+
+// Done implements seam.Session.
+func (s *Session) Done() <-chan struct{} { return s.done }
+
+// Cause implements seam.Session.
+func (s *Session) Cause() error {
+	s.ending.Lock()
+	defer s.ending.Unlock()
+	return s.cause
+}
+
+// Upstream implements seam.Session.
+func (s *Session) Upstream(context.Context) (seam.Upstream, error) {
+	c := s.gate.Config()
+	var password string
+	if s.conf.Password != "" {
+		var err error
+		if password, err = s.conf.Password.Resolve(c.Dir); err != nil {
+			s.gate.Log.Error().Err(err).Str("target", s.target).Str("session_id", s.id).Msg("target credential cannot be read")
+			return seam.Upstream{}, &refusal.Refusal{
+				Code: refusal.UpstreamLogin, Message: fmt.Sprintf("the gateway has no credential for %s", s.target), ID: s.id,
+				Hint: "Operators: the gateway's log says which reference could not be read.",
+			}
+		}
+	}
+	mode := s.conf.TLS
+	if mode == "" {
+		mode = "verify-full"
+	}
+	return seam.Upstream{Address: s.conf.Address, Database: s.database, User: s.conf.User, Password: password, TLS: mode, CA: c.Path(s.conf.CA)}, nil
+}
+
+// Masks implements seam.Session.
+func (s *Session) Masks() []seam.MaskedColumn {
+	current := s.gate.Masking.Current()
+	if current == nil {
+		return nil
+	}
+	columns := current.Engine.Columns(s.target)
+	masks := make([]seam.MaskedColumn, len(columns))
+	for i, c := range columns {
+		masks[i] = seam.MaskedColumn{Schema: c.Schema, Table: c.Table, Column: c.Name}
+	}
+	return masks
+}
+
+// ScrubError implements seam.Session. Without a masking bundle nothing of the
+// text passes.
+func (s *Session) ScrubError(text string) string {
+	current := s.gate.Masking.Current()
+	if current == nil {
+		return "(withheld: no masking rules are loaded)"
+	}
+	return current.Engine.ScrubText(text)
+}
+
+// Close implements seam.Session.
+func (s *Session) Close(reason string) {
+	s.closed.Do(func() {
+		if s.timer != nil {
+			s.timer.Stop()
+		}
+		s.end(&refusal.Refusal{Code: refusal.SessionEnded, ID: s.id, Message: "the session is closed"})
+		s.gate.remove(s)
+		s.release()
+		_ = s.gate.Records.Offer(s.record(eventv1.Kind_KIND_SESSION_CLOSED, func(r *eventv1.Record) {
+			r.Action = reason
+			r.DurationNs = s.gate.Now().Sub(s.started).Nanoseconds()
+		}))
+	})
+}
+
+// release gives the run its connection back.
+func (s *Session) release() {
+	s.released.Do(func() {
+		if s.giveBack != nil {
+			s.giveBack()
+		}
+	})
+}
+
+func (s *Session) policyTarget() policy.Target {
+	return policy.Target{Name: s.target, Environment: s.conf.Environment, Protocol: s.protocol, Database: s.database}
+}
+
+// record starts a record of this session, numbered within it.
+func (s *Session) record(kind eventv1.Kind, fill func(*eventv1.Record)) *eventv1.Record {
+	r := &eventv1.Record{
+		Kind: kind, SessionId: s.id, SessionSequence: s.sequence.Add(1), TraceId: s.traceID, Principal: s.principal,
+		Target: s.target, Database: s.database, Environment: s.conf.Environment, Protocol: s.protocol, Reason: s.reason,
+	}
+	if fill != nil {
+		fill(r)
+	}
+	return r
+}
+
+// TraceID ties all sessions of one job together: the same job (run, attempt,
+// job id) always gets the same id. 32 hex digits.
+func TraceID(p *eventv1.Principal) string {
+	h := sha256.New()
+	for _, part := range []string{p.GetIssuer(), p.GetSubject(), p.GetRepositoryId(), p.GetRunId(), p.GetRunAttempt(), p.GetJobId()} {
+		fmt.Fprintf(h, "%d:%s", len(part), part)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+func describe(p *eventv1.Principal) string { return approval.Describe(p) }

@@ -26,11 +26,14 @@ type Runner interface {
 // Main is the command line of a service's binary: flags, configuration,
 // logging and signals. It returns the exit code.
 func Main(name, help string, build func(Process) (Runner, error)) int {
-	var path, level string
+	var path, level, ask string
 	root := &cobra.Command{
 		Use: name, Short: "Gatestay's " + name + " service", Long: help, Version: version(),
 		Args: cobra.NoArgs, SilenceUsage: true, SilenceErrors: true,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if ask != "" {
+				return probe(c.Context(), ask)
+			}
 			parsed, err := zerolog.ParseLevel(level)
 			if err != nil {
 				return fmt.Errorf("--log-level %q is not known: use debug, info, warn or error", level)
@@ -48,6 +51,7 @@ func Main(name, help string, build func(Process) (Runner, error)) int {
 	}
 	root.Flags().StringVar(&path, "config", "gatestay.yaml", "configuration file")
 	root.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error")
+	root.Flags().StringVar(&ask, "probe", "", "ask a running service's URL, e.g. http://127.0.0.1:9090/readyz, and exit 0 if it answers 200")
 	ctx, stop := Signals()
 	defer stop()
 	if err := root.ExecuteContext(ctx); err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	testKeys        = []string{"principals", "tests"}
+	testKeys        = []string{"principals", "cases"}
 	caseKeys        = []string{"name", "principal", "target", "sql", "facts", "session", "expect"}
 	casePrincipal   = []string{"issuer", "subject", "preset", "repository", "repository_id", "repository_owner_id", "workflow", "run_id", "ref", "environment", "event", "actor", "triggering_actor", "agent", "on_behalf_of", "claims", "asserted"}
 	caseTargetKeys  = []string{"name", "environment", "protocol", "database"}
@@ -38,7 +38,7 @@ func (r *caseReader) read(raw []byte) []Case {
 	r.principals = map[string]*eventv1.Principal{}
 	var list ast.Node
 	for _, e := range r.entries(root, "a test file", testKeys) {
-		if e.key == "tests" {
+		if e.key == "cases" {
 			list = e.value
 			continue
 		}
@@ -47,11 +47,11 @@ func (r *caseReader) read(raw []byte) []Case {
 		}
 	}
 	if list == nil {
-		r.bad(root, "a test file without tests", "add tests: and a list of cases")
+		r.bad(root, "a test file without cases", "add cases: and a list of them")
 		return nil
 	}
 	var cases []Case
-	for _, n := range r.list(list, "tests") {
+	for _, n := range r.list(list, "cases") {
 		before := len(r.problems)
 		if c := r.testCase(n); len(r.problems) == before {
 			cases = append(cases, c)
@@ -64,7 +64,7 @@ func (r *caseReader) testCase(n ast.Node) Case {
 	c := Case{File: r.file, seen: map[string]bool{}}
 	c.Line, _ = place(n)
 	has := map[string]bool{}
-	for _, e := range r.entries(n, "a test", caseKeys) {
+	for _, e := range r.entries(n, "a case", caseKeys) {
 		has[e.key] = true
 		switch e.key {
 		case "name":
@@ -85,11 +85,11 @@ func (r *caseReader) testCase(n ast.Node) Case {
 	}
 	for _, key := range []string{"name", "principal", "target", "expect"} {
 		if !has[key] {
-			r.bad(n, "a test without "+key, "add "+key+":")
+			r.bad(n, "a case without "+key, "add "+key+":")
 		}
 	}
 	if has["sql"] == has["facts"] {
-		r.bad(n, "a test says either sql or facts", "add sql: with the statement to decide")
+		r.bad(n, "a case says either sql or facts", "add sql: with the statement to decide")
 	}
 	return c
 }

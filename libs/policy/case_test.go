@@ -34,7 +34,7 @@ func TestCases(t *testing.T) {
 	results, err := e.Test(map[string][]byte{"rules_test.yaml": []byte(`
 principals:
   deploy: {preset: github-actions, repository: acme/shop, repository_id: 1001, repository_owner_id: "2002", event: push}
-tests:
+cases:
   - {name: a read, principal: deploy, target: prod-db, sql: select orders, expect: allow}
   - name: a write waits
     principal: deploy
@@ -79,7 +79,7 @@ tests:
 
 func TestCaseTargetsHaveTheirEnvironment(t *testing.T) {
 	e := compile(t, "rules:\n  - {name: r, effect: allow, environments: [production], principals: [{any: true}]}\n")
-	cases := map[string][]byte{"a_test.yaml": []byte("tests:\n  - {name: a, principal: {repository: x}, target: prod-db, facts: {class: read}, expect: allow}\n")}
+	cases := map[string][]byte{"a_test.yaml": []byte("cases:\n  - {name: a, principal: {repository: x}, target: prod-db, facts: {class: read}, expect: allow}\n")}
 	for want, targets := range map[bool][]policy.Target{true: {prod()}, false: nil} {
 		results, err := e.Test(cases, targets, nil)
 		if err != nil {
@@ -95,12 +95,12 @@ func TestCaseProblems(t *testing.T) {
 	_, err := compile(t, standard).Test(map[string][]byte{"a_test.yaml": []byte(`
 principals:
   deploy: {repositry: acme/shop}
-tests:
+cases:
   - {name: a, principal: deplo, target: prod-db, sql: x, expect: alow}
   - {name: b, principal: {}, target: prod-db, sql: x, facts: {class: read}, expect: {rule: read, efect: allow}}
   - {name: c}
   - {name: d, principal: deploy, target: {nam: x}, sql: "", session: {age: old}, expect: {effect: hold, reason: please, row_limit: -1}}
-`), "b_test.yaml": []byte("cases: []")}, nil, words)
+`), "b_test.yaml": []byte("tests: []")}, nil, words)
 	if err == nil {
 		t.Fatal("no problems")
 	}

@@ -234,6 +234,8 @@ func TestUnknownFacts(t *testing.T) {
 		{"unknown functions", "deny", `"dblink" in command.functions`, unknown(command.Read, "functions"), true},
 		{"unknown transaction", "deny", `command.transaction == "commit"`, unknown(command.Read, "transaction"), true},
 		{"unknown filtered", "allow", `command.filtered`, unknown(command.Write, "filtered"), false},
+		{"a fact nobody knows of makes all unknown", "allow", `command.class == "read"`, unknown(command.Read, "mood"), false},
+		{"settings are not asked for", "allow", `command.class == "read"`, unknown(command.Read, "settings"), true},
 		{"a missing claim is an error, and an error is unknown: allow", "allow", `principal.claims.nothing == "x"`, read(), false},
 		{"a missing claim is an error, and an error is unknown: deny", "deny", `principal.claims.nothing == "x"`, read(), true},
 		{"a present claim", "allow", `principal.claims.runner == "self-hosted"`, read(), true},

@@ -140,6 +140,9 @@ func unknownFacts(f *command.Facts) set {
 			s |= commandCatalog.set()
 		case "transaction":
 			s |= commandTransaction.set()
+		case "settings": // no condition can ask for them
+		default: // a fact this package does not know of: rather nothing is known
+			s |= commandVariables
 		}
 	}
 	if f.Class == command.Unknown || f.Class == "" {

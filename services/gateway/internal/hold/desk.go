@@ -20,6 +20,7 @@ import (
 	"github.com/gatestay/gatestay/libs/refusal"
 	"github.com/gatestay/gatestay/libs/seal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
+	"github.com/gatestay/gatestay/services/gateway/internal/seam"
 )
 
 // Desk raises requests and hands decisions to those who wait. Safe for
@@ -198,7 +199,7 @@ func (d *Desk) Void(id string) {
 
 // ErrClientCancelled is the cancel cause of a context that the client's own
 // cancel request ended.
-var ErrClientCancelled = errors.New("hold: client cancelled")
+var ErrClientCancelled = seam.ErrClientCancelled
 
 func (d *Desk) cancel(b *bus.Bus, id, reason string) {
 	raw, err := proto.Marshal(&eventv1.ApprovalCancelled{ApprovalId: id, Reason: reason, At: timestamppb.New(d.now())})

@@ -19,9 +19,17 @@ package seam
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/gatestay/gatestay/libs/command"
+)
+
+// Why the context of an Admit was cancelled, as its cause: the client asked to
+// cancel the command, or it went away.
+var (
+	ErrClientCancelled = errors.New("seam: the client cancelled the command")
+	ErrClientGone      = errors.New("seam: the client went away")
 )
 
 // Gate admits connections.

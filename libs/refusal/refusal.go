@@ -71,6 +71,7 @@ const (
 	SessionEnded       Code = "GS1405" // hard limit, job ended, killed
 	LimitReached       Code = "GS1406"
 	BusUnavailable     Code = "GS1407"
+	UpstreamLost       Code = "GS1408" // the target ended the connection
 )
 
 // Protocol: 15xx.

@@ -174,7 +174,7 @@ func Hash(b *eventv1.Batch) ([]byte, error) {
 	binary.BigEndian.PutUint64(n[:], b.Number)
 	write(n[:])
 	write(b.PreviousHash)
-	binary.BigEndian.PutUint64(n[:], uint64(b.SealedAt.AsTime().UnixNano())) //nolint:gosec // bit pattern only
+	binary.BigEndian.PutUint64(n[:], uint64(b.SealedAt.AsTime().UnixNano()))
 	write(n[:])
 	for _, r := range b.Records {
 		leaf, err := Leaf(r)

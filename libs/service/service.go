@@ -25,7 +25,7 @@ import (
 // Logger writes JSON, or a console form where w is a terminal.
 func Logger(w *os.File, name string, level zerolog.Level) zerolog.Logger {
 	var out io.Writer = w
-	if term.IsTerminal(int(w.Fd())) { //nolint:gosec // a file descriptor fits
+	if term.IsTerminal(int(w.Fd())) {
 		out = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly}
 	}
 	return zerolog.New(out).Level(level).With().Timestamp().Str("service", name).Logger()
@@ -103,6 +103,6 @@ func ServeHTTP(ctx context.Context, l net.Listener, handler http.Handler) error 
 	if err := server.Shutdown(shutdown); err != nil {
 		_ = server.Close()
 	}
-	<-done
+	_ = <-done // http.ErrServerClosed
 	return nil
 }

@@ -22,7 +22,7 @@ const (
 	grantExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
 	typeIDToken   = "urn:ietf:params:oauth:token-type:id_token"     //nolint:gosec // a type, not a credential
 	typeAccess    = "urn:ietf:params:oauth:token-type:access_token" //nolint:gosec // a type, not a credential
-	typeJWT       = "urn:ietf:params:oauth:token-type:jwt"          //nolint:gosec // a type, not a credential
+	typeJWT       = "urn:ietf:params:oauth:token-type:jwt"
 )
 
 // Handler answers the API.
@@ -120,6 +120,7 @@ func (h *Handler) refuse(w http.ResponseWriter, err error) {
 		status, name = http.StatusServiceUnavailable, "temporarily_unavailable"
 	case refusal.LimitReached, refusal.ProtocolViolation:
 		status, name = http.StatusBadRequest, "invalid_request"
+	default: // the credential itself is refused
 	}
 	h.fail(w, status, name, r)
 }

@@ -142,7 +142,7 @@ func (d *Desk) Hold(ctx context.Context, r *eventv1.ApprovalRequest, want approv
 		delete(d.waiting, r.Id)
 		d.mu.Unlock()
 	}()
-	if err := d.publish(b, bus.Requested, r.Id, raw); err != nil {
+	if err := d.publish(ctx, b, bus.Requested, r.Id, raw); err != nil {
 		return nil, fmt.Errorf("%w: %w", &refusal.Refusal{
 			Code:    refusal.BusUnavailable,
 			Message: "the command needs an approval, and the request could not be sent: the bus does not answer",
@@ -166,7 +166,7 @@ func (d *Desk) Hold(ctx context.Context, r *eventv1.ApprovalRequest, want approv
 			}
 			return &Result{Approvers: approvers(decision), Wait: d.now().Sub(started)}, nil
 		case <-deadline.C:
-			d.cancel(b, r.Id, approval.DeadlinePassed)
+			d.cancel(ctx, b, r.Id, approval.DeadlinePassed)
 			return nil, &refusal.Refusal{
 				Code: refusal.ApprovalExpired, ID: r.Id, Rule: r.Rule,
 				Message: "nobody approved the command before its deadline",
@@ -177,10 +177,10 @@ func (d *Desk) Hold(ctx context.Context, r *eventv1.ApprovalRequest, want approv
 			if errors.Is(context.Cause(ctx), ErrClientCancelled) {
 				reason = approval.ClientCancelled
 			}
-			d.cancel(b, r.Id, reason)
+			d.cancel(ctx, b, r.Id, reason)
 			return nil, &refusal.Refusal{Code: refusal.ApprovalCancelled, ID: r.Id, Rule: r.Rule, Message: "the hold was cancelled by the client"}
 		case <-d.stop:
-			d.cancel(b, r.Id, approval.GatewayStopping)
+			d.cancel(ctx, b, r.Id, approval.GatewayStopping)
 			return nil, &refusal.Refusal{
 				Code: refusal.ShuttingDown, ID: r.Id, Rule: r.Rule,
 				Message: "the gateway is stopping; the held command did not run", Hint: "Run it again; it asks anew.",
@@ -190,21 +190,21 @@ func (d *Desk) Hold(ctx context.Context, r *eventv1.ApprovalRequest, want approv
 }
 
 // Void withdraws an approval that was given but no longer fits.
-func (d *Desk) Void(id string) {
+func (d *Desk) Void(ctx context.Context, id string) {
 	d.mu.Lock()
 	b := d.bus
 	d.mu.Unlock()
-	d.cancel(b, id, approval.RuleChanged)
+	d.cancel(ctx, b, id, approval.RuleChanged)
 }
 
 // ErrClientCancelled is the cancel cause of a context that the client's own
 // cancel request ended.
 var ErrClientCancelled = seam.ErrClientCancelled
 
-func (d *Desk) cancel(b *bus.Bus, id, reason string) {
+func (d *Desk) cancel(ctx context.Context, b *bus.Bus, id, reason string) {
 	raw, err := proto.Marshal(&eventv1.ApprovalCancelled{ApprovalId: id, Reason: reason, At: timestamppb.New(d.now())})
 	if err == nil {
-		err = d.publish(b, bus.Cancelled, id, raw)
+		err = d.publish(ctx, b, bus.Cancelled, id, raw)
 	}
 	if err != nil {
 		d.log.Warn().Err(err).Str("approval_id", id).Msg("cancellation not sent; the approval will expire by itself")
@@ -213,11 +213,11 @@ func (d *Desk) cancel(b *bus.Bus, id, reason string) {
 
 // publish is not bound to the client's context: a cancellation goes out after
 // the client has gone.
-func (d *Desk) publish(b *bus.Bus, event, id string, raw []byte) error {
+func (d *Desk) publish(ctx context.Context, b *bus.Bus, event, id string, raw []byte) error {
 	if b == nil {
 		return errors.New("hold: not connected yet")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	subject := bus.ApprovalSubject(d.gateway, id, event)
 	if _, err := b.JS.Publish(ctx, subject, raw, jetstream.WithMsgID(subject)); err != nil {

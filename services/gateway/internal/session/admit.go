@@ -174,7 +174,7 @@ func (s *Session) hold(ctx context.Context, a *admission) (seam.Permit, error) {
 		return nil, s.refuseHeld(a, request.Id, err)
 	}
 	if err := s.resume(a, request.Id, digest, key); err != nil {
-		s.gate.Desk.Void(request.Id)
+		s.gate.Desk.Void(ctx, request.Id)
 		return nil, s.refuseHeld(a, request.Id, err)
 	}
 	permit, err := s.permit(ctx, a, result.Approvers, request.Id, func(r *eventv1.Record) { r.WaitNs = result.Wait.Nanoseconds() })

@@ -120,8 +120,10 @@ type masker struct {
 
 var _ seam.Masker = (*masker)(nil)
 
+// Untouched implements seam.Masker.
 func (m *masker) Untouched(i int) bool { return m.plan.Untouched(i) }
 
+// Mask implements seam.Masker.
 func (m *masker) Mask(i int, value []byte) ([]byte, bool) {
 	out, changed := m.plan.Mask(i, value)
 	if changed {

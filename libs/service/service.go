@@ -103,6 +103,8 @@ func ServeHTTP(ctx context.Context, l net.Listener, handler http.Handler) error 
 	if err := server.Shutdown(shutdown); err != nil {
 		_ = server.Close()
 	}
-	_ = <-done // http.ErrServerClosed
+	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("service: serve http: %w", err)
+	}
 	return nil
 }

@@ -108,9 +108,10 @@ type Listener struct {
 
 // Policy is the policy service's section.
 type Policy struct {
-	Dir    string `yaml:"dir"` // policies/
-	Key    string `yaml:"key"` // signs bundles and leases
-	Listen string `yaml:"listen"`
+	Dir      string `yaml:"dir"` // policies/
+	Key      string `yaml:"key"` // signs bundles and leases
+	Listen   string `yaml:"listen"`
+	Instance string `yaml:"instance"` // tells replicas apart; default 1
 }
 
 // Masking is the masking service's section.

@@ -24,6 +24,10 @@ type Sink interface {
 // ErrClosed is returned for records offered after Close.
 var ErrClosed = errors.New("event: producer is closed")
 
+// ErrUnsure is returned for records of a batch whose append failed: it may be
+// stored, and is offered again before any later one. Do not offer them again.
+var ErrUnsure = errors.New("event: batch may not be stored yet")
+
 // ErrFull is returned when more bytes wait for durability than memory may hold.
 var ErrFull = errors.New("event: too many records wait to become durable")
 
@@ -224,7 +228,7 @@ func (c *chain) append(ctx context.Context, entries []*entry) error {
 	c.number, c.previous = b.Number, b.Hash
 	if err := c.producer.sink.Append(ctx, b); err != nil {
 		c.unsure = b
-		return fmt.Errorf("event: append: %w", err)
+		return fmt.Errorf("%w: %w", ErrUnsure, err)
 	}
 	return nil
 }

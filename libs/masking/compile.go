@@ -42,7 +42,7 @@ func Compile(files map[string][]byte) (*Engine, error) {
 	if len(c.problems) > 0 {
 		return nil, &ProblemsError{Problems: c.problems}
 	}
-	return &Engine{rules: c.rules, targets: &targets{}, types: newTypes()}, nil
+	return &Engine{rules: c.rules, targets: &targets{}}, nil
 }
 
 func (c *compiler) bad(file string, line int, remedy, format string, args ...any) {
@@ -86,9 +86,12 @@ func (c *compiler) file(name string, raw []byte) {
 
 func (c *compiler) rule(file string, node ast.Node) {
 	line := lineOf(node)
-	lines := map[string]int{}
+	lines, nulls := map[string]int{}, map[string]string{}
 	for _, entry := range mapping(node) {
 		lines[entry.Key.String()] = lineOf(entry.Key)
+		if _, isNull := entry.Value.(*ast.NullNode); isNull {
+			nulls[entry.Key.String()] = entry.Value.String()
+		}
 	}
 	at := func(field string) int {
 		if l, ok := lines[field]; ok {
@@ -100,6 +103,9 @@ func (c *compiler) rule(file string, node ast.Node) {
 	if err := yaml.NodeToValue(node, &r.Rule, yaml.Strict()); err != nil {
 		c.yamlError(file, line, err)
 		return
+	}
+	if nulls["strategy"] == "null" { // YAML reads the word as no value
+		r.Strategy = Null
 	}
 	if r.Name == "" {
 		c.bad(file, line, "give each mask a name that says what it protects, e.g. name: customer-email", "a mask without a name")

@@ -28,8 +28,22 @@ func (r *replacer) text(value []byte) ([]byte, bool) {
 	if len(spans) == 0 {
 		return value, false
 	}
-	return r.replace(value, spans), true
+	// A secret right behind another has no border of its own until that one is
+	// gone.
+	for range rounds {
+		if value = r.replace(value, spans); value == nil {
+			return nil, true
+		}
+		if spans = r.set.find(value, spans[:0]); len(spans) == 0 {
+			return value, true
+		}
+	}
+	return []byte(redacted), true
 }
+
+// rounds bounds how often a text is looked at again after something in it was
+// replaced; what still changes then is hostile and goes whole.
+const rounds = 8
 
 // replace returns a copy of value with the spans replaced, nil for NULL.
 func (r *replacer) replace(value []byte, spans []span) []byte {

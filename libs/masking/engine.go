@@ -11,7 +11,6 @@ type Engine struct {
 	rules   []compiled
 	keys    *keys
 	targets *targets
-	types   *types
 }
 
 // targets caches what the rules mean for each target.
@@ -39,7 +38,7 @@ func (e *Engine) WithKey(key [32]byte) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{rules: e.rules, keys: k, targets: e.targets, types: e.types}, nil
+	return &Engine{rules: e.rules, keys: k, targets: e.targets}, nil
 }
 
 // Rules returns the rules in the order of file names and lines.

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/jackc/pgx/v5/pgtype"
-
 	"github.com/gatestay/gatestay/libs/command"
 )
 
@@ -45,7 +43,7 @@ func (e *Engine) parameter(p command.Parameter, masked bool) string {
 	if p.Value == nil {
 		return "NULL"
 	}
-	text, kind, ok := e.display(p)
+	text, kind, ok := display(p)
 	switch {
 	case !ok:
 		return fmt.Sprintf("‹binary %d%s›", len(p.Value), e.keys.tag(p.Value))
@@ -53,7 +51,7 @@ func (e *Engine) parameter(p command.Parameter, masked bool) string {
 		return e.scrubbed(kind, text)
 	}
 	shown, found := deepText([]byte(text))
-	if !found && p.Type == pgtype.ByteaOID {
+	if !found && p.Type == oidBytes {
 		if plain, ok := unescape([]byte(text)); !ok || len(setAll.find(plain, nil)) > 0 {
 			return e.scrubbed(kind, text)
 		}
@@ -66,31 +64,24 @@ func (e *Engine) parameter(p command.Parameter, masked bool) string {
 
 // display returns a parameter's value as text. ok is false for binary values of
 // a type that is not known.
-func (e *Engine) display(p command.Parameter) (text, kind string, ok bool) {
-	kind = "text"
-	switch p.Type {
-	case pgtype.Int2OID, pgtype.Int4OID, pgtype.Int8OID, pgtype.Float4OID, pgtype.Float8OID, pgtype.NumericOID, pgtype.OIDOID:
-		kind = "number"
-	case pgtype.BoolOID:
-		kind = "boolean"
-	case pgtype.ByteaOID:
-		kind = "bytes"
+func display(p command.Parameter) (text, kind string, ok bool) {
+	kind = kindOf(p.Type)
+	if p.Format != 0 {
+		text, ok = binaryText(p.Type, p.Value)
+		return text, kind, ok
 	}
-	if p.Format == 0 {
-		text = string(p.Value)
-		if kind == "number" && strings.Trim(text, "0123456789+-.eE_ NaIinfty") != "" {
-			kind = "text" // said to be a number, and is none
-		}
-		return text, kind, true
+	text = string(p.Value)
+	if (kind == "number" || kind == "boolean") && strings.Trim(text, "0123456789+-.eE_ NaIinfty") != "" && !isBoolean(text) {
+		kind = "text" // said to be a number, and is none
 	}
-	switch p.Type {
-	case pgtype.TextOID, pgtype.VarcharOID, pgtype.BPCharOID, pgtype.NameOID, pgtype.UnknownOID, pgtype.JSONOID:
-		return string(p.Value), kind, true
-	case pgtype.ByteaOID:
-		return string(encode(KindBytes, false, p.Value)), kind, true
-	case 0:
-		return "", "", false
+	return text, kind, true
+}
+
+func isBoolean(text string) bool {
+	switch fold(text) {
+	case "t", "f", "true", "false", "on", "off", "yes", "no":
+		return true
+	default:
+		return false
 	}
-	text, ok = e.types.text(p)
-	return text, kind, ok
 }

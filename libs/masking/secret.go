@@ -11,7 +11,7 @@ func verifyAWSSecret(b []byte, at, end int) verdict {
 	if end-at != len("secret") {
 		return verdict{}
 	}
-	i := identChar.run(b, end)
+	i := identChar.run(b[:min(len(b), end+40)], end)
 	for n := 0; i < len(b) && n < 6 && bytes.IndexByte([]byte(` "'=:>`), b[i]) >= 0; n++ {
 		i++
 	}
@@ -19,7 +19,7 @@ func verifyAWSSecret(b []byte, at, end int) verdict {
 }
 
 func exactly40(b []byte, start int) verdict {
-	stop := base64Char.run(b, start)
+	stop := base64Char.run(b[:min(len(b), start+48)], start) // one that is longer is no key
 	for stop > start && b[stop-1] == '=' {
 		stop--
 	}

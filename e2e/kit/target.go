@@ -1,0 +1,49 @@
+package kit
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// TargetLog returns all statements that PostgreSQL logged, with the parameters.
+func (g *Gatestay) TargetLog(t testing.TB) string {
+	t.Helper()
+	raw, err := os.ReadFile(g.DB.LogPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+// TargetSaw reports whether the text reached PostgreSQL in any statement.
+func (g *Gatestay) TargetSaw(t testing.TB, text string) bool {
+	t.Helper()
+	return strings.Contains(g.TargetLog(t), text)
+}
+
+// NotSeen returns an error once the target has seen the text; for Never.
+func (g *Gatestay) NotSeen(t testing.TB, text string) func() error {
+	return func() error {
+		if g.TargetSaw(t, text) {
+			return fmt.Errorf("the target has seen %q", text)
+		}
+		return nil
+	}
+}
+
+// SQL runs statements at the target as its superuser, around the gateway.
+func (g *Gatestay) SQL(t testing.TB, sql string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := g.DB.Exec(ctx, "shop", sql); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Marker returns a text that occurs nowhere else, to be looked for in what the
+// target saw, what the approver was shown and what the audit holds.
+func Marker(what string) string { return what + "_" + random()[:10] }

@@ -104,6 +104,9 @@ type Listener struct {
 	Listen      string `yaml:"listen"`
 	Certificate string `yaml:"certificate"` // PEM file
 	Key         string `yaml:"key"`         // PEM file
+	// Plaintext takes connections without TLS, too: credentials then cross the
+	// network readable, so it is for loopback addresses only (a benchmark, a sidecar).
+	Plaintext bool `yaml:"plaintext"`
 }
 
 // Policy is the policy service's section.

@@ -34,6 +34,11 @@ func TestParseReportsEveryProblemWithItsRemedy(t *testing.T) {
 			want: []string{"$.gateway.id", "$.issuers[0].audience", "plain HTTP", "$.targets.prod-db.protocol", "$.targets.prod-db.address", "$.targets.prod-db.tls"},
 		},
 		{
+			name: "plaintext beyond this machine",
+			yaml: "gateway: {postgres: {listen: '0.0.0.0:5432', plaintext: true}, api: {plaintext: true}}\n",
+			want: []string{"$.gateway.postgres.plaintext", "loopback", "$.gateway.api.plaintext"},
+		},
+		{
 			name: "duration",
 			yaml: "targets:\n  prod-db: {protocol: postgres, address: 'h:1', user: u, session_limit: soon}\n",
 			want: []string{"not a duration", "15m"},

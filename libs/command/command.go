@@ -34,6 +34,11 @@ type Object struct {
 	Schema string // empty until resolved, or where the dialect has none
 	Name   string
 	Access Class // Read, Write or DDL
+	// Kind is empty for what holds or orders rows (table, view, sequence,
+	// index), else function, type, schema, ...
+	Kind string
+	// New reports that the command creates it.
+	New bool
 }
 
 // String returns schema.name, or name where no schema is known.
@@ -59,6 +64,8 @@ type Literal struct {
 	Column string
 	// Text reports a string constant; false for numbers and booleans.
 	Text bool
+	// Secret reports that it is a password or a connection string by grammar.
+	Secret bool
 }
 
 // Facts is what is known of a command by parsing it. A field whose name is in
@@ -70,6 +77,10 @@ type Facts struct {
 	Columns   []Column // every column mentioned anywhere
 	Filters   []Column // columns mentioned in WHERE, ON, HAVING
 	Functions []string // schema-qualified where written so, lower case
+	Operators []string // schema-qualified where written so
+	Types     []string // cast to, where they are not the dialect's own
+	// Attributes are names in attribute notation, x.name: a field or a call.
+	Attributes []string
 	// Filtered reports a WHERE clause on an UPDATE or DELETE (true for others).
 	Filtered bool
 	// WholeRow reports a whole-row reference in an expression, a column alias

@@ -1,0 +1,141 @@
+package postgres
+
+import (
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/gatestay/gatestay/libs/command"
+)
+
+// alter reads a statement that changes or drops an object.
+func (w *walker) alter(n *pg.Node, e env) bool {
+	e.top, e.access = false, command.DDL
+	switch s := n.GetNode().(type) {
+	case *pg.Node_AlterTableStmt:
+		w.alterTable(s.AlterTableStmt, e)
+	case *pg.Node_DropStmt:
+		words, _, _, _ := kindOf(s.DropStmt.GetRemoveType())
+		w.ddl("drop " + words)
+		for _, o := range s.DropStmt.GetObjects() {
+			w.changed(s.DropStmt.GetRemoveType(), o)
+		}
+	case *pg.Node_RenameStmt:
+		w.rename(s.RenameStmt)
+	case *pg.Node_AlterObjectSchemaStmt:
+		w.altered(s.AlterObjectSchemaStmt.GetObjectType(), s.AlterObjectSchemaStmt.GetRelation(), s.AlterObjectSchemaStmt.GetObject())
+	case *pg.Node_AlterOwnerStmt:
+		w.altered(s.AlterOwnerStmt.GetObjectType(), s.AlterOwnerStmt.GetRelation(), s.AlterOwnerStmt.GetObject())
+		w.raise(command.Admin) // a change of privileges
+	case *pg.Node_AlterObjectDependsStmt:
+		w.altered(s.AlterObjectDependsStmt.GetObjectType(), s.AlterObjectDependsStmt.GetRelation(), s.AlterObjectDependsStmt.GetObject())
+	case *pg.Node_AlterSeqStmt:
+		w.ddl("alter sequence")
+		w.children(s.AlterSeqStmt.ProtoReflect(), e)
+	case *pg.Node_AlterFunctionStmt:
+		words, _, _, _ := kindOf(s.AlterFunctionStmt.GetObjtype())
+		w.ddl("alter " + words)
+		w.define1("function", names(s.AlterFunctionStmt.GetFunc().GetObjname()), false)
+	case *pg.Node_AlterDomainStmt:
+		w.ddl("alter domain")
+		w.define1("type", names(s.AlterDomainStmt.GetTypeName()), false)
+		w.each(e, s.AlterDomainStmt.GetDef())
+	case *pg.Node_AlterEnumStmt:
+		w.ddl("alter type")
+		w.define1("type", names(s.AlterEnumStmt.GetTypeName()), false)
+	case *pg.Node_AlterTypeStmt:
+		w.ddl("alter type")
+		w.define1("type", names(s.AlterTypeStmt.GetTypeName()), false)
+	case *pg.Node_AlterPolicyStmt:
+		w.ddl("alter policy")
+		w.children(s.AlterPolicyStmt.ProtoReflect(), e)
+	case *pg.Node_AlterOperatorStmt:
+		w.ddl("alter operator")
+		w.define1("operator", names(s.AlterOperatorStmt.GetOpername().GetObjname()), false)
+	case *pg.Node_AlterOpFamilyStmt:
+		w.ddl("alter operator family")
+		w.define1("operator family", names(s.AlterOpFamilyStmt.GetOpfamilyname()), false)
+	case *pg.Node_AlterCollationStmt:
+		w.ddl("alter collation")
+		w.define1("collation", names(s.AlterCollationStmt.GetCollname()), false)
+	case *pg.Node_AlterStatsStmt:
+		w.ddl("alter statistics")
+		w.define1("statistics", names(s.AlterStatsStmt.GetDefnames()), false)
+	case *pg.Node_AlterTsdictionaryStmt:
+		w.ddl("alter text search dictionary")
+		w.define1("text search dictionary", names(s.AlterTsdictionaryStmt.GetDictname()), false)
+	case *pg.Node_AlterTsconfigurationStmt:
+		w.ddl("alter text search configuration")
+		w.define1("text search configuration", names(s.AlterTsconfigurationStmt.GetCfgname()), false)
+	case *pg.Node_CommentStmt:
+		w.ddl("comment")
+		w.changed(s.CommentStmt.GetObjtype(), s.CommentStmt.GetObject())
+	case *pg.Node_TruncateStmt:
+		// All rows go at once: a write without a WHERE.
+		w.verb("truncate")
+		w.raise(command.Write)
+		w.f.Filtered = false
+		e.access = command.Write
+		w.each(e, s.TruncateStmt.GetRelations()...)
+	case *pg.Node_LockStmt:
+		w.verb("lock")
+		w.raise(command.Write)
+		e.access = command.Write
+		w.each(e, s.LockStmt.GetRelations()...)
+	case *pg.Node_NotifyStmt:
+		w.verb("notify")
+		w.raise(command.Write)
+	default:
+		return false
+	}
+	return true
+}
+
+// alterTable reads ALTER TABLE and its like: index, view, sequence, type.
+func (w *walker) alterTable(s *pg.AlterTableStmt, e env) {
+	words, kind, _, _ := kindOf(s.GetObjtype())
+	w.ddl("alter " + words)
+	if kind == "" {
+		w.object(s.GetRelation(), command.DDL)
+	} else {
+		w.define1(kind, []string{s.GetRelation().GetSchemaname(), s.GetRelation().GetRelname()}, false)
+	}
+	for _, n := range s.GetCmds() {
+		c := n.GetAlterTableCmd()
+		cmd := e
+		switch c.GetSubtype() { //nolint:exhaustive // the others run what they hold, and change no privilege
+		case pg.AlterTableType_AT_ChangeOwner:
+			w.raise(command.Admin)
+		case pg.AlterTableType_AT_ColumnDefault:
+			cmd.stored = true
+		}
+		if c.GetName() != "" && s.GetRelation() != nil {
+			w.column(command.Column{Schema: s.GetRelation().GetSchemaname(), Table: s.GetRelation().GetRelname(), Name: c.GetName()}, env{})
+		}
+		w.each(cmd, n)
+	}
+}
+
+func (w *walker) rename(s *pg.RenameStmt) {
+	t := s.GetRenameType()
+	if t == pg.ObjectType_OBJECT_COLUMN {
+		t = s.GetRelationType()
+	}
+	w.altered(t, s.GetRelation(), s.GetObject())
+}
+
+// altered notes what ALTER ... RENAME, OWNER, SET SCHEMA and DEPENDS change:
+// a relation (for its parts too), or an object by name.
+func (w *walker) altered(t pg.ObjectType, rv *pg.RangeVar, object *pg.Node) {
+	words, kind, part, cluster := kindOf(t)
+	w.ddl("alter " + words)
+	switch {
+	case rv != nil && (kind == "" || part):
+		w.object(rv, command.DDL)
+	case rv != nil:
+		w.define1(kind, []string{rv.GetSchemaname(), rv.GetRelname()}, false)
+	default:
+		w.changed(t, object)
+	}
+	if cluster {
+		w.raise(command.Admin)
+	}
+}

@@ -1,0 +1,212 @@
+package postgres
+
+import (
+	"strings"
+
+	"github.com/gatestay/gatestay/libs/command"
+)
+
+// Name is the qualified name of a function, operator or type.
+type Name struct{ Schema, Name string }
+
+// Snapshot is what the target's catalog says, as libs/pgcatalog loads it.
+type Snapshot struct {
+	Relations []Relation
+	// Functions are all that are not in pg_catalog or information_schema.
+	Functions []Name
+	// Operators are those that are not in pg_catalog, save those that rest on a
+	// non-volatile function in C: only a superuser can have made these.
+	Operators []Name
+	// Types are all that are not in pg_catalog or information_schema and no
+	// relation's row type.
+	Types []Type
+}
+
+// Relation is a table, view, materialized view, foreign table or sequence.
+type Relation struct {
+	OID          uint32
+	Schema, Name string
+	Kind         byte // pg_class.relkind: r, p, v, m, f, S
+	Columns      []CatalogColumn
+	// Reads are the columns that a view's query depends on, by pg_depend; a
+	// number of 0 is the relation as a whole. Whole-row references are not
+	// among them: Definition tells.
+	Reads []ColumnRef
+	// Definition is a view's query with all names qualified that lie outside
+	// pg_catalog. Empty for system views.
+	Definition string
+	// Parents are the relations it inherits from or is a partition of.
+	Parents []uint32
+	// ReadCode reports that reading it runs code that is not PostgreSQL's (row
+	// security); WriteCode that writing it does (triggers, rules, defaults,
+	// checks, cascades).
+	ReadCode, WriteCode bool
+}
+
+// CatalogColumn is a column of a relation.
+type CatalogColumn struct {
+	Name     string
+	Number   int16
+	Type     uint32
+	TypeName string
+}
+
+// ColumnRef is a column by its relation's OID and its number.
+type ColumnRef struct {
+	OID    uint32
+	Number int16
+}
+
+// Type is a type that is not PostgreSQL's own.
+type Type struct {
+	Name
+	OID uint32
+	// Plain reports that no user's code runs where a value is cast to it: an
+	// enum, a base type in C, a domain over such without a check; none of them
+	// with casts of its own.
+	Plain bool
+	// Casts reports that a user's function, not in C, casts it implicitly or in
+	// assignments: it runs where a value is used, and no cast is written.
+	Casts bool
+}
+
+// Catalog is an immutable snapshot of a target's catalog, with what follows
+// from it. Safe for concurrent use; a nil *Catalog knows nothing.
+type Catalog struct {
+	relations map[Name]*relation
+	byOID     map[uint32]*relation
+	children  map[uint32][]uint32
+	functions map[string][]string // name to schemas
+	operators map[string][]string
+	types     map[Name]Type
+}
+
+// relation is a Relation with what NewCatalog found out about it.
+type relation struct {
+	Relation
+	numbers map[string]int16 // column name to number
+	names   map[int16]string
+	// view is what is known of a view's query, nil for others.
+	view *view
+}
+
+// NewCatalog indexes a snapshot and reads the queries of its views.
+func NewCatalog(s *Snapshot) *Catalog {
+	c := &Catalog{
+		relations: make(map[Name]*relation, len(s.Relations)),
+		byOID:     make(map[uint32]*relation, len(s.Relations)),
+		children:  map[uint32][]uint32{},
+		functions: schemasOf(s.Functions),
+		operators: schemasOf(s.Operators),
+		types:     make(map[Name]Type, len(s.Types)),
+	}
+	coded := map[uint32]bool{}
+	for _, t := range s.Types {
+		c.types[t.Name] = t
+		coded[t.OID] = t.Casts
+	}
+	for _, r := range s.Relations {
+		rel := &relation{
+			Relation: r,
+			numbers:  make(map[string]int16, len(r.Columns)),
+			names:    make(map[int16]string, len(r.Columns)),
+		}
+		for _, col := range r.Columns {
+			rel.numbers[col.Name] = col.Number
+			rel.names[col.Number] = col.Name
+			if coded[col.Type] {
+				rel.ReadCode = true
+			}
+		}
+		c.relations[Name{r.Schema, r.Name}] = rel
+		c.byOID[r.OID] = rel
+		for _, p := range r.Parents {
+			c.children[p] = append(c.children[p], r.OID)
+		}
+	}
+	c.inheritCode()
+	for _, r := range c.relations {
+		c.readView(r)
+	}
+	return c
+}
+
+func schemasOf(list []Name) map[string][]string {
+	out := make(map[string][]string, len(list))
+	for _, n := range list {
+		out[n.Name] = append(out[n.Name], n.Schema)
+	}
+	return out
+}
+
+// inheritCode lets a parent have the code of its partitions and children:
+// reading or writing it runs theirs.
+func (c *Catalog) inheritCode() {
+	for _, r := range c.relations {
+		for _, p := range c.ancestors(r.OID) {
+			if up := c.byOID[p]; up != nil {
+				up.ReadCode = up.ReadCode || r.ReadCode
+				up.WriteCode = up.WriteCode || r.WriteCode
+			}
+		}
+	}
+}
+
+// ancestors are all relations that one inherits from.
+func (c *Catalog) ancestors(oid uint32) []uint32 {
+	return closure(oid, func(o uint32) []uint32 {
+		if r := c.byOID[o]; r != nil {
+			return r.Parents
+		}
+		return nil
+	})
+}
+
+// closure follows next from a start, which is not part of the result.
+func closure(start uint32, next func(uint32) []uint32) []uint32 {
+	seen := map[uint32]bool{start: true}
+	var out []uint32
+	for queue := next(start); len(queue) > 0; queue = queue[1:] {
+		if o := queue[0]; !seen[o] {
+			seen[o] = true
+			out = append(out, o)
+			queue = append(queue, next(o)...)
+		}
+	}
+	return out
+}
+
+// Column names a column by what a RowDescription says of it.
+func (c *Catalog) Column(oid uint32, num int16) (schema, table, column string, ok bool) {
+	if c == nil {
+		return "", "", "", false
+	}
+	r := c.byOID[oid]
+	if r == nil {
+		return "", "", "", false
+	}
+	name, ok := r.names[num]
+	return r.Schema, r.Name, name, ok
+}
+
+// has reports a column of this name, PostgreSQL's own (ctid, ...) included.
+func (r *relation) has(column string) bool {
+	if _, ok := r.numbers[column]; ok {
+		return true
+	}
+	switch column {
+	case "ctid", "xmin", "xmax", "cmin", "cmax", "tableoid":
+		return true
+	default:
+		return false
+	}
+}
+
+func (r *relation) column(name string) command.Column {
+	return command.Column{Schema: r.Schema, Table: r.Name, Name: name}
+}
+
+// system reports a schema of PostgreSQL itself.
+func system(schema string) bool {
+	return schema == "pg_catalog" || schema == "information_schema" || strings.HasPrefix(schema, "pg_toast")
+}

@@ -1,0 +1,141 @@
+package postgres
+
+import (
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/gatestay/gatestay/libs/command"
+)
+
+// define reads a statement that creates an object. Expressions that are only
+// stored (defaults of a new table, bodies, the query of a view) do not run
+// now: what they call is named, and does not make the statement unknown.
+func (w *walker) define(n *pg.Node, e env) bool {
+	e.top, e.access = false, command.DDL
+	stored := e
+	stored.stored = true
+	switch s := n.GetNode().(type) {
+	case *pg.Node_CreateStmt:
+		w.ddl("create table")
+		w.createStmt(s.CreateStmt, e)
+	case *pg.Node_CreateForeignTableStmt:
+		w.ddl("create foreign table")
+		w.secretOptions()
+		w.createStmt(s.CreateForeignTableStmt.GetBaseStmt(), e)
+	case *pg.Node_CreateSchemaStmt:
+		w.createSchema(s.CreateSchemaStmt, e)
+	case *pg.Node_IndexStmt:
+		w.ddl("create index")
+		w.children(s.IndexStmt.ProtoReflect(), e)
+	case *pg.Node_ViewStmt:
+		w.ddl("create view")
+		w.creates(s.ViewStmt.GetView())
+		w.each(stored, s.ViewStmt.GetQuery())
+		w.each(stored, s.ViewStmt.GetOptions()...)
+	case *pg.Node_CreateSeqStmt:
+		w.ddl("create sequence")
+		w.creates(s.CreateSeqStmt.GetSequence())
+		w.each(stored, s.CreateSeqStmt.GetOptions()...)
+	case *pg.Node_CreateTrigStmt:
+		w.ddl("create trigger")
+		w.define1("function", names(s.CreateTrigStmt.GetFuncname()), false)
+		w.children(s.CreateTrigStmt.ProtoReflect(), stored)
+	case *pg.Node_RuleStmt:
+		w.ddl("create rule")
+		w.object(s.RuleStmt.GetRelation(), command.DDL)
+		w.each(stored, s.RuleStmt.GetWhereClause())
+		for _, a := range s.RuleStmt.GetActions() {
+			w.statement(a, stored)
+		}
+	case *pg.Node_CreatePolicyStmt:
+		w.ddl("create policy")
+		w.children(s.CreatePolicyStmt.ProtoReflect(), stored)
+	case *pg.Node_CreateFunctionStmt:
+		if s.CreateFunctionStmt.GetIsProcedure() {
+			w.ddl("create procedure")
+		} else {
+			w.ddl("create function")
+		}
+		w.define1("function", names(s.CreateFunctionStmt.GetFuncname()), true)
+		w.children(s.CreateFunctionStmt.ProtoReflect(), stored)
+	case *pg.Node_CreateDomainStmt:
+		w.ddl("create domain")
+		w.define1("type", names(s.CreateDomainStmt.GetDomainname()), true)
+		w.children(s.CreateDomainStmt.ProtoReflect(), stored)
+	case *pg.Node_CreateEnumStmt:
+		w.ddl("create type")
+		w.define1("type", names(s.CreateEnumStmt.GetTypeName()), true)
+	case *pg.Node_CreateRangeStmt:
+		w.ddl("create type")
+		w.define1("type", names(s.CreateRangeStmt.GetTypeName()), true)
+	case *pg.Node_CompositeTypeStmt:
+		w.ddl("create type")
+		rv := s.CompositeTypeStmt.GetTypevar()
+		w.define1("type", []string{rv.GetSchemaname(), rv.GetRelname()}, true)
+	case *pg.Node_DefineStmt:
+		words, kind, _, cluster := kindOf(s.DefineStmt.GetKind())
+		w.ddl("create " + words)
+		if cluster {
+			w.raise(command.Admin)
+		}
+		w.define1(kind, names(s.DefineStmt.GetDefnames()), true)
+	case *pg.Node_CreateOpClassStmt:
+		w.ddl("create operator class")
+		w.define1("operator class", names(s.CreateOpClassStmt.GetOpclassname()), true)
+	case *pg.Node_CreateOpFamilyStmt:
+		w.ddl("create operator family")
+		w.define1("operator family", names(s.CreateOpFamilyStmt.GetOpfamilyname()), true)
+	case *pg.Node_CreateConversionStmt:
+		w.ddl("create conversion")
+		w.define1("conversion", names(s.CreateConversionStmt.GetConversionName()), true)
+	case *pg.Node_CreateStatsStmt:
+		w.ddl("create statistics")
+		w.define1("statistics", names(s.CreateStatsStmt.GetDefnames()), true)
+		w.each(e, s.CreateStatsStmt.GetRelations()...)
+		w.each(e, s.CreateStatsStmt.GetExprs()...)
+	default:
+		return false
+	}
+	return true
+}
+
+func (w *walker) ddl(verb string) {
+	w.verb(verb)
+	w.raise(command.DDL)
+}
+
+// createStmt reads CREATE TABLE. Its defaults and checks are stored; the
+// bounds of a partition are computed now.
+func (w *walker) createStmt(s *pg.CreateStmt, e env) {
+	w.creates(s.GetRelation())
+	if s.GetPartbound() != nil {
+		w.message(e, s.GetPartbound())
+	}
+	e.stored = true
+	w.each(e, s.GetTableElts()...)
+	w.each(e, s.GetInhRelations()...)
+	w.each(e, s.GetConstraints()...)
+	w.message(e, s.GetPartspec())
+	w.message(e, s.GetOfTypename())
+}
+
+// createSchema reads CREATE SCHEMA with the statements inside, whose objects
+// come to lie in the new schema.
+func (w *walker) createSchema(s *pg.CreateSchemaStmt, e env) {
+	w.ddl("create schema")
+	name := s.GetSchemaname()
+	if name == "" {
+		name = s.GetAuthrole().GetRolename()
+	}
+	w.define1("schema", []string{name}, true)
+	for _, el := range s.GetSchemaElts() {
+		w.statement(el, e)
+	}
+	var objects set[command.Object]
+	for _, o := range w.objects.list {
+		if o.New && o.Kind != "schema" && o.Schema == "" {
+			o.Schema = name
+		}
+		objects.add(o)
+	}
+	w.objects = objects
+}

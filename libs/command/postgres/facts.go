@@ -1,0 +1,234 @@
+package postgres
+
+import (
+	"slices"
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/gatestay/gatestay/libs/command"
+)
+
+// facts reads the facts of one statement.
+func facts(sql string, s Statement, stmt *pg.Node, toks []*pg.ScanToken) (command.Facts, error) {
+	w := &walker{
+		sql:      sql,
+		consts:   literals{toks},
+		assigned: map[int]string{},
+		ranges:   map[string]bool{},
+		f:        command.Facts{Class: command.Read, Filtered: true},
+	}
+	w.statement(stmt, env{top: true})
+	w.finish(s)
+	fp, err := pg.Fingerprint(s.Text)
+	if err != nil {
+		return command.Facts{}, syntaxError(s.Text, err)
+	}
+	w.f.Fingerprint = fp
+	return w.f, nil
+}
+
+// walker collects the facts of one statement.
+type walker struct {
+	sql    string
+	f      command.Facts
+	consts literals
+
+	objects    set[command.Object]
+	columns    set[command.Column]
+	filters    set[command.Column]
+	functions  set[string]
+	operators  set[string]
+	types      set[string]
+	attributes set[string]
+	settings   set[string]
+	unknowns   set[string]
+	// assigned has the column for constants, by their offset in sql.
+	assigned map[int]string
+	// ranges are all names of FROM items; one that is mentioned as a column
+	// stands for the whole row.
+	ranges map[string]bool
+	// last are the last names of all column references.
+	last []string
+	// secret reports that string constants are passwords by grammar.
+	secret bool
+}
+
+// env is what holds at one place of the tree. It is passed by value.
+type env struct {
+	// top: a statement's own level, not nested in another's.
+	top bool
+	// ctes are the names that WITH has defined here, innermost first.
+	ctes *ctes
+	// from are the FROM items visible here, innermost first.
+	from *frame
+	// filter: inside WHERE, ON, HAVING.
+	filter bool
+	// stored: kept for later, not executed by this statement.
+	stored bool
+	// access is that of the relations named here, Read where empty.
+	access command.Class
+}
+
+// rank orders the classes by power.
+func rank(c command.Class) int {
+	return slices.Index([]command.Class{
+		command.Session, command.Read, command.Write, command.DDL, command.Admin, command.Unknown,
+	}, c)
+}
+
+// raise makes the class at least c.
+func (w *walker) raise(c command.Class) {
+	if rank(c) > rank(w.f.Class) {
+		w.f.Class = c
+	}
+}
+
+// opaque says that the statement may do anything, and why.
+func (w *walker) opaque(why string) {
+	w.raise(command.Unknown)
+	if w.f.Why == "" {
+		w.f.Why = why
+	}
+	w.unknown("class", "objects", "reads", "writes", "columns", "filters", "filtered")
+}
+
+func (w *walker) unknown(fields ...string) {
+	for _, f := range fields {
+		w.unknowns.add(f)
+	}
+}
+
+// object notes a relation. A name that is empty is none.
+func (w *walker) object(rv *pg.RangeVar, access command.Class) {
+	w.named(command.Object{Schema: rv.GetSchemaname(), Name: rv.GetRelname(), Access: access})
+}
+
+func (w *walker) named(o command.Object) {
+	if o.Name != "" {
+		w.objects.add(o)
+	}
+}
+
+// finish derives what needs the whole statement.
+func (w *walker) finish(s Statement) {
+	for _, name := range w.last {
+		if w.ranges[name] {
+			w.f.WholeRow = true
+		}
+	}
+	w.f.Objects, w.f.Columns, w.f.Filters = w.objects.list, w.columns.list, w.filters.list
+	w.f.Functions, w.f.Operators, w.f.Types = w.functions.list, w.operators.list, w.types.list
+	w.f.Attributes, w.f.Settings, w.f.Unknown = w.attributes.list, w.settings.list, w.unknowns.list
+	w.f.Literals = w.literals(s)
+	w.f.Catalog = w.f.Class == command.Read && catalogOnly(w.f.Objects)
+	w.f.Neutral = w.f.Neutral || w.f.Class == command.Read
+	slices.Sort(w.f.Functions)
+	slices.Sort(w.f.Operators)
+}
+
+// catalogOnly reports that every object is a harmless system catalog: true
+// for none, so that a driver's SELECT 1 counts as its preamble.
+func catalogOnly(objects []command.Object) bool {
+	return !slices.ContainsFunc(objects, func(o command.Object) bool { return !systemCatalog(o) })
+}
+
+// literals lists every constant token of the statement, whether or not the
+// tree keeps its place (options of utility statements do not).
+func (w *walker) literals(s Statement) []command.Literal {
+	var out []command.Literal
+	minus := -1 // offset of a minus that may belong to the next number
+	for _, t := range w.consts.toks {
+		start, end := int(t.GetStart()), int(t.GetEnd())
+		if comment(t) || start < s.Start {
+			continue
+		}
+		if end > s.End {
+			break
+		}
+		text, ok := constant(t)
+		if !ok {
+			minus = -1
+			if t.GetToken() == pg.Token_ASCII_45 {
+				minus = start
+			}
+			continue
+		}
+		l := command.Literal{Start: start, End: end, Text: text, Secret: w.secret && text}
+		if col, known := w.assigned[start]; known {
+			l.Column = col
+		} else if col, known := w.assigned[minus]; known && minus >= 0 {
+			l.Column, l.Start = col, minus
+		}
+		l.Start -= s.Start
+		l.End -= s.Start
+		out = append(out, l)
+		minus = -1
+	}
+	return out
+}
+
+// assign notes the column that constants or parameters are compared with.
+func (w *walker) assign(column string, values ...*pg.Node) {
+	if column == "" {
+		return
+	}
+	for _, v := range values {
+		switch n := v.GetNode().(type) {
+		case *pg.Node_AConst:
+			if start, _, _, ok := w.consts.at(w.sql, int(n.AConst.GetLocation())); ok {
+				w.assigned[start] = column
+			}
+		case *pg.Node_ParamRef:
+			w.parameter(int(n.ParamRef.GetNumber()), column)
+		case *pg.Node_TypeCast:
+			w.assign(column, n.TypeCast.GetArg())
+		case *pg.Node_CollateClause:
+			w.assign(column, n.CollateClause.GetArg())
+		case *pg.Node_AArrayExpr:
+			w.assign(column, n.AArrayExpr.GetElements()...)
+		case *pg.Node_List:
+			w.assign(column, n.List.GetItems()...)
+		}
+	}
+}
+
+// maxParameters is the protocol's limit: the count is a 16-bit number.
+const maxParameters = 65535
+
+func (w *walker) parameter(number int, column string) {
+	if number < 1 || number > maxParameters {
+		return
+	}
+	for len(w.f.ParameterColumns) < number {
+		w.f.ParameterColumns = append(w.f.ParameterColumns, "")
+	}
+	if column != "" {
+		w.f.ParameterColumns[number-1] = column
+	}
+}
+
+// names returns the strings of a list of name parts.
+func names(nodes []*pg.Node) []string {
+	out := make([]string, 0, len(nodes))
+	for _, n := range nodes {
+		if s, ok := n.GetNode().(*pg.Node_String_); ok {
+			out = append(out, s.String_.GetSval())
+		}
+	}
+	return out
+}
+
+// split returns the schema and name of a possibly qualified name.
+func split(parts []string) (schema, name string) {
+	switch len(parts) {
+	case 0:
+		return "", ""
+	case 1:
+		return "", parts[0]
+	default:
+		return parts[len(parts)-2], parts[len(parts)-1]
+	}
+}
+
+func lower(parts []string) string { return strings.ToLower(strings.Join(parts, ".")) }

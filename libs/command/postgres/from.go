@@ -1,0 +1,160 @@
+package postgres
+
+import (
+	"fmt"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/gatestay/gatestay/libs/command"
+)
+
+// frame is the FROM items of one query level.
+type frame struct {
+	items   []source
+	byAlias map[string]source
+	outer   *frame
+	starred bool // its star has been noted
+}
+
+func (f *frame) add(s source) {
+	if f.byAlias == nil {
+		f.byAlias = map[string]source{}
+	}
+	f.items = append(f.items, s)
+	f.byAlias[s.alias] = s
+}
+
+// source is one FROM item: a table, or derived (sub-select, WITH, function).
+type source struct {
+	alias         string
+	schema, table string
+	derived       bool
+}
+
+// column says which table a column reference belongs to, where the text alone
+// proves it.
+func (f *frame) column(parts []string) command.Column {
+	name := parts[len(parts)-1]
+	switch {
+	case len(parts) == 1:
+		if f != nil && f.outer == nil && len(f.items) == 1 && !f.items[0].derived {
+			return command.Column{Schema: f.items[0].schema, Table: f.items[0].table, Name: name}
+		}
+		return command.Column{Name: name}
+	case len(parts) > 2:
+		return command.Column{Schema: parts[len(parts)-3], Table: parts[len(parts)-2], Name: name}
+	}
+	for ; f != nil; f = f.outer {
+		if s, ok := f.byAlias[parts[0]]; ok && !s.derived {
+			return command.Column{Schema: s.schema, Table: s.table, Name: name}
+		} else if ok {
+			break
+		}
+	}
+	return command.Column{Name: name}
+}
+
+// sources collects the FROM items below a node, not those of sub-selects.
+func (w *walker) sources(n *pg.Node, e env, f *frame) {
+	add := func(a *pg.Alias, s source) {
+		if a != nil {
+			s.alias = a.GetAliasname()
+			w.ranges[s.alias] = true
+		}
+		f.add(s)
+	}
+	switch n := n.GetNode().(type) {
+	case *pg.Node_RangeVar:
+		f.add(w.source(n.RangeVar, e))
+	case *pg.Node_JoinExpr:
+		w.sources(n.JoinExpr.GetLarg(), e, f)
+		w.sources(n.JoinExpr.GetRarg(), e, f)
+		for _, a := range []*pg.Alias{n.JoinExpr.GetAlias(), n.JoinExpr.GetJoinUsingAlias()} {
+			if a != nil {
+				add(a, source{derived: true})
+			}
+		}
+	case *pg.Node_RangeTableSample:
+		w.sources(n.RangeTableSample.GetRelation(), e, f)
+	case *pg.Node_RangeSubselect:
+		add(n.RangeSubselect.GetAlias(), source{derived: true})
+	case *pg.Node_RangeFunction:
+		add(n.RangeFunction.GetAlias(), source{derived: true})
+		for _, l := range n.RangeFunction.GetFunctions() {
+			for _, i := range l.GetList().GetItems() {
+				if parts := names(i.GetFuncCall().GetFuncname()); len(parts) > 0 {
+					w.ranges[parts[len(parts)-1]] = true
+				}
+			}
+		}
+	case *pg.Node_RangeTableFunc:
+		add(n.RangeTableFunc.GetAlias(), source{derived: true})
+	case *pg.Node_JsonTable:
+		add(n.JsonTable.GetAlias(), source{derived: true})
+	case nil:
+	default:
+		w.opaque(fmt.Sprintf("it reads from something that Gatestay does not know (%T)", n))
+	}
+}
+
+// source is a table or the name of a WITH query.
+func (w *walker) source(rv *pg.RangeVar, e env) source {
+	s := source{alias: rv.GetRelname(), schema: rv.GetSchemaname(), table: rv.GetRelname()}
+	if w.isCTE(rv, e) {
+		s = source{alias: rv.GetRelname(), derived: true}
+	}
+	w.ranges[rv.GetRelname()] = true
+	if a := rv.GetAlias(); a != nil {
+		s.alias = a.GetAliasname()
+		w.ranges[s.alias] = true
+		if len(a.GetColnames()) > 0 {
+			w.f.WholeRow = true // its columns go by other names from here
+		}
+	}
+	return s
+}
+
+func (w *walker) isCTE(rv *pg.RangeVar, e env) bool {
+	return rv.GetSchemaname() == "" && rv.GetCatalogname() == "" && e.ctes.has(rv.GetRelname())
+}
+
+func (w *walker) rangeVar(rv *pg.RangeVar, e env) {
+	if w.isCTE(rv, e) {
+		return
+	}
+	access := e.access
+	if access == "" {
+		access = command.Read
+	}
+	w.object(rv, access)
+}
+
+func (w *walker) joinExpr(n *pg.JoinExpr, e env) {
+	w.each(e, n.GetLarg(), n.GetRarg())
+	on := e
+	on.filter = true
+	w.each(on, n.GetQuals())
+	for _, c := range names(n.GetUsingClause()) {
+		w.column(command.Column{Name: c}, on)
+	}
+	if n.GetIsNatural() {
+		w.f.WholeRow = true // it joins columns by names that are not written
+		w.unknown("filters")
+	}
+	if n.GetIsNatural() || len(n.GetUsingClause()) > 0 {
+		w.operator([]string{"="}, e)
+	}
+	if len(n.GetAlias().GetColnames()) > 0 {
+		w.f.WholeRow = true
+	}
+}
+
+func (w *walker) tableSample(n *pg.RangeTableSample, e env) {
+	switch m := lower(names(n.GetMethod())); m {
+	case "system", "bernoulli", "pg_catalog.system", "pg_catalog.bernoulli":
+	default:
+		w.call("samples rows by "+m, e)
+	}
+	w.each(e, n.GetRelation(), n.GetRepeatable())
+	w.each(e, n.GetArgs()...)
+}

@@ -1,0 +1,137 @@
+package postgres
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+	"github.com/pganalyze/pg_query_go/v6/parser"
+
+	"github.com/gatestay/gatestay/libs/command"
+)
+
+// MaxText is the longest text that is read, in bytes. A longer one is refused
+// as a SyntaxError; it is never cut.
+const MaxText = 1 << 20
+
+// Statement is one statement of a text.
+type Statement struct {
+	// Text is the statement without its semicolon, with the white space and
+	// comments around it: sql[Start:End].
+	Text       string
+	Start, End int
+	// Facts are shared with other callers where they come from a Cache: do not
+	// change what its slices hold. Literal offsets count from Start.
+	Facts command.Facts
+}
+
+// SyntaxError says that a text could not be read: as a whole it is unknown.
+type SyntaxError struct {
+	// Message is PostgreSQL's, without the quoted piece of the text.
+	Message string
+	// Position is the byte offset of the error, -1 where there is none.
+	Position int
+	// Unread reports that the text was not given to the parser: too long, too
+	// deep, or no valid UTF-8.
+	Unread bool
+}
+
+// Error gives the reason and, for syntax, what may be behind it.
+func (e *SyntaxError) Error() string {
+	if e.Unread {
+		return "the command text cannot be read: " + e.Message
+	}
+	return "the command text cannot be parsed: " + e.Message +
+		" (Gatestay reads the grammar of PostgreSQL 17; syntax that is new in 18 is not known to it)"
+}
+
+// Facts returns what is known of a text that could not be read: nothing.
+func (e *SyntaxError) Facts() command.Facts {
+	return command.Facts{Class: command.Unknown, Unknown: allFields(), Why: e.Error()}
+}
+
+// allFields are the names of all facts.
+func allFields() []string {
+	return []string{
+		"verb", "class", "objects", "reads", "writes", "columns", "filters", "functions",
+		"filtered", "catalog", "transaction", "settings",
+	}
+}
+
+// Parse splits a text into its statements and reads the facts of each. An
+// empty text, or one of comments only, has no statements. The error is a
+// *SyntaxError.
+func Parse(sql string) ([]Statement, error) {
+	if err := readable(sql); err != nil {
+		return nil, err
+	}
+	toks, err := scan(sql)
+	if err != nil {
+		return nil, err
+	}
+	if d := depth(sql, toks); d > maxDepth {
+		return nil, &SyntaxError{Message: "it is nested too deeply", Position: -1, Unread: true}
+	}
+	tree, err := pg.Parse(sql)
+	if err != nil {
+		return nil, syntaxError(sql, err)
+	}
+	out := make([]Statement, 0, len(tree.GetStmts()))
+	for i, raw := range tree.GetStmts() {
+		s := Statement{Start: int(raw.GetStmtLocation()), End: len(sql)}
+		if n := int(raw.GetStmtLen()); n > 0 {
+			s.End = s.Start + n
+		} else if i+1 < len(tree.GetStmts()) {
+			return nil, &SyntaxError{Message: "its statements cannot be told apart", Position: -1}
+		}
+		if s.Start < 0 || s.Start > s.End || s.End > len(sql) {
+			return nil, &SyntaxError{Message: "its statements cannot be told apart", Position: -1}
+		}
+		s.Text = sql[s.Start:s.End]
+		if s.Facts, err = facts(sql, s, raw.GetStmt(), toks); err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// readable refuses what the parser would not see whole.
+func readable(sql string) error {
+	switch {
+	case len(sql) > MaxText:
+		return &SyntaxError{
+			Message:  fmt.Sprintf("it has %d bytes, at most %d are read", len(sql), MaxText),
+			Position: -1, Unread: true,
+		}
+	case strings.IndexByte(sql, 0) >= 0: // C would end the text here
+		return &SyntaxError{Message: "it has a zero byte", Position: strings.IndexByte(sql, 0), Unread: true}
+	case !utf8.ValidString(sql):
+		return &SyntaxError{Message: "it is no valid UTF-8", Position: -1, Unread: true}
+	}
+	return nil
+}
+
+// syntaxError keeps PostgreSQL's reason and place, not the piece of text that
+// it quotes: that may hold a secret.
+func syntaxError(sql string, err error) *SyntaxError {
+	out := &SyntaxError{Message: err.Error(), Position: -1}
+	var pe *parser.Error
+	if errors.As(err, &pe) {
+		// Cursorpos counts characters from 1.
+		n := 1
+		for i := range sql {
+			if n == pe.Cursorpos {
+				out.Position = i
+				break
+			}
+			n++
+		}
+	}
+	if i := strings.Index(out.Message, ` at or near "`); i >= 0 {
+		out.Message = out.Message[:i]
+	}
+	return out
+}

@@ -1,0 +1,325 @@
+package postgres
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gatestay/gatestay/libs/command"
+)
+
+// Resolve completes facts that Parse read: it finds every relation, column,
+// function, operator and type in the catalog along the session's effective
+// search_path, as the server would. tempSchema is the session's temporary
+// schema (pg_my_temp_schema()), empty where it has none.
+//
+// What is not in the catalog is unknown: the objects, and for a statement that
+// would only read, its class, since it may be a view that runs anything. A
+// caller reloads the catalog then, and asks again. A nil *Catalog finds nothing.
+func (c *Catalog) Resolve(f command.Facts, searchPath []string, tempSchema string) command.Facts {
+	if f.Class == command.Session {
+		return f
+	}
+	if c == nil {
+		c = NewCatalog(&Snapshot{})
+	}
+	r := &resolver{catalog: c, path: newPath(searchPath, tempSchema), f: f, complete: true}
+	for _, u := range f.Unknown {
+		r.unknown.add(u)
+	}
+	r.names()
+	r.objects()
+	r.columns()
+	r.f.Unknown = r.unknown.list
+	r.f.Catalog = r.f.Class == command.Read && r.complete && catalogOnly(r.f.Objects)
+	r.f.Neutral = r.neutral()
+	return r.f
+}
+
+type resolver struct {
+	catalog *Catalog
+	path    path
+	f       command.Facts
+	unknown set[string]
+	// found are the relations that the statement names.
+	found []*relation
+	// written are those of them that it writes.
+	written []*relation
+	// complete reports that every relation was found.
+	complete bool
+}
+
+func (r *resolver) opaque(why string) {
+	if r.f.Class != command.Unknown {
+		r.f.Class, r.f.Why = command.Unknown, why
+	}
+	for _, u := range []string{"class", "objects", "reads", "writes", "columns", "filters", "filtered"} {
+		r.unknown.add(u)
+	}
+}
+
+// relation finds a relation as the server would.
+func (r *resolver) relation(schema, name string) *relation {
+	if schema != "" {
+		return r.catalog.relations[Name{r.path.schema(schema), name}]
+	}
+	for _, s := range r.path.list {
+		if rel := r.catalog.relations[Name{s, name}]; rel != nil {
+			return rel
+		}
+	}
+	return nil
+}
+
+// names looks for functions, operators and types of others that stand where
+// PostgreSQL's own are meant.
+func (r *resolver) names() {
+	stored := r.f.Class == command.DDL || r.f.Class == command.Admin // named there, not always called
+	for _, f := range r.f.Functions {
+		r.call("the function", f, r.catalog.functions, stored)
+	}
+	for _, o := range r.f.Operators {
+		r.call("the operator", o, r.catalog.operators, stored)
+	}
+	for _, a := range r.f.Attributes {
+		if s := r.visible(r.catalog.functions, a); s != "" {
+			r.opaque(fmt.Sprintf("it may call the function %s.%s in attribute notation", s, a))
+		}
+	}
+	for _, t := range r.f.Types {
+		if !r.plainType(t) {
+			r.opaque(fmt.Sprintf("it casts to the type %s, which may run code of its own", t))
+		}
+	}
+}
+
+func (r *resolver) call(what, name string, others map[string][]string, stored bool) {
+	if strings.Contains(name, ".") || stored {
+		return // qualified: Parse has judged it
+	}
+	switch s := r.visible(others, name); {
+	case s != "":
+		r.opaque(fmt.Sprintf("%s %s may be %s.%s, which is not PostgreSQL's own", what, name, s, name))
+	case r.path.shadowed:
+		r.opaque("its search_path has a schema before pg_catalog, whose functions and operators would be called")
+	}
+}
+
+// visible returns a schema of the search_path that has something of this name.
+func (r *resolver) visible(others map[string][]string, name string) string {
+	for _, s := range others[name] {
+		if slices.Contains(r.path.calls, s) {
+			return s
+		}
+	}
+	return ""
+}
+
+// plainType reports that a type is known, and runs no code of its own.
+func (r *resolver) plainType(name string) bool {
+	if schema, base, qualified := cutName(name); qualified {
+		return r.catalog.types[Name{r.path.schema(schema), base}].Plain
+	}
+	_, base, _ := cutName(name)
+	for _, s := range r.path.list {
+		if t, ok := r.catalog.types[Name{s, base}]; ok {
+			return t.Plain
+		}
+		if r.catalog.relations[Name{s, base}] != nil {
+			return false // a row type, whose fields may be anything
+		}
+	}
+	return false
+}
+
+func (r *resolver) objects() {
+	var out set[command.Object]
+	for _, o := range r.f.Objects {
+		switch {
+		case o.Kind != "":
+			out.add(r.other(o))
+		case o.New:
+			if o.Schema = r.path.schema(o.Schema); o.Schema == "" {
+				o.Schema = r.path.creation()
+			}
+			out.add(o)
+		default:
+			rel := r.relation(o.Schema, o.Name)
+			if rel == nil {
+				r.missing(o)
+				out.add(o)
+				continue
+			}
+			o.Schema = rel.Schema
+			out.add(o)
+			r.use(rel, o.Access)
+			for _, below := range rel.below() {
+				out.add(command.Object{Schema: below.Schema, Name: below.Name, Access: command.Read})
+			}
+		}
+	}
+	r.f.Objects = out.list
+}
+
+// other completes the name of a function, type or schema.
+func (r *resolver) other(o command.Object) command.Object {
+	if o.Schema != "" {
+		o.Schema = r.path.schema(o.Schema)
+		return o
+	}
+	switch {
+	case o.New && (o.Kind == "function" || o.Kind == "type"):
+		o.Schema = r.path.creation()
+	case o.Kind == "function":
+		if o.Schema = r.visible(r.catalog.functions, o.Name); o.Schema == "" {
+			r.unknown.add("objects")
+			r.unknown.add("writes")
+		}
+	case o.Kind == "type":
+		for _, s := range r.path.list {
+			if _, ok := r.catalog.types[Name{s, o.Name}]; ok {
+				o.Schema = s
+				return o
+			}
+		}
+		r.unknown.add("objects")
+		r.unknown.add("writes")
+	}
+	return o
+}
+
+func (r *resolver) missing(o command.Object) {
+	r.complete = false
+	for _, u := range []string{"objects", "reads", "writes", "columns", "filters"} {
+		r.unknown.add(u)
+	}
+	if r.f.Class == command.Read {
+		r.opaque(fmt.Sprintf("the relation %s is not in the target's catalog as Gatestay knows it", o))
+	}
+}
+
+// use notes what touching a relation brings with it.
+func (r *resolver) use(rel *relation, access command.Class) {
+	r.found = append(r.found, rel)
+	if access == command.Write {
+		r.written = append(r.written, rel)
+	}
+	if access == command.DDL {
+		return
+	}
+	r.runs(rel)
+	if rel.Kind == 'm' {
+		return // what it reads was read before
+	}
+	for _, below := range rel.below() {
+		r.runs(below)
+	}
+}
+
+// runs makes the statement opaque where reading a relation runs code.
+func (r *resolver) runs(rel *relation) {
+	switch {
+	case rel.Kind == 'f':
+		r.opaque(fmt.Sprintf("%s is a foreign table: what it runs elsewhere cannot be seen", rel.title()))
+	case rel.ReadCode:
+		r.opaque(fmt.Sprintf("reading %s runs code that is not PostgreSQL's own", rel.title()))
+	case rel.view != nil && rel.view.opaque != "":
+		r.opaque(fmt.Sprintf("the view %s %s", rel.title(), rel.view.opaque))
+	}
+}
+
+func (rel *relation) title() string { return rel.Schema + "." + rel.Name }
+
+func (r *resolver) columns() {
+	r.f.Columns = r.resolveColumns(r.f.Columns)
+	r.f.Filters = r.resolveColumns(r.f.Filters)
+}
+
+func (r *resolver) resolveColumns(list []command.Column) []command.Column {
+	var out set[command.Column]
+	for _, c := range list {
+		if c.Table == "" {
+			r.candidates(c, &out)
+			continue
+		}
+		rel := r.relation(c.Schema, c.Table)
+		switch {
+		case rel == nil:
+			out.add(c)
+		case c.Name == "*":
+			for _, col := range rel.Columns {
+				out.add(rel.column(col.Name))
+			}
+		case rel.has(c.Name):
+			out.add(rel.column(c.Name))
+		default:
+			r.notColumn(rel, c.Name)
+			out.add(command.Column{Name: c.Name})
+		}
+	}
+	return out.list
+}
+
+// candidates adds every column that an unqualified one may be.
+func (r *resolver) candidates(c command.Column, out *set[command.Column]) {
+	any := false
+	for _, rel := range r.found {
+		if rel.has(c.Name) {
+			out.add(rel.column(c.Name))
+			any = true
+		}
+	}
+	if !any {
+		out.add(c) // of a sub-select or function, or an output's alias
+	}
+}
+
+// notColumn reads t.name where t has no such column: a function of the row.
+func (r *resolver) notColumn(rel *relation, name string) {
+	if functionTrust([]string{name}) != foreign {
+		r.f.WholeRow = true
+	}
+	if s := r.visible(r.catalog.functions, name); s != "" {
+		r.f.WholeRow = true
+		r.opaque(fmt.Sprintf("it may call the function %s.%s of a row of %s", s, name, rel.title()))
+	}
+}
+
+// neutral reports that the statement cannot have changed the session's state:
+// a read of what is known, or a write that runs no code of the target's own.
+func (r *resolver) neutral() bool {
+	switch r.f.Class { //nolint:exhaustive // all others may
+	case command.Read:
+		return true
+	case command.Write:
+		if !r.complete || len(r.unknown.list) > 0 {
+			return false
+		}
+		return !slices.ContainsFunc(r.written, func(rel *relation) bool {
+			return rel.WriteCode || !strings.ContainsRune("rp", rune(rel.Kind))
+		})
+	default:
+		return r.f.Neutral
+	}
+}
+
+// quoteName joins the parts of a name so that cutName can tell them apart.
+func quoteName(parts []string) string {
+	out := make([]string, len(parts))
+	for i, p := range parts {
+		if strings.ContainsAny(p, `."`) {
+			p = `"` + strings.ReplaceAll(p, `"`, `""`) + `"`
+		}
+		out[i] = p
+	}
+	return strings.Join(out, ".")
+}
+
+// cutName splits what quoteName joined. A name that had to be quoted is taken
+// whole: it matches nothing, which is unknown.
+func cutName(name string) (schema, base string, qualified bool) {
+	if strings.Contains(name, `"`) {
+		return "", name, false
+	}
+	return strings.Cut(name, ".")
+}

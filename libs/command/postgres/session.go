@@ -1,0 +1,129 @@
+package postgres
+
+import (
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/gatestay/gatestay/libs/command"
+)
+
+// session reads a statement that changes or shows only the session.
+func (w *walker) session(n *pg.Node, e env) bool {
+	switch s := n.GetNode().(type) {
+	case *pg.Node_TransactionStmt:
+		w.transaction(s.TransactionStmt)
+		return true
+	case *pg.Node_VariableSetStmt:
+		w.variableSet(s.VariableSetStmt)
+		return true
+	case *pg.Node_VariableShowStmt:
+		w.verb("show")
+		w.f.Neutral = true
+	case *pg.Node_DiscardStmt:
+		w.verb("discard")
+		w.settings.add(everySetting)
+	case *pg.Node_ListenStmt:
+		w.verb("listen")
+		w.f.Neutral = true
+	case *pg.Node_UnlistenStmt:
+		w.verb("unlisten")
+		w.f.Neutral = true
+	case *pg.Node_DeallocateStmt:
+		w.verb("deallocate")
+		w.f.Neutral = true
+	case *pg.Node_ClosePortalStmt:
+		w.verb("close")
+		w.f.Neutral = true
+	case *pg.Node_ConstraintsSetStmt:
+		// What was deferred is checked now: the transaction's own constraints.
+		w.verb("set constraints")
+	default:
+		return false
+	}
+	w.f.Class = command.Session
+	return true
+}
+
+// everySetting stands in Facts.Settings for all of them.
+const everySetting = "*"
+
+func (w *walker) transaction(s *pg.TransactionStmt) {
+	kind := ""
+	switch s.GetKind() {
+	case pg.TransactionStmtKind_TRANS_STMT_BEGIN, pg.TransactionStmtKind_TRANS_STMT_START:
+		kind, w.f.Neutral = "begin", true
+	case pg.TransactionStmtKind_TRANS_STMT_COMMIT:
+		kind = "commit" // SET LOCAL ends
+	case pg.TransactionStmtKind_TRANS_STMT_ROLLBACK:
+		kind = "rollback" // SET is undone
+	case pg.TransactionStmtKind_TRANS_STMT_SAVEPOINT:
+		kind, w.f.Neutral = "savepoint", true
+	case pg.TransactionStmtKind_TRANS_STMT_RELEASE:
+		kind, w.f.Neutral = "release", true
+	case pg.TransactionStmtKind_TRANS_STMT_ROLLBACK_TO:
+		kind = "rollback to"
+	case pg.TransactionStmtKind_TRANS_STMT_PREPARE:
+		w.twoPhase("prepare transaction")
+		return
+	case pg.TransactionStmtKind_TRANS_STMT_COMMIT_PREPARED:
+		w.twoPhase("commit prepared")
+		return
+	case pg.TransactionStmtKind_TRANS_STMT_ROLLBACK_PREPARED:
+		w.twoPhase("rollback prepared")
+		return
+	case pg.TransactionStmtKind_TRANSACTION_STMT_KIND_UNDEFINED:
+		w.opaque("it is a transaction statement of no known kind")
+		return
+	default:
+		w.opaque("it is a transaction statement of no known kind")
+		return
+	}
+	w.verb(kind)
+	w.f.Transaction, w.f.Class = kind, command.Session
+}
+
+// twoPhase is unknown: the transaction it ends may be another session's.
+func (w *walker) twoPhase(verb string) {
+	w.verb(verb)
+	w.opaque("two-phase commit takes a transaction out of its session, where Gatestay cannot follow it")
+	w.unknown("transaction")
+}
+
+func (w *walker) variableSet(s *pg.VariableSetStmt) {
+	name := strings.ToLower(s.GetName())
+	class := command.Session
+	switch s.GetKind() {
+	case pg.VariableSetKind_VAR_SET_VALUE, pg.VariableSetKind_VAR_SET_DEFAULT, pg.VariableSetKind_VAR_SET_CURRENT:
+		w.verb("set")
+		w.settings.add(name)
+	case pg.VariableSetKind_VAR_RESET:
+		w.verb("reset")
+		w.settings.add(name)
+	case pg.VariableSetKind_VAR_RESET_ALL:
+		w.verb("reset")
+		w.settings.add(everySetting)
+	case pg.VariableSetKind_VAR_SET_MULTI: // SET TRANSACTION and its like
+		w.verb("set")
+		for _, a := range s.GetArgs() {
+			if d := a.GetDefElem().GetDefname(); d != "" {
+				w.settings.add(d)
+				w.settings.add("default_" + d)
+			}
+		}
+		w.settings.add(name)
+	case pg.VariableSetKind_VARIABLE_SET_KIND_UNDEFINED:
+		w.opaque("it sets something in no known way")
+		return
+	default:
+		w.opaque("it sets something in no known way")
+		return
+	}
+	switch name {
+	case "role":
+		w.f.Verb, class = w.f.Verb+" role", command.Admin
+	case "session_authorization":
+		w.f.Verb, class = w.f.Verb+" session authorization", command.Admin
+	}
+	w.f.Class = class
+}

@@ -1,0 +1,207 @@
+package postgres
+
+import (
+	"github.com/gatestay/gatestay/libs/command"
+)
+
+// Taint says what the columns of one statement's result may derive from.
+type Taint struct {
+	// Expressions reports that a column without an origin (an expression, an
+	// arm of a set operation) may derive from a masked column.
+	Expressions bool
+	// Views are the views, by OID, whose columns may derive from a masked
+	// column. Where Column knows better of one column, it counts.
+	Views map[uint32]bool
+
+	masks *Masks
+}
+
+// Column says what a result column with this origin is: the masked column
+// whose values it has unchanged, or tainted where it may derive from one, or
+// neither. An origin of 0 is an expression.
+func (t Taint) Column(oid uint32, num int16) (masked command.Column, is, tainted bool) {
+	if oid == 0 || num == 0 {
+		return command.Column{}, false, t.Expressions
+	}
+	if t.masks == nil {
+		return command.Column{}, false, false
+	}
+	return t.masks.column(oid, num)
+}
+
+// Taint says what result columns of a resolved statement may derive from one
+// of the masked columns. It is Masks and Masks.Taint in one: a caller that has
+// many statements keeps the Masks.
+func (c *Catalog) Taint(f *command.Facts, masked []command.Column) Taint {
+	return c.Masks(masked).Taint(f)
+}
+
+// Masks are the masked columns of a target, in one catalog: themselves, in the
+// tables that inherit them, and the views that read them. Immutable.
+type Masks struct {
+	catalog *Catalog
+	// any reports that there is a masked column at all.
+	any   bool
+	names map[string]bool
+	// columns are the masked columns by their place, with the column as the
+	// masking rule names it.
+	columns map[ColumnRef]command.Column
+	// tables are the relations that have one.
+	tables map[uint32]bool
+	views  map[uint32]bool
+}
+
+// Masks finds the masked columns in the catalog.
+func (c *Catalog) Masks(masked []command.Column) *Masks {
+	if c == nil {
+		c = NewCatalog(&Snapshot{})
+	}
+	m := &Masks{
+		catalog: c, any: len(masked) > 0,
+		names:   map[string]bool{},
+		columns: map[ColumnRef]command.Column{},
+		tables:  map[uint32]bool{},
+		views:   map[uint32]bool{},
+	}
+	for _, col := range masked {
+		m.names[col.Name] = true
+		if rel := c.relations[Name{col.Schema, col.Table}]; rel != nil {
+			m.mark(rel, col, col)
+			// What inherits from it has the column too, and what it inherits
+			// from shows its rows.
+			for _, kin := range append(c.ancestors(rel.OID), c.descendants(rel.OID)...) {
+				m.mark(c.byOID[kin], col, col)
+			}
+		}
+	}
+	if m.any {
+		for _, rel := range c.byOID {
+			if system(rel.Schema) && has(sensitive, rel.Name) {
+				m.views[rel.OID] = true
+			}
+		}
+	}
+	m.spread()
+	return m
+}
+
+func (c *Catalog) descendants(oid uint32) []uint32 {
+	return closure(oid, func(o uint32) []uint32 { return c.children[o] })
+}
+
+// mark notes that a relation's column of this name is a masked one.
+func (m *Masks) mark(rel *relation, col, rule command.Column) {
+	if rel == nil {
+		return
+	}
+	num, ok := rel.numbers[col.Name]
+	if !ok {
+		return
+	}
+	if _, own := m.columns[ColumnRef{rel.OID, num}]; !own || (rel.Schema == rule.Schema && rel.Name == rule.Table) {
+		m.columns[ColumnRef{rel.OID, num}] = rule
+	}
+	m.tables[rel.OID] = true
+}
+
+// spread finds the views that read a masked column, through other views too.
+func (m *Masks) spread() {
+	for changed := true; changed; {
+		changed = false
+		for _, rel := range m.catalog.byOID {
+			if rel.view != nil && !m.views[rel.OID] && m.reaches(rel) {
+				m.views[rel.OID] = true
+				changed = true
+			}
+		}
+	}
+}
+
+// reaches reports that a view's query may read a masked column.
+func (m *Masks) reaches(rel *relation) bool {
+	for _, ref := range rel.Reads {
+		if _, ok := m.columns[ref]; ok || m.views[ref.OID] || (ref.Number == 0 && m.tables[ref.OID]) {
+			return true
+		}
+	}
+	return rel.view.facts.Verb == "" && m.touches(rel.view.reads) || m.Taint(&rel.view.facts).Expressions
+}
+
+// touches reports that one of the relations has a masked column.
+func (m *Masks) touches(list []*relation) bool {
+	for _, rel := range list {
+		if m.tables[rel.OID] || m.views[rel.OID] {
+			return true
+		}
+	}
+	return false
+}
+
+// column says what a column of the catalog is.
+func (m *Masks) column(oid uint32, num int16) (masked command.Column, is, tainted bool) {
+	const deepest = 64 // views upon views
+	for range deepest {
+		if rule, ok := m.columns[ColumnRef{oid, num}]; ok {
+			return rule, true, false
+		}
+		rel := m.catalog.byOID[oid]
+		if rel == nil {
+			return command.Column{}, false, m.any // newer than the catalog
+		}
+		if _, ok := rel.names[num]; !ok && num > 0 {
+			return command.Column{}, false, m.any // so is the column
+		}
+		if !m.views[oid] {
+			return command.Column{}, false, false
+		}
+		if rel.view == nil {
+			return command.Column{}, false, true
+		}
+		next, ok := rel.view.plain[num]
+		if !ok {
+			return command.Column{}, false, true
+		}
+		oid, num = next.OID, next.Number
+	}
+	return command.Column{}, false, true
+}
+
+// Taint says what result columns of a resolved statement may derive from.
+func (m *Masks) Taint(f *command.Facts) Taint {
+	t := Taint{Views: m.views, masks: m}
+	if !m.any || f.Class == command.Session {
+		return t
+	}
+	t.Expressions = f.Class == command.Unknown || f.IsUnknown("objects") || m.mentions(f)
+	return t
+}
+
+// mentions reports that a statement names a masked column, or touches a
+// relation from which one may flow without being named.
+func (m *Masks) mentions(f *command.Facts) bool {
+	for _, c := range f.Columns {
+		if c.Table == "" {
+			if m.names[c.Name] {
+				return true
+			}
+			continue
+		}
+		rel := m.catalog.relations[Name{c.Schema, c.Table}]
+		if rel == nil {
+			return true
+		}
+		if _, ok := m.columns[ColumnRef{rel.OID, rel.numbers[c.Name]}]; ok {
+			return true
+		}
+	}
+	for _, o := range f.Objects {
+		if o.Kind != "" || o.New {
+			continue
+		}
+		rel := m.catalog.relations[Name{o.Schema, o.Name}]
+		if rel == nil || m.views[rel.OID] || (f.WholeRow && m.tables[rel.OID]) {
+			return true
+		}
+	}
+	return false
+}

@@ -130,6 +130,8 @@ type Approval struct {
 	Listen string `yaml:"listen"`
 	URL    string `yaml:"url"` // as people reach it
 	Slack  Slack  `yaml:"slack"`
+	// Instance tells replicas apart; default 1.
+	Instance string `yaml:"instance"`
 }
 
 // Slack says how to reach the workspace.

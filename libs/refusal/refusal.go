@@ -60,6 +60,11 @@ const (
 	ApprovalInvalid   Code = "GS1304" // forged, wrong scope, used
 	RuleChanged       Code = "GS1305"
 	ReasonRequired    Code = "GS1306"
+	VoteForbidden     Code = "GS1307" // not among the rule's approvers, or not a full member
+	VoteSelf          Code = "GS1308" // a requester may not decide
+	ApprovalOver      Code = "GS1309" // decided, expired or cancelled before the vote
+	ApprovalUnknown   Code = "GS1310"
+	VoteNotHere       Code = "GS1311" // may not be decided in this place: it was not shown whole
 )
 
 // Availability, fail closed: 14xx.

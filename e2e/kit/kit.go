@@ -167,7 +167,7 @@ func (g *Gatestay) prepare() error {
 	g.addresses = addresses{gateway: free[0], api: free[1], bus: free[2], clickhouse: free[3], clickhouseHTTP: free[4], health: map[string]string{}}
 	for i, name := range Services {
 		g.addresses.health[name] = free[5+i]
-		g.passwords[name] = random()
+		g.passwords[name] = "p" + random() // NATS reads all digits as a number
 	}
 	g.targetPass = random()
 	g.Postgres, g.API, g.CA = g.addresses.gateway, "https://"+g.addresses.api, g.path("tls", "ca.pem")

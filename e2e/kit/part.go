@@ -241,3 +241,26 @@ func (g *Gatestay) busURL(user string) string {
 // BusURL is the bus as one service's user reaches it: what a thief of that
 // credential holds.
 func (g *Gatestay) BusURL(user string) string { return g.busURL(user) }
+
+// Restart stops the services of both lists in order and starts those of the
+// first again, for callers without a test.
+func (g *Gatestay) Restart(ctx context.Context, again, end []string) error {
+	for _, name := range append(append([]string{}, again...), end...) {
+		if err := g.stop(name); err != nil {
+			return err
+		}
+	}
+	for _, name := range again {
+		if err := g.start1(ctx, name); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for _, name := range again {
+		if err := g.ready(ctx, name); err != nil {
+			return fmt.Errorf("%w\n%s", err, g.LogTail(name, 20))
+		}
+	}
+	return nil
+}

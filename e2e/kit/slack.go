@@ -141,3 +141,6 @@ func walk(v any, f func(map[string]any)) {
 		}
 	}
 }
+
+// Message returns the channel's message with this timestamp.
+func (g *Gatestay) Message(ts string) *Message { return &Message{g: g, ts: ts} }

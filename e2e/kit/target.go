@@ -47,3 +47,7 @@ func (g *Gatestay) SQL(t testing.TB, sql string) {
 // Marker returns a text that occurs nowhere else, to be looked for in what the
 // target saw, what the approver was shown and what the audit holds.
 func Marker(what string) string { return what + "_" + random()[:10] }
+
+// TargetPassword is the password of the account that the gateway logs in with:
+// what no job may ever see.
+func (g *Gatestay) TargetPassword() string { return g.targetPass }

@@ -77,16 +77,23 @@ func assigned(b []byte, key, start int, strict bool) verdict {
 		return verdict{start: start, stop: stop, next: stop}
 	}
 	stop := start
-	for stop < len(b) && stop-start < longest && bytes.IndexByte([]byte(" \t\r\n,;&)(]}'\"<>|"), b[stop]) < 0 {
+	for stop < len(b) && stop-start < longest && bytes.IndexByte([]byte(" \t\r\n,;&)]}'\"|"), b[stop]) < 0 {
 		stop++
 	}
-	if stop-start < 3 || stop < len(b) && b[stop] == '(' || placeholder(b[start:stop]) {
+	if stop-start < 3 || call(b[start:]) || placeholder(b[start:stop]) || stop < len(b) && placeholder(b[start:stop+1]) {
 		return verdict{}
 	}
 	if strict && !ownLine(b, key, stop) {
 		return verdict{}
 	}
 	return verdict{start: start, stop: stop, next: stop}
+}
+
+// call reports a function call: an expression, of which the arguments are looked
+// at by themselves.
+func call(b []byte) bool {
+	name := identChar.run(b[:min(len(b), 64)], 0)
+	return name > 0 && name < len(b) && b[name] == '(' && bytes.IndexByte(b[name:min(len(b), name+longest)], ')') > 0
 }
 
 // ownLine reports that nothing but a name stands before, and nothing after, on
@@ -103,20 +110,6 @@ func ownLine(b []byte, from, to int) bool {
 	}
 	to = blanks(b, to)
 	return to == len(b) || b[to] == '\n' || b[to] == '\r'
-}
-
-// placeholder reports what stands for a value and is none.
-func placeholder(v []byte) bool {
-	for _, prefix := range []string{"$", "?", ":", "%", "{", "<", "*", "[redacted", "‹", "•", "excluded.", "new.", "old.", HashPrefix, TokenPrefix} {
-		if len(v) >= len(prefix) && fold(string(v[:len(prefix)])) == prefix {
-			return prefix != "$" || len(v) == 1 || isDigit(v[1]) || v[1] == '{' || v[1] == '('
-		}
-	}
-	switch fold(string(v)) {
-	case "null", "none", "true", "false", "default", "nil", "undefined":
-		return true
-	}
-	return false
 }
 
 func blanks(b []byte, i int) int {

@@ -23,14 +23,18 @@ func deepText(text []byte) ([]byte, bool) {
 func deepLook(text []byte, set detectorSet) (out []byte, found detectorSet, changed bool) {
 	r := redacting(set)
 	for range rounds {
-		spans := set.find(text, nil)
-		if len(spans) == 0 {
-			spans = set.encoded(text)
-		}
-		if p := undisguise(text); len(spans) == 0 && p != nil {
+		// Without disguises first: as written, only a part of a value may show.
+		var spans []span
+		if p := undisguise(text); p != nil {
 			for _, s := range set.find(p.text, nil) {
 				spans = append(spans, p.span(s))
 			}
+		}
+		if len(spans) == 0 {
+			spans = set.find(text, nil)
+		}
+		if len(spans) == 0 {
+			spans = set.encoded(text)
 		}
 		if len(spans) == 0 {
 			return text, found, changed
@@ -61,6 +65,8 @@ func (r Redaction) String() string {
 func Deep(r *eventv1.Record) []Redaction {
 	found := map[string]detectorSet{}
 	fields := fieldsOf(r)
+	// A key's border first: redacting its first half would hide the second.
+	acrossBorders(fields, detectorsNamed("private-key"), found)
 	for range rounds {
 		for _, f := range fields {
 			text, detectors, changed := deepLook([]byte(f.text), f.set)
@@ -69,7 +75,7 @@ func Deep(r *eventv1.Record) []Redaction {
 				found[f.name] |= detectors
 			}
 		}
-		if !acrossBorders(fields, found) {
+		if !acrossBorders(fields, setAll, found) {
 			break
 		}
 	}
@@ -120,7 +126,7 @@ func fieldsOf(r *eventv1.Record) []*field {
 
 // acrossBorders redacts the parts of values that were split over neighbouring
 // fields. It reports whether there were any.
-func acrossBorders(fields []*field, found map[string]detectorSet) bool {
+func acrossBorders(fields []*field, set detectorSet, found map[string]detectorSet) bool {
 	type piece struct{ at, skip, length int } // joined[at:at+length] is text[skip:skip+length]
 	var joined []byte
 	pieces := make([]piece, len(fields))
@@ -133,7 +139,7 @@ func acrossBorders(fields []*field, found map[string]detectorSet) bool {
 		joined = append(joined, content...)
 	}
 	parts := make([][]span, len(fields))
-	for _, s := range setAll.find(joined, nil) {
+	for _, s := range set.find(joined, nil) {
 		var touched []int
 		for i, p := range pieces {
 			if p.length > 0 && s.start < p.at+p.length && s.end > p.at && fields[i].set.has(s.detector) {
@@ -143,9 +149,15 @@ func acrossBorders(fields []*field, found map[string]detectorSet) bool {
 		if len(touched) < 2 {
 			continue
 		}
-		for _, i := range touched {
+		part := func(i int) span {
 			p := pieces[i]
-			parts[i] = append(parts[i], span{max(s.start-p.at, 0) + p.skip, min(s.end-p.at, p.length) + p.skip, s.detector})
+			return span{max(s.start-p.at, 0) + p.skip, min(s.end-p.at, p.length) + p.skip, s.detector}
+		}
+		if !slices.ContainsFunc(touched, func(i int) bool { return !ownOutput(fields[i].text[part(i).start:part(i).end]) }) {
+			continue // nothing is left of it
+		}
+		for _, i := range touched {
+			parts[i] = append(parts[i], part(i))
 		}
 	}
 	changed := false

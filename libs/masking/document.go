@@ -11,8 +11,8 @@ import (
 // is no JSON is masked as text.
 func (r *replacer) document(doc []byte) ([]byte, bool) {
 	var room [8]span
-	if len(r.set.find(doc, room[:0])) == 0 && bytes.IndexByte(doc, '\\') < 0 {
-		return doc, false // no escape hides anything from the detectors
+	if len(r.set.find(doc, room[:0])) == 0 && bytes.IndexByte(doc, '\\') < 0 && bytes.IndexByte(doc, '=') < 0 {
+		return doc, false // no escape hides anything, and no line of settings
 	}
 	if !json.Valid(doc) {
 		return r.text(doc)

@@ -23,7 +23,7 @@ func ibanLength(a, b byte) int {
 // are right (mod 97-10, ISO 7064).
 func findIBANs(b []byte, spans []span) []span {
 	for i := 0; i+15 <= len(b); i++ {
-		if !isDigit(b[i+2]) || !isDigit(b[i+3]) || !isUpper(b[i]&^0x20) || !isUpper(b[i+1]&^0x20) || i > 0 && (isAlnum(b[i-1]) || b[i-1] == '_') {
+		if !isUpper(b[i]&^0x20) || !isUpper(b[i+1]&^0x20) || !isDigit(b[i+2]) || !isDigit(b[i+3]) || i > 0 && (isAlnum(b[i-1]) || b[i-1] == '_') {
 			continue
 		}
 		length := ibanLength(b[i], b[i+1])

@@ -50,12 +50,12 @@ func (e *Engine) parameter(p command.Parameter, masked bool) string {
 	case masked:
 		return e.scrubbed(kind, text)
 	}
-	shown, found := deepText([]byte(text))
-	if !found && p.Type == oidBytes {
+	if p.Type == oidBytes {
 		if plain, ok := unescape([]byte(text)); !ok || len(setAll.find(plain, nil)) > 0 {
 			return e.scrubbed(kind, text)
 		}
 	}
+	shown, _ := deepText([]byte(text))
 	if kind == "text" || kind == "bytes" {
 		return "'" + strings.ReplaceAll(string(shown), "'", "''") + "'"
 	}

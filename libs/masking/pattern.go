@@ -1,6 +1,9 @@
 package masking
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // class is a set of bytes.
 type class [256]bool
@@ -105,8 +108,10 @@ func verifyEmail(b []byte, at, _ int) verdict {
 // address are none, so that masking twice is masking once.
 func emailLocal(b []byte, i int) bool {
 	switch c := b[i]; {
-	case isAlnum(c), c == '.', c == '_', c == '%', c == '+', c == '-', c == '\'':
+	case isAlnum(c), c == '.', c == '_', c == '%', c == '+', c == '-':
 		return true
+	case c == '\'': // o'brien, but not the quote of E'…'
+		return i > 0 && isAlnum(b[i-1]) && (strings.IndexByte("EeNnBbXx", b[i-1]) < 0 || i > 1 && identChar[b[i-2]])
 	default:
 		return c >= 0x80 && !isDot(b, i)
 	}

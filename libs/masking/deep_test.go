@@ -51,8 +51,11 @@ func TestDeepLooksAtEveryTextField(t *testing.T) {
 	}
 	got := Deep(r)
 	want := []Redaction{
-		{"statement", []string{"card"}}, {"parameters.1", []string{"email"}}, {"reason", []string{"email"}},
-		{"message", []string{"password"}}, {"details.application_name", []string{"github-token"}},
+		{"statement", []string{"card"}},
+		{"parameters.1", []string{"email"}},
+		{"reason", []string{"email"}},
+		{"message", []string{"password"}},
+		{"details.application_name", []string{"github-token"}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

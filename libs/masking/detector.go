@@ -21,7 +21,7 @@ type verdict struct{ start, stop, next int }
 // detectorSet is a set of indexes into the catalogue.
 type detectorSet uint32
 
-func (s detectorSet) has(i int) bool { return s&(1<<i) != 0 }
+func (set detectorSet) has(i int) bool { return set&(1<<i) != 0 }
 
 // The detectors of digits, by index.
 const (

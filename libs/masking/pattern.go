@@ -11,7 +11,7 @@ type class [256]bool
 func classOf(in func(c byte) bool) *class {
 	var k class
 	for i := range k {
-		k[i] = in(byte(i)) //nolint:gosec // i is below 256
+		k[i] = in(byte(i))
 	}
 	return &k
 }

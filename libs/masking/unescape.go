@@ -56,7 +56,7 @@ func escapeC(b *strings.Builder, s string) int {
 			most = 8
 		}
 		if v, n := digits(1, most, 16); n == most && v <= utf8.MaxRune {
-			b.WriteRune(rune(v)) //nolint:gosec // checked
+			b.WriteRune(rune(v))
 			return 1 + n
 		}
 	case octal(c):
@@ -88,7 +88,7 @@ func unescapeUnicode(s string) string {
 			}
 			if from+n <= len(s) {
 				if v, err := strconv.ParseUint(s[from:from+n], 16, 32); err == nil && v <= utf8.MaxRune {
-					b.WriteRune(rune(v)) //nolint:gosec // checked
+					b.WriteRune(rune(v))
 					i = from + n - 1
 					continue
 				}

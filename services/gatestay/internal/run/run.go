@@ -1,0 +1,163 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatestay/gatestay/services/gatestay/internal/cli"
+	"github.com/gatestay/gatestay/services/gatestay/internal/token"
+)
+
+const endTimeout = 10 * time.Second
+
+const long = `Run a command that reaches a target through the gateway, without a credential
+of the target and without one in its environment.
+
+  gatestay run prod-db -- psql -f migrate.sql
+
+finds the OIDC token of this job ('gatestay token --help' says where), exchanges
+it once at the gateway for a credential that lives in memory only and ends with
+this step, and starts the command with PGHOST, PGPORT, PGUSER, PGPASSWORD and
+PGDATABASE set, so that psql, pg_dump -j, pools and pgbench -c connect by
+themselves, as often as they like (up to the gateway's limit).
+
+Ways to the gateway
+  (default)  a Unix socket in a new folder that only this user can enter; the
+             peer's user id is checked too
+  --tcp      a port on 127.0.0.1 with a random password of this run, for clients
+             that know no Unix sockets (JDBC)
+  --direct   no proxy: the command connects to the gateway itself with
+             PGSSLMODE=verify-full. The run's credential is then PGPASSWORD in
+             the command's environment
+
+The CI system's token variables (ACTIONS_ID_TOKEN_REQUEST_URL and _TOKEN,
+GATESTAY_ID_TOKEN, CI_JOB_JWT*, and any variable that holds an OIDC token for the
+same audience) are not passed on; CI_JOB_TOKEN is: it opens GitLab's own API only.
+The command finds its run's id in GATESTAY_RUN; 'gatestay can' works inside.
+
+Signals are passed on, and the command's exit code is ours (128 + n where signal
+n ended it, 127 where it was not found). Nothing is left behind: the sockets are
+removed, and the gateway is told that the run has ended, which ends its sessions.
+
+What this does not contain: another process of the same user. It can read the
+command's memory and environment and enter the folder of the socket, as it could
+read a password file. Use a user or a container per job where that matters.
+
+Where the gateway is: GATESTAY_GATEWAY (https://host:port of its API),
+GATESTAY_POSTGRES (host:port) and GATESTAY_CA (PEM file, where it is not a public
+CA), or a running gatestay dev.`
+
+const example = `  gatestay run prod-db --reason "INC-2041: refund duplicate orders" -- psql -f refund.sql
+  gatestay run prod-db/reports -- pg_dump -j 4 -Fd -f dump
+  gatestay run prod-db --agent claude --on-behalf-of dana@acme.example -- npm run migrate
+  gatestay run prod-db --tcp -- ./gradlew flywayMigrate`
+
+type flags struct {
+	reason, agent, onBehalfOf, audience, tokenFile string
+	tcp, direct, quiet                             bool
+}
+
+// Command returns 'gatestay run'.
+func Command(env *cli.Env) *cobra.Command {
+	var f flags
+	c := &cobra.Command{
+		Use: "run TARGET -- COMMAND [ARGUMENT...]", Short: "Run a command with access to a target", Long: long, Example: example,
+		Args: func(c *cobra.Command, args []string) error {
+			if c.ArgsLenAtDash() != 1 || len(args) < 2 {
+				return errors.New("run: write: gatestay run TARGET -- COMMAND, e.g. gatestay run prod-db -- psql -f migrate.sql")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error { return f.run(c.Context(), env, args[0], args[1:]) },
+	}
+	c.Flags().StringVar(&f.reason, "reason", "", "why: reaches the approver and the audit")
+	c.Flags().StringVar(&f.agent, "agent", "", "the AI agent that runs the command (said, not proved: it can only restrict)")
+	c.Flags().StringVar(&f.onBehalfOf, "on-behalf-of", "", "the person behind it, e.g. an e-mail address (said, not proved)")
+	c.Flags().StringVar(&f.audience, "audience", token.DefaultAudience, "audience of the token to ask for")
+	c.Flags().StringVar(&f.tokenFile, "token-file", "", "read the job's token from this file")
+	c.Flags().BoolVar(&f.tcp, "tcp", false, "give the command a loopback port and a password instead of a Unix socket")
+	c.Flags().BoolVar(&f.direct, "direct", false, "let the command connect to the gateway itself")
+	c.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "do not print the run's id")
+	c.MarkFlagsMutuallyExclusive("tcp", "direct")
+	return c
+}
+
+func (f *flags) run(ctx context.Context, env *cli.Env, target string, command []string) error {
+	if target == "" || strings.ContainsAny(target, " \t\r\n\x00=") {
+		return fmt.Errorf("run: %q is no target; write its name, or name/database", target)
+	}
+	// Before the token is used up.
+	if _, err := exec.LookPath(command[0]); err != nil {
+		code, err := startFailed(command[0], err)
+		fmt.Fprintln(env.Stderr, "gatestay:", err)
+		return cli.ExitError(code)
+	}
+	g, err := NewGateway(env)
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	found, err := token.Find(ctx, env, token.Options{Audience: f.audience, File: f.tokenFile})
+	if err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	name, _, _ := strings.Cut(target, "/")
+	r, err := g.Exchange(ctx, ExchangeRequest{
+		Token: found.Value, Target: name, Reason: f.reason, Agent: f.agent, OnBehalfOf: f.onBehalfOf, TraceParent: env.Getenv("TRACEPARENT"),
+	})
+	if err != nil {
+		return err
+	}
+	defer f.end(ctx, env, g, r)
+	if !f.quiet {
+		fmt.Fprintf(env.Stderr, "gatestay: %s on %s, trace %s\n", Clean(r.ID), target, Clean(r.TraceID))
+	}
+	code, err := f.with(ctx, env, g, r, target, found.Value, command)
+	if err != nil {
+		fmt.Fprintln(env.Stderr, "gatestay:", err)
+	}
+	if code != 0 {
+		return cli.ExitError(code)
+	}
+	return nil
+}
+
+// with runs the command on its way to the gateway.
+func (f *flags) with(ctx context.Context, env *cli.Env, g *Gateway, r *Run, target, secret string, command []string) (int, error) {
+	var variables map[string]string
+	if f.direct {
+		var err error
+		if variables, err = direct(target, r, g); err != nil {
+			return 1, fmt.Errorf("run: %w", err)
+		}
+	} else {
+		w, err := openWay(ctx, g, r, target, f.tcp)
+		if err != nil {
+			return 1, err
+		}
+		defer w.close()
+		variables = w.variables
+	}
+	c := &child{
+		args: command, environment: childEnvironment(os.Environ(), variables, secret, f.audience),
+		stdin: env.Stdin, stdout: env.Stdout, stderr: env.Stderr,
+	}
+	return c.run()
+}
+
+// end tells the gateway, also after ^C: the command has ended, whatever ended it.
+func (f *flags) end(ctx context.Context, env *cli.Env, g *Gateway, r *Run) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	defer cancel()
+	if err := g.End(ctx, r.Credential); err != nil {
+		fmt.Fprintf(env.Stderr, "gatestay: the gateway could not be told that the run has ended; it ends by itself within %s (%s)\n",
+			time.Duration(r.ExpiresIn)*time.Second, Clean(err.Error()))
+	}
+}

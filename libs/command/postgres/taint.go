@@ -65,7 +65,7 @@ func (c *Catalog) Masks(masked []command.Column) *Masks {
 	}
 	for _, col := range masked {
 		m.names[col.Name] = true
-		if rel := c.relations[Name{col.Schema, col.Table}]; rel != nil {
+		for _, rel := range c.named(col) {
 			m.mark(rel, col, col)
 			// What inherits from it has the column too, and what it inherits
 			// from shows its rows.
@@ -83,6 +83,24 @@ func (c *Catalog) Masks(masked []command.Column) *Masks {
 	}
 	m.spread()
 	return m
+}
+
+// named returns the relations that a masking rule's column may be one of: those
+// of every schema, where the rule names none.
+func (c *Catalog) named(col command.Column) []*relation {
+	if col.Schema != "" {
+		if rel := c.relations[Name{col.Schema, col.Table}]; rel != nil {
+			return []*relation{rel}
+		}
+		return nil
+	}
+	var out []*relation
+	for name, rel := range c.relations {
+		if name.Name == col.Table {
+			out = append(out, rel)
+		}
+	}
+	return out
 }
 
 func (c *Catalog) descendants(oid uint32) []uint32 {

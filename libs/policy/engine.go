@@ -160,3 +160,12 @@ func sortedNames(files map[string][]byte) []string {
 	sort.Strings(names)
 	return names
 }
+
+// Hashes returns the hash of every rule by name.
+func (e *Engine) Hashes() map[string]string {
+	out := make(map[string]string, len(e.rules))
+	for _, r := range e.rules {
+		out[r.Name] = r.hash
+	}
+	return out
+}

@@ -127,11 +127,11 @@ func (s *source) readRule(n ast.Node, conditions *conditions) *rule {
 	r := &rule{nodes: map[string]ast.Node{}}
 	r.File = s.file
 	r.Line, r.Column = place(n)
+	s.rule = peekName(n)
 	entries := s.entries(n, "a rule", ruleKeys)
 	for _, e := range entries {
 		if e.key == "name" {
 			r.Name = s.text(e.value, "name")
-			s.rule = r.Name
 		}
 	}
 	if entries == nil {
@@ -144,6 +144,21 @@ func (s *source) readRule(n ast.Node, conditions *conditions) *rule {
 	s.completeRule(n, r)
 	r.hash = hashRule(r.Rule)
 	return r
+}
+
+// peekName returns a rule's name before the rule is read, so that problems
+// with its keys can say it.
+func peekName(n ast.Node) string {
+	m, ok := n.(*ast.MappingNode)
+	if !ok {
+		return ""
+	}
+	for _, v := range m.Values {
+		if name, ok := v.Value.(*ast.StringNode); ok && v.Key.String() == "name" {
+			return name.Value
+		}
+	}
+	return ""
 }
 
 func (s *source) ruleEntry(r *rule, e entry, conditions *conditions) {

@@ -25,6 +25,7 @@ import (
 	"github.com/gatestay/gatestay/libs/event"
 	"github.com/gatestay/gatestay/libs/identity"
 	"github.com/gatestay/gatestay/libs/policy"
+	"github.com/gatestay/gatestay/libs/policy/offline"
 	"github.com/gatestay/gatestay/libs/seal"
 	"github.com/gatestay/gatestay/libs/service"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
@@ -73,7 +74,7 @@ func New(cfg *config.Config, deps Deps) (*Service, error) {
 		deps.Now = time.Now
 	}
 	if deps.Facts == nil {
-		deps.Facts = sqlFacts
+		deps.Facts = offline.Facts
 	}
 	s := &Service{cfg: cfg, deps: deps, instance: cfg.Policy.Instance, health: service.NewHealth(), records: newRecorder(deps.Log)}
 	if s.instance == "" {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 )
 
 // The versions, pinned. The platform package's "latest" tag of ClickHouse is an
@@ -119,7 +120,7 @@ func npmInstall(ctx context.Context, p npmPackage, final string) error {
 	var out bytes.Buffer
 	cmd := exec.CommandContext(ctx, npm, "install", "--no-save", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", //nolint:gosec // constant arguments
 		"--prefix", tmp, p.String())
-	cmd.Dir, cmd.Stdout, cmd.Stderr = tmp, &out, &out
+	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = tmp, &out, &out, 5*time.Second
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("embedded: npm install %s: %w:\n%s", p, err, lastLines(out.String(), 12))
 	}

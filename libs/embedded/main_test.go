@@ -7,5 +7,11 @@ import (
 
 func TestMain(m *testing.M) {
 	MaybeChild()
+	if dir := os.Getenv(parentVariable); dir != "" {
+		parentRole(dir)
+	}
+	if config := os.Getenv(binaryVariable); config != "" {
+		binaryRole(config)
+	}
 	os.Exit(m.Run())
 }

@@ -151,7 +151,6 @@ func (s *PostgreSQLServer) start(bin string, a account) error {
 		return fmt.Errorf("embedded: postgres: %w", err)
 	}
 	defer func() { _ = log.Close() }()
-	// A killed server leaves its pid file; the pid may be anybody's by now.
 	cmd := exec.Command(filepath.Join(bin, "postgres"), "-D", s.data()) //nolint:gosec // our own binary
 	cmd.Stdout, cmd.Stderr = log, log
 	a.apply(cmd)

@@ -244,6 +244,9 @@ func (g *Gatestay) path(parts ...string) string {
 	return filepath.Join(append([]string{g.Dir}, parts...)...)
 }
 
+// Path returns a path below the folder.
+func (g *Gatestay) Path(parts ...string) string { return g.path(parts...) }
+
 func random() string {
 	b := make([]byte, 12)
 	_, _ = rand.Read(b) // never fails (crypto/rand)

@@ -51,3 +51,18 @@ func Marker(what string) string { return what + "_" + random()[:10] }
 // TargetPassword is the password of the account that the gateway logs in with:
 // what no job may ever see.
 func (g *Gatestay) TargetPassword() string { return g.targetPass }
+
+// TargetCount returns how many statements with the text PostgreSQL has run.
+func (g *Gatestay) TargetCount(t testing.TB, text string) int {
+	t.Helper()
+	return strings.Count(g.TargetLog(t), text)
+}
+
+// TargetCountIs returns an error unless the count is still n; for Never.
+func (g *Gatestay) TargetCountIs(t testing.TB, text string, n int) error {
+	t.Helper()
+	if now := g.TargetCount(t, text); now != n {
+		return fmt.Errorf("the target has seen %q %d times, before %d", text, now, n)
+	}
+	return nil
+}

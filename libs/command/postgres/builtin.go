@@ -68,6 +68,12 @@ func functionTrust(parts []string) trust {
 	return foreign
 }
 
+// TrustedFunction reports that a function is PostgreSQL's own and at most
+// reads, whatever its arguments.
+func TrustedFunction(schema, name string) bool {
+	return functionTrust([]string{schema, name}) == trusted
+}
+
 // builtinOperator reports that an operator of this name is PostgreSQL's.
 func builtinOperator(parts []string) bool {
 	schema, name := split(parts)

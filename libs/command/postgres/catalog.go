@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/gatestay/gatestay/libs/command"
@@ -37,9 +38,12 @@ type Relation struct {
 	Definition string
 	// Parents are the relations it inherits from or is a partition of.
 	Parents []uint32
-	// ReadCode reports that reading it runs code that is not PostgreSQL's (row
-	// security); WriteCode that writing it does (triggers, rules, defaults,
-	// checks, cascades).
+	// ReadExpressions run when it is read (row security), WriteExpressions when
+	// it is written (defaults, checks, indexes); names outside pg_catalog are
+	// qualified. NewCatalog finds out whether they call what is not PostgreSQL's.
+	ReadExpressions, WriteExpressions []string
+	// ReadCode reports that reading it runs code that is not PostgreSQL's;
+	// WriteCode that writing it does (triggers, rules, cascades).
 	ReadCode, WriteCode bool
 }
 
@@ -62,9 +66,11 @@ type Type struct {
 	Name
 	OID uint32
 	// Plain reports that no user's code runs where a value is cast to it: an
-	// enum, a base type in C, a domain over such without a check; none of them
-	// with casts of its own.
+	// enum, a base type in C, a domain over such; none with casts of its own.
 	Plain bool
+	// Checks are the conditions of a domain: it is plain where they call
+	// nothing but what is PostgreSQL's.
+	Checks []string
 	// Casts reports that a user's function, not in C, casts it implicitly or in
 	// assignments: it runs where a value is used, and no cast is written.
 	Casts bool
@@ -124,11 +130,53 @@ func NewCatalog(s *Snapshot) *Catalog {
 			c.children[p] = append(c.children[p], r.OID)
 		}
 	}
-	c.inheritCode()
 	for _, r := range c.relations {
 		c.readView(r)
 	}
+	c.readExpressions()
+	c.inheritCode()
 	return c
+}
+
+// readExpressions finds which tables and domains run code that is not
+// PostgreSQL's.
+func (c *Catalog) readExpressions() {
+	known := map[string]bool{}
+	quiet := func(e string) bool {
+		ok, seen := known[e]
+		if !seen {
+			ok = c.quiet(e)
+			known[e] = ok
+		}
+		return ok
+	}
+	loud := func(list []string) bool {
+		return slices.ContainsFunc(list, func(e string) bool { return !quiet(e) })
+	}
+	for name, t := range c.types {
+		if t.Plain && loud(t.Checks) {
+			t.Plain = false
+			c.types[name] = t
+		}
+	}
+	for _, r := range c.relations {
+		r.ReadCode = r.ReadCode || loud(r.ReadExpressions)
+		r.WriteCode = r.WriteCode || r.ReadCode || loud(r.WriteExpressions)
+	}
+}
+
+// quiet reports that an expression calls nothing but PostgreSQL's own
+// functions, and writes nothing but sequences.
+func (c *Catalog) quiet(expr string) bool {
+	if strings.HasPrefix(expr, "nextval('") && strings.HasSuffix(expr, "'::regclass)") && strings.Count(expr, "'") == 2 {
+		return true // by far the most, and the costliest to tell apart
+	}
+	st, err := Parse("SELECT " + expr)
+	if err != nil || len(st) != 1 {
+		return false
+	}
+	f := c.Resolve(st[0].Facts, definitionPath, "")
+	return f.Class == command.Read || f.Class == command.Write
 }
 
 func schemasOf(list []Name) map[string][]string {

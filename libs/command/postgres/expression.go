@@ -238,8 +238,12 @@ func (w *walker) indirection(n *pg.A_Indirection, e env) {
 // run a check of its own, which Resolve looks up.
 func (w *walker) typeName(n *pg.TypeName, e env) {
 	parts := names(n.GetNames())
-	if !builtinType(parts) && !e.stored && len(parts) > 0 {
-		w.types.add(quoteName(parts))
+	switch {
+	case len(parts) == 0 || e.stored || builtinType(parts):
+	case strings.Contains(strings.Join(parts, ""), "."):
+		w.opaque("it casts to a type with a dot in its name") // cannot be told from a qualified one
+	default:
+		w.types.add(strings.Join(parts, "."))
 	}
 	w.each(e, n.GetTypmods()...)
 }

@@ -117,15 +117,14 @@ func (r *resolver) visible(others map[string][]string, name string) string {
 
 // plainType reports that a type is known, and runs no code of its own.
 func (r *resolver) plainType(name string) bool {
-	if schema, base, qualified := cutName(name); qualified {
+	if schema, base, qualified := strings.Cut(name, "."); qualified {
 		return r.catalog.types[Name{r.path.schema(schema), base}].Plain
 	}
-	_, base, _ := cutName(name)
 	for _, s := range r.path.list {
-		if t, ok := r.catalog.types[Name{s, base}]; ok {
+		if t, ok := r.catalog.types[Name{s, name}]; ok {
 			return t.Plain
 		}
-		if r.catalog.relations[Name{s, base}] != nil {
+		if r.catalog.relations[Name{s, name}] != nil {
 			return false // a row type, whose fields may be anything
 		}
 	}
@@ -298,28 +297,9 @@ func (r *resolver) neutral() bool {
 		return !slices.ContainsFunc(r.written, func(rel *relation) bool {
 			return rel.WriteCode || !strings.ContainsRune("rp", rune(rel.Kind))
 		})
+	case command.Unknown:
+		return false
 	default:
 		return r.f.Neutral
 	}
-}
-
-// quoteName joins the parts of a name so that cutName can tell them apart.
-func quoteName(parts []string) string {
-	out := make([]string, len(parts))
-	for i, p := range parts {
-		if strings.ContainsAny(p, `."`) {
-			p = `"` + strings.ReplaceAll(p, `"`, `""`) + `"`
-		}
-		out[i] = p
-	}
-	return strings.Join(out, ".")
-}
-
-// cutName splits what quoteName joined. A name that had to be quoted is taken
-// whole: it matches nothing, which is unknown.
-func cutName(name string) (schema, base string, qualified bool) {
-	if strings.Contains(name, `"`) {
-		return "", name, false
-	}
-	return strings.Cut(name, ".")
 }

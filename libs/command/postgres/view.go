@@ -37,8 +37,12 @@ func (c *Catalog) readView(r *relation) *view {
 		return v
 	}
 	v.facts = c.Resolve(st[0].Facts, definitionPath, "")
-	if v.facts.Class != command.Read {
+	switch v.facts.Class { //nolint:exhaustive // a SELECT is nothing else
+	case command.Read:
+	case command.Unknown:
 		v.opaque = "may do more than read: " + v.facts.Why
+	default:
+		v.opaque = "writes"
 	}
 	if r.Kind == 'm' {
 		v.opaque = "" // its rows are stored: the query does not run

@@ -1,0 +1,87 @@
+package pgcatalog
+
+import (
+	"slices"
+
+	"github.com/gatestay/gatestay/libs/command/postgres"
+)
+
+// PostgreSQL's own objects have OIDs below 16384 (FirstNormalObjectId); what
+// somebody put into pg_catalog later has not.
+
+func (l *loader) functions() error {
+	var n postgres.Name
+	return l.each(`
+		SELECT DISTINCT n.nspname::text, p.proname::text
+		FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE p.oid >= 16384`,
+		[]any{&n.Schema, &n.Name}, func() { l.out.Functions = append(l.out.Functions, n) })
+}
+
+// operators leaves out those that rest on a non-volatile function in C, or on
+// one of PostgreSQL's own that is trusted.
+func (l *loader) operators() error {
+	var (
+		n           postgres.Name
+		own, inC    bool
+		fschema, fn string
+	)
+	return l.each(`
+		SELECT n.nspname::text, o.oprname::text, f.oid < 16384, f.prolang = 13 AND f.provolatile <> 'v',
+		       fnsp.nspname::text, f.proname::text
+		FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace
+		JOIN pg_proc f ON f.oid = o.oprcode JOIN pg_namespace fnsp ON fnsp.oid = f.pronamespace
+		WHERE o.oid >= 16384`,
+		[]any{&n.Schema, &n.Name, &own, &inC, &fschema, &fn}, func() {
+			if own && postgres.TrustedFunction(fschema, fn) || !own && inC {
+				return
+			}
+			l.out.Operators = append(l.out.Operators, n)
+		})
+}
+
+// types are those that are not PostgreSQL's. A cast counts as code where its
+// function is neither in C nor PostgreSQL's own.
+func (l *loader) types() error {
+	var (
+		t          postgres.Type
+		kind       rune
+		base       uint32
+		canonical  bool
+		cast       bool
+		checks     []string
+		unreadable bool
+	)
+	return l.each(`
+		WITH foreign_cast AS (
+			SELECT x.castsource, x.casttarget, x.castcontext FROM pg_cast x JOIN pg_proc f ON f.oid = x.castfunc
+			WHERE f.oid >= 16384 AND NOT (f.prolang = 13 AND f.provolatile <> 'v'))
+		SELECT n.nspname::text, t.typname::text, t.oid, t.typtype::"char",
+			CASE t.typtype WHEN 'd' THEN t.typbasetype WHEN 'r' THEN g.rngsubtype ELSE 0 END,
+			coalesce(g.rngcanonical <> 0, false),
+			EXISTS (SELECT FROM foreign_cast x WHERE t.oid IN (x.castsource, x.casttarget)),
+			EXISTS (SELECT FROM foreign_cast x WHERE t.oid IN (x.castsource, x.casttarget) AND x.castcontext <> 'e'),
+			ARRAY(SELECT coalesce(pg_get_expr(k.conbin, 0), '') FROM pg_constraint k
+			      WHERE k.contypid = t.oid AND k.contype = 'c'),
+			t.typtype = 'b' AND t.typelem <> 0 AND t.typlen = -1
+		FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+		LEFT JOIN pg_range g ON g.rngtypid = t.oid
+		WHERE t.oid >= 16384 AND n.nspname !~ '^pg_toast'
+		  AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind <> 'c')`,
+		[]any{&t.Schema, &t.Name.Name, &t.OID, &kind, &base, &canonical, &cast, &t.Casts, &checks, &unreadable}, func() {
+			t.Checks = nil
+			switch kind {
+			case 'e':
+				t.Plain = true
+			case 'b':
+				t.Plain = !unreadable // arrays are written as element[]
+			case 'd':
+				t.Plain, t.Checks = base < 16384, slices.Clone(checks)
+			case 'r':
+				t.Plain = base < 16384 && !canonical
+			default: // composite, multirange, pseudo
+				t.Plain = false
+			}
+			t.Plain = t.Plain && !cast
+			l.out.Types = append(l.out.Types, t)
+		})
+}

@@ -1,0 +1,95 @@
+package pgcatalog
+
+import (
+	"github.com/gatestay/gatestay/libs/command/postgres"
+)
+
+func (l *loader) relations() error {
+	var (
+		oid          uint32
+		schema, name string
+		kind         rune
+	)
+	return l.each(`
+		SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::"char"
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname !~ '^pg_toast'
+		ORDER BY c.oid`,
+		[]any{&oid, &schema, &name, &kind}, func() {
+			l.index[oid] = len(l.out.Relations)
+			l.out.Relations = append(l.out.Relations, postgres.Relation{
+				OID: oid, Schema: schema, Name: name, Kind: byte(kind), //nolint:gosec // a "char"
+			})
+		})
+}
+
+func (l *loader) columns() error {
+	var (
+		oid, typ  uint32
+		name      string
+		typeName  string
+		number    int16
+		typeNames = map[uint32]string{} // one string a type, not one a column
+	)
+	return l.each(`
+		SELECT a.attrelid, a.attname::text, a.attnum, a.atttypid, t.typname::text
+		FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
+		WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+		ORDER BY a.attrelid, a.attnum`,
+		[]any{&oid, &name, &number, &typ, &typeName}, func() {
+			r := l.relation(oid)
+			if r == nil {
+				return
+			}
+			if _, ok := typeNames[typ]; !ok {
+				typeNames[typ] = typeName
+			}
+			r.Columns = append(r.Columns, postgres.CatalogColumn{
+				Name: name, Number: number, Type: typ, TypeName: typeNames[typ],
+			})
+		})
+}
+
+func (l *loader) inheritance() error {
+	var child, parent uint32
+	return l.each(`SELECT inhrelid, inhparent FROM pg_inherits`, []any{&child, &parent}, func() {
+		if r := l.relation(child); r != nil { // indexes have parents too
+			r.Parents = append(r.Parents, parent)
+		}
+	})
+}
+
+// dependencies are the columns that the queries of users' views refer to.
+func (l *loader) dependencies() error {
+	var (
+		view, oid uint32
+		number    int32
+	)
+	return l.each(`
+		SELECT DISTINCT w.ev_class, d.refobjid, d.refobjsubid
+		FROM pg_rewrite w
+		JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
+		WHERE w.ev_type = '1' AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> w.ev_class
+		  AND w.ev_class >= 16384`,
+		[]any{&view, &oid, &number}, func() {
+			if r := l.relation(view); r != nil {
+				r.Reads = append(r.Reads, postgres.ColumnRef{OID: oid, Number: int16(number)}) //nolint:gosec // an attnum
+			}
+		})
+}
+
+// code finds what runs at a write, whatever its text: triggers, rules, and
+// foreign keys that change other tables.
+func (l *loader) code() error {
+	var oid uint32
+	return l.each(`
+		SELECT tgrelid FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'
+		UNION SELECT ev_class FROM pg_rewrite WHERE ev_type <> '1' AND ev_enabled <> 'D'
+		UNION SELECT confrelid FROM pg_constraint
+		      WHERE contype = 'f' AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd'))`,
+		[]any{&oid}, func() {
+			if r := l.relation(oid); r != nil {
+				r.WriteCode = true
+			}
+		})
+}

@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -50,13 +51,27 @@ type fakeGateway struct {
 	apiHandler http.HandlerFunc          // instead of the API
 
 	mu        sync.Mutex
+	log       seen
+	cancelled chan struct{} // closed by a CancelRequest with the right key
+	conns     map[net.Conn]bool
+}
+
+// seen is what reached the gateway.
+type seen struct {
 	passwords []string
 	startups  []map[string]string
 	exchanges []url.Values
 	headers   []http.Header
 	ended     []string
-	cancelled chan struct{} // closed by a CancelRequest with the right key
-	conns     map[net.Conn]bool
+}
+
+// seen returns what has reached the gateway so far.
+func (g *fakeGateway) seen() seen {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return seen{
+		slices.Clone(g.log.passwords), slices.Clone(g.log.startups), slices.Clone(g.log.exchanges), slices.Clone(g.log.headers), slices.Clone(g.log.ended),
+	}
 }
 
 var cancelKey = []byte{1, 2, 3, 4}
@@ -131,16 +146,16 @@ func (g *fakeGateway) serveAPI(w http.ResponseWriter, r *http.Request) {
 	_ = r.ParseForm()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.headers = append(g.headers, r.Header)
+	g.log.headers = append(g.log.headers, r.Header)
 	switch r.URL.Path {
 	case "/v1/exchange":
-		g.exchanges = append(g.exchanges, r.PostForm)
+		g.log.exchanges = append(g.log.exchanges, r.PostForm)
 		_ = json.NewEncoder(w).Encode(map[string]any{
 			"access_token": credential, "issued_token_type": "urn:ietf:params:oauth:token-type:access_token", "token_type": "N_A",
 			"expires_in": 3600, "connections": 4, "run": "run_01TEST", "trace_id": "0af7651916cd43dd8448eb211c80319c",
 		})
 	case "/v1/runs/end":
-		g.ended = append(g.ended, r.Header.Get("Authorization"))
+		g.log.ended = append(g.log.ended, r.Header.Get("Authorization"))
 		w.WriteHeader(http.StatusNoContent)
 	case "/v1/can":
 		if r.Header.Get("Authorization") != "Bearer "+credential {
@@ -180,7 +195,7 @@ func (g *fakeGateway) serve(raw net.Conn) {
 		}
 	case *pgproto3.StartupMessage:
 		g.mu.Lock()
-		g.startups = append(g.startups, m.Parameters)
+		g.log.startups = append(g.log.startups, m.Parameters)
 		g.mu.Unlock()
 		if g.authenticate(b) {
 			g.queries(conn, b)
@@ -206,7 +221,7 @@ func (g *fakeGateway) authenticate(b *pgproto3.Backend) bool {
 		return false
 	}
 	g.mu.Lock()
-	g.passwords = append(g.passwords, p.Password)
+	g.log.passwords = append(g.log.passwords, p.Password)
 	g.mu.Unlock()
 	if g.refuse != nil {
 		b.Send(g.refuse)

@@ -103,7 +103,7 @@ func TestRedteam32_LoopbackPortUsedByAnotherProcess(t *testing.T) {
 			t.Fatalf("%v was let in", m)
 		}
 	}
-	if n := len(g.startups); n != 0 {
+	if n := len(g.seen().startups); n != 0 {
 		t.Fatalf("%d strangers reached the gateway", n)
 	}
 	c := w.dial(t)
@@ -146,7 +146,7 @@ func TestRedteam32_NeverWithoutTLS(t *testing.T) {
 			if !ok || e.Code != "08006" || e.Hint == "" {
 				t.Fatalf("%v", e)
 			}
-			if len(g.passwords) > 0 || len(g.startups) > 0 {
+			if len(g.seen().passwords) > 0 || len(g.seen().startups) > 0 {
 				t.Fatal("something was sent")
 			}
 		})
@@ -171,7 +171,7 @@ func TestRedteam30_GatewayThatWantsSomethingElse(t *testing.T) {
 			if e, ok := next(t, c).(*pgproto3.ErrorResponse); !ok || strings.Contains(e.Message, credential) {
 				t.Fatalf("the command got %v", e)
 			}
-			if len(g.passwords) > 1 {
+			if len(g.seen().passwords) > 1 {
 				t.Fatal("the credential was sent again")
 			}
 		})
@@ -211,7 +211,7 @@ func TestRedteam11_StartupPackets(t *testing.T) {
 			}
 		})
 	}
-	if len(g.startups) != 0 {
+	if len(g.seen().startups) != 0 {
 		t.Fatal("a broken packet reached the gateway")
 	}
 	// Half a packet, and an end.

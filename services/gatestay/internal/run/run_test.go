@@ -65,7 +65,7 @@ func TestRun_ThroughTheSocket(t *testing.T) {
 			if !strings.Contains(stdout.String(), "8 bytes: select 1") || !strings.Contains(stderr.String(), "run_01TEST") {
 				t.Fatalf("%q %q", stdout, stderr)
 			}
-			form := g.exchanges[0]
+			form := g.seen().exchanges[0]
 			for name, want := range map[string]string{
 				"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange", "subject_token": jobToken, "subject_token_type": "urn:ietf:params:oauth:token-type:id_token",
 				"resource": "prod-db", "reason": "INC-2041", "agent": "claude", "on_behalf_of": "dana@acme.example",
@@ -74,14 +74,14 @@ func TestRun_ThroughTheSocket(t *testing.T) {
 					t.Errorf("%s: %q, want %q", name, form.Get(name), want)
 				}
 			}
-			if got := g.headers[0].Get("Traceparent"); got != "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" {
+			if got := g.seen().headers[0].Get("Traceparent"); got != "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" {
 				t.Errorf("traceparent %q", got)
 			}
-			if len(g.passwords) != 1 || g.passwords[0] != credential || g.startups[0]["database"] != "prod-db" {
-				t.Errorf("the gateway got %v %v", g.passwords, g.startups)
+			if len(g.seen().passwords) != 1 || g.seen().passwords[0] != credential || g.seen().startups[0]["database"] != "prod-db" {
+				t.Errorf("the gateway got %v %v", g.seen().passwords, g.seen().startups)
 			}
-			if len(g.ended) != 1 || g.ended[0] != "Bearer "+credential {
-				t.Errorf("ended %v", g.ended)
+			if len(g.seen().ended) != 1 || g.seen().ended[0] != "Bearer "+credential {
+				t.Errorf("ended %v", g.seen().ended)
 			}
 			isEmpty(t, tmp)
 		})
@@ -97,8 +97,8 @@ func TestRun_ManyConnectionsAndLargeResults(t *testing.T) {
 	if n := strings.Count(stdout.String(), "8388608 bytes: 0123456789abcdef"); n != 4 {
 		t.Fatalf("%d whole results: %s", n, stdout)
 	}
-	if len(g.exchanges) != 1 || g.exchanges[0].Get("resource") != "prod-db" || g.startups[0]["database"] != "prod-db/otherdb" {
-		t.Fatalf("%v %v", g.exchanges, g.startups)
+	if len(g.seen().exchanges) != 1 || g.seen().exchanges[0].Get("resource") != "prod-db" || g.seen().startups[0]["database"] != "prod-db/otherdb" {
+		t.Fatalf("%v %v", g.seen().exchanges, g.seen().startups)
 	}
 }
 
@@ -182,7 +182,7 @@ func TestRun_ExitCodes(t *testing.T) {
 			t.Errorf("%s: exit %d, want %d: %s %s", part, code, want, stdout, stderr)
 		}
 	}
-	before := len(g.exchanges)
+	before := len(g.seen().exchanges)
 	plain := filepath.Join(t.TempDir(), "plain")
 	if err := os.WriteFile(plain, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -197,7 +197,7 @@ func TestRun_ExitCodes(t *testing.T) {
 			t.Errorf("%s: %v, want %d: %s", command, err, want, stderr)
 		}
 	}
-	if len(g.exchanges) != before {
+	if len(g.seen().exchanges) != before {
 		t.Error("a token was used up for a command that does not exist")
 	}
 }
@@ -213,7 +213,7 @@ func TestRun_Usage(t *testing.T) {
 			t.Errorf("%q was accepted", args)
 		}
 	}
-	if len(g.exchanges) != 0 {
+	if len(g.seen().exchanges) != 0 {
 		t.Error("a token was used up")
 	}
 }
@@ -269,7 +269,7 @@ func TestNewGateway_OnlyHTTPS(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := c.Exchange(t.Context(), ExchangeRequest{Token: "t", Target: "x"}); err == nil || len(g.exchanges) != 0 {
+	if _, err := c.Exchange(t.Context(), ExchangeRequest{Token: "t", Target: "x"}); err == nil || len(g.seen().exchanges) != 0 {
 		t.Fatalf("%v", err)
 	}
 }

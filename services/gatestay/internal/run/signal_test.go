@@ -79,7 +79,7 @@ func TestRun_SignalsWithoutATerminal(t *testing.T) {
 	if code := p.exit(); code != 42 {
 		t.Fatalf("exit %d, want 40 and two signals: %s", code, p.output)
 	}
-	if len(g.ended) != 1 {
+	if len(g.seen().ended) != 1 {
 		t.Fatal("the gateway was not told")
 	}
 	isEmpty(t, tmp)
@@ -88,8 +88,8 @@ func TestRun_SignalsWithoutATerminal(t *testing.T) {
 func TestRun_KilledChild(t *testing.T) {
 	g, tmp := newFakeGateway(t), privateTemp(t)
 	p := startProcess(t, g, "die", &syscall.SysProcAttr{Setsid: true}, nil)
-	if code := p.exit(); code != 128+int(syscall.SIGTERM) || len(g.ended) != 1 {
-		t.Fatalf("exit %d, ended %v", code, g.ended)
+	if code := p.exit(); code != 128+int(syscall.SIGTERM) || len(g.seen().ended) != 1 {
+		t.Fatalf("exit %d, ended %v", code, g.seen().ended)
 	}
 	isEmpty(t, tmp)
 }

@@ -50,7 +50,7 @@ func TestRun_InterruptAtATerminal(t *testing.T) {
 		t.Fatalf("exit %d, want 40 and one signal: %s", code, p.output)
 	}
 	<-read
-	if len(g.ended) != 1 {
+	if len(g.seen().ended) != 1 {
 		t.Fatal("the gateway was not told")
 	}
 	isEmpty(t, tmp)

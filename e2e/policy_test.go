@@ -60,7 +60,7 @@ func TestPolicyChangeIsLiveWithinASecondAndDropsNoSession(t *testing.T) {
 		kit.Eventually(t, 5*time.Second, func() error {
 			_, err := c.Exec(t.Context(), "SELECT item FROM orders LIMIT 1")
 			if denied := isRefusal(err, "orders-are-frozen"); denied != (text != "") {
-				return fmt.Errorf("got %v", err)
+				return fmt.Errorf("denied is %v: %w", denied, err)
 			}
 			return nil
 		})

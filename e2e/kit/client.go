@@ -174,3 +174,12 @@ func Refused(t testing.TB, err error, code string) *pgconn.PgError {
 	}
 	return refusal
 }
+
+// Environment tells the command line where this Gatestay is.
+func (g *Gatestay) Environment() []string {
+	return []string{
+		"GATESTAY_GATEWAY=" + g.API, "GATESTAY_POSTGRES=" + g.Postgres, "GATESTAY_CA=" + g.CA,
+		"GATESTAY_APPROVALS=" + g.Health(Approval), "GATESTAY_CONSOLE=" + g.Health(Archival), "GATESTAY_ISSUER=" + g.Issuer.URL(),
+		"GATESTAY_DIR=" + g.path("nowhere"),
+	}
+}

@@ -20,18 +20,18 @@ func (e *Engine) ScrubParameter(target string, p command.Parameter, column strin
 // ScrubParameters scrubs all parameters of one statement by the rule of
 // ScrubStatement: one of which the column is not certain is replaced only where
 // the statement mentions a masked column or writes a relation that has one.
-func (e *Engine) ScrubParameters(target string, parameters []command.Parameter, f *command.Facts) []string {
+func (e *Engine) ScrubParameters(target, text string, parameters []command.Parameter, f *command.Facts) []string {
 	v := e.view(target)
-	mentions := len(v.names) > 0
+	mentions, renames := len(v.names) > 0, true
 	if f != nil && f.Verb != "" {
-		mentions = v.mentions(f)
+		mentions, renames = v.mentions(f), f.WholeRow || nested(text, lex(text))
 	}
 	out := make([]string, len(parameters))
 	for i, p := range parameters {
 		masked := mentions
 		if f != nil {
 			if column := f.ParameterColumn(i); column != "" {
-				masked = v.masksName(column)
+				masked = v.masksName(column) || mentions && renames
 			}
 		}
 		out[i] = e.parameter(p, masked)

@@ -57,7 +57,7 @@ func (e *Engine) ScrubStatement(target, text string, f *command.Facts) string {
 		return e.lookAgain(e.scrubUnread(v, text))
 	}
 	mentions := v.mentions(f)
-	code := carriesCode(f.Verb)
+	code, renames := carriesCode(f.Verb), f.WholeRow || nested(text, tokens)
 	var edits []edit
 	for i, t := range tokens {
 		switch t.kind {
@@ -73,10 +73,10 @@ func (e *Engine) ScrubStatement(target, text string, f *command.Facts) string {
 		literal := literals[i]
 		masked := mentions
 		if literal != nil && literal.Column != "" {
-			masked = v.masksName(literal.Column)
+			masked = v.masksName(literal.Column) || mentions && renames && (t.kind != tokenNumber || t.end-t.start >= shortNumber)
 		}
 		switch {
-		case t.kind == tokenNumber && (literal == nil || f.Class == command.DDL) && t.end-t.start < 5: // varchar(20)
+		case t.kind == tokenNumber && (literal == nil || f.Class == command.DDL) && t.end-t.start < shortNumber: // varchar(20)
 		case t.kind == tokenDollar && code:
 			edits = append(edits, edit{t.inner, t.outer, e.scrubUnread(v, text[t.inner:t.outer])})
 		case masked && !counts(text, tokens, i):
@@ -154,17 +154,56 @@ func carriesCode(verb string) bool {
 	return verb == "do" || strings.HasSuffix(verb, " function") || strings.HasSuffix(verb, " procedure")
 }
 
-// counts reports a number that only says how many rows.
+// shortNumber is the length below which a number stays where it is a type's
+// length, or compared with a column that is most likely not a masked one.
+const shortNumber = 5
+
+// counts reports a number that only says how many rows, or is selected as it is.
 func counts(text string, tokens []token, i int) bool {
-	if tokens[i].kind != tokenNumber || i == 0 || tokens[i-1].kind != tokenWord {
+	if tokens[i].kind != tokenNumber || i == 0 {
 		return false
 	}
-	switch fold(text[tokens[i-1].start:tokens[i-1].end]) {
+	switch wordAt(text, tokens, i-1) {
 	case "limit", "offset", "first", "next":
 		return true
+	case "select":
+		return wordAt(text, tokens, i+1) == "from"
 	default:
 		return false
 	}
+}
+
+// nested reports a statement with a query inside: in it, a column may be
+// another one under a new name.
+func nested(text string, tokens []token) bool {
+	first, selects := "", 0
+	for i := range tokens {
+		switch word := wordAt(text, tokens, i); word {
+		case "":
+			continue
+		case "with":
+			return true
+		case "select", "table":
+			selects++
+			fallthrough
+		default:
+			if first == "" {
+				first = word
+			}
+		}
+	}
+	if first == "select" || first == "insert" {
+		return selects > 1
+	}
+	return selects > 0
+}
+
+// wordAt returns a word in lower case, empty for other tokens.
+func wordAt(text string, tokens []token, i int) string {
+	if i >= len(tokens) || tokens[i].kind != tokenWord {
+		return ""
+	}
+	return fold(text[tokens[i].start:tokens[i].end])
 }
 
 // hides reports a string whose escapes hide from the detectors what it says.

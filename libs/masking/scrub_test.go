@@ -250,18 +250,20 @@ func TestScrubParameter(t *testing.T) {
 func TestScrubParametersKnowTheStatement(t *testing.T) {
 	e := engine(t, scrubRules)
 	parameters := []command.Parameter{{Type: oidText, Value: []byte("dana")}, {Type: oidText, Value: []byte("Berlin")}, {Type: oidInt4, Value: []byte("10")}}
+	mentions := &command.Facts{Verb: "select", Class: command.Read, Columns: []command.Column{{Name: "email"}}, ParameterColumns: []string{"email", "city", ""}}
 	for name, tc := range map[string]struct {
+		text  string
 		facts *command.Facts
 		want  string
 	}{
-		"mentions a masked column": {
-			&command.Facts{Verb: "select", Class: command.Read, Columns: []command.Column{{Name: "email"}}, ParameterColumns: []string{"email", "city", ""}},
-			"‹text 4› 'Berlin' ‹number 2›",
+		"mentions a masked column": {"SELECT 1 FROM customers WHERE email = $1 AND city = $2 AND f($3)", mentions, "‹text 4› 'Berlin' ‹number 2›"},
+		"a query inside may rename it": {
+			"SELECT 1 FROM (SELECT email AS city FROM customers) s WHERE email = $1 AND city = $2 AND f($3)", mentions, "‹text 4› ‹text 6› ‹number 2›",
 		},
-		"mentions none": {&command.Facts{Verb: "select", Class: command.Read, ParameterColumns: []string{"", "city"}}, "'dana' 'Berlin' 10"},
-		"not parsed":    {nil, "‹text 4› ‹text 6› ‹number 2›"},
+		"mentions none": {"SELECT f($1) WHERE city = $2", &command.Facts{Verb: "select", Class: command.Read, ParameterColumns: []string{"", "city"}}, "'dana' 'Berlin' 10"},
+		"not parsed":    {"SELEC", nil, "‹text 4› ‹text 6› ‹number 2›"},
 	} {
-		if got := tagless(strings.Join(e.ScrubParameters("prod-db", parameters, tc.facts), " ")); got != tc.want {
+		if got := tagless(strings.Join(e.ScrubParameters("prod-db", tc.text, parameters, tc.facts), " ")); got != tc.want {
 			t.Errorf("%s: %s", name, got)
 		}
 	}

@@ -99,6 +99,16 @@ func TestNoRuleFileIsNoPolicy(t *testing.T) {
 	}
 }
 
+func TestAFileOfCommentsHoldsNothing(t *testing.T) {
+	e, err := policy.Compile(map[string][]byte{"a.yaml": []byte("rules: []"), "b.yaml": []byte("# rules:\n#  - name: later\n"), "people.yaml": []byte("---\n# nobody\n")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(e.Rules()) + len(e.People().Names()); n != 0 {
+		t.Errorf("%d rules and people", n)
+	}
+}
+
 func TestNamesAreUniqueOverAllFiles(t *testing.T) {
 	rule := []byte("rules:\n  - {name: r, effect: allow, targets: [a], principals: [{any: true}]}\n")
 	_, err := policy.Compile(map[string][]byte{"a.yaml": rule, "b/b.yaml": rule})

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strconv"
@@ -24,6 +25,11 @@ type source struct {
 // root parses the file and returns its one document's mapping, or nil.
 func (s *source) root(raw []byte) *ast.MappingNode {
 	s.lines = strings.Split(string(raw), "\n")
+	if len(bytes.TrimSpace(raw)) == 0 {
+		// It may be half of a save: rules must not vanish by that.
+		s.problems = append(s.problems, Problem{File: s.file, What: "the file is empty", Remedy: "delete it, or leave a comment in it"})
+		return nil
+	}
 	file, err := parser.ParseBytes(raw, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		var syntax *yaml.SyntaxError
@@ -45,8 +51,7 @@ func (s *source) root(raw []byte) *ast.MappingNode {
 	}
 	switch len(bodies) {
 	case 0:
-		s.problems = append(s.problems, Problem{File: s.file, What: "the file is empty", Remedy: "write a top-level key, or delete the file"})
-		return nil
+		return nil // comments only
 	case 1:
 		return s.mapping(bodies[0], "the file")
 	default:

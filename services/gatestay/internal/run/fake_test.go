@@ -206,7 +206,7 @@ func (g *fakeGateway) serve(raw net.Conn) {
 func (g *fakeGateway) authenticate(b *pgproto3.Backend) bool {
 	ask := g.login
 	if ask == nil {
-		ask = []pgproto3.BackendMessage{&pgproto3.NoticeResponse{Severity: "NOTICE", Message: "welcome"}, &pgproto3.AuthenticationCleartextPassword{}}
+		ask = []pgproto3.BackendMessage{&pgproto3.AuthenticationCleartextPassword{}}
 	}
 	for _, m := range ask {
 		b.Send(m)

@@ -242,6 +242,23 @@ func TestRedteam11_StartupPackets(t *testing.T) {
 	}
 }
 
+func TestProxy_NoticesBeforeTheLogin(t *testing.T) {
+	g := newFakeGateway(t)
+	g.login = []pgproto3.BackendMessage{&pgproto3.NoticeResponse{Severity: "NOTICE", Message: "welcome"}, &pgproto3.AuthenticationCleartextPassword{}}
+	w := openTestWay(t, g, false)
+	c := w.dial(t)
+	_, _ = c.Write(startup(t))
+	// libpq takes a notice after AuthenticationOk only.
+	if m := answer(t, c); m == nil {
+		t.Fatal("refused")
+	} else if _, ok := m.(*pgproto3.AuthenticationOk); !ok {
+		t.Fatalf("first came %T", m)
+	}
+	if n, ok := answer(t, c).(*pgproto3.NoticeResponse); !ok || n.Message != "welcome" {
+		t.Fatalf("then %v", n)
+	}
+}
+
 func TestProxy_HalfClose(t *testing.T) {
 	g := newFakeGateway(t)
 	w := openTestWay(t, g, false)

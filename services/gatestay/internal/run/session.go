@@ -136,6 +136,7 @@ func (p *proxy) login(gateway, child io.ReadWriter, startup []byte) (opened bool
 		return false, fmt.Errorf("run: the gateway went away: %w", err)
 	}
 	answered := false
+	var notices []byte // libpq takes none before AuthenticationOk
 	for range maxEarlyFrames {
 		frame, err := readFrame(gateway, maxEarly)
 		if err != nil {
@@ -155,9 +156,15 @@ func (p *proxy) login(gateway, child io.ReadWriter, startup []byte) (opened bool
 				return false, err
 			}
 			continue
+		case *pgproto3.NoticeResponse:
+			if len(notices)+len(frame) <= maxEarly {
+				notices = append(notices, frame...)
+			}
+			continue
 		case *pgproto3.AuthenticationOk:
 			opened = true
-		case *pgproto3.ErrorResponse, *pgproto3.NoticeResponse, *pgproto3.NegotiateProtocolVersion:
+			frame = append(frame, notices...)
+		case *pgproto3.ErrorResponse, *pgproto3.NegotiateProtocolVersion:
 		default:
 			return false, fmt.Errorf("run: the gateway asks for a login of another kind (%T)", message)
 		}

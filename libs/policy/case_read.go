@@ -113,11 +113,7 @@ func (r *caseReader) namedPrincipal(n ast.Node) *eventv1.Principal {
 
 func (r *caseReader) principal(n ast.Node) *eventv1.Principal {
 	p := &eventv1.Principal{}
-	fields := map[string]*string{
-		"issuer": &p.Issuer, "subject": &p.Subject, "preset": &p.Preset, "repository": &p.Repository, "repository_id": &p.RepositoryId,
-		"repository_owner_id": &p.RepositoryOwnerId, "workflow": &p.Workflow, "run_id": &p.RunId, "ref": &p.Ref, "environment": &p.Environment,
-		"event": &p.Event, "actor": &p.Actor, "triggering_actor": &p.TriggeringActor, "agent": &p.Agent, "on_behalf_of": &p.OnBehalfOf,
-	}
+	fields := principalFields(p)
 	for _, e := range r.entries(n, "a principal", casePrincipal) {
 		switch e.key {
 		case "claims":

@@ -24,6 +24,7 @@ type source struct {
 
 // root parses the file and returns its one document's mapping, or nil.
 func (s *source) root(raw []byte) *ast.MappingNode {
+	raw = bytes.ReplaceAll(raw, []byte("\r\n"), []byte("\n")) // the parser miscounts lines with both
 	s.lines = strings.Split(string(raw), "\n")
 	if len(bytes.TrimSpace(raw)) == 0 {
 		// It may be half of a save: rules must not vanish by that.

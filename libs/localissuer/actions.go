@@ -18,6 +18,7 @@ const jobLife = 6 * time.Hour
 
 // jobTicket is what a request token carries: whose tokens its bearer may ask for.
 type jobTicket struct {
+	Preset string         `json:"preset"`
 	Claims map[string]any `json:"claims"`
 	Expiry int64          `json:"exp"`
 }
@@ -32,7 +33,7 @@ func (i *Issuer) Job(preset string, claims map[string]any) (requestURL, requestT
 	if err != nil {
 		return "", "", err
 	}
-	body, err := json.Marshal(jobTicket{Claims: fixed, Expiry: now.Add(jobLife).Unix()})
+	body, err := json.Marshal(jobTicket{Preset: preset, Claims: fixed, Expiry: now.Add(jobLife).Unix()})
 	if err != nil {
 		return "", "", errors.New("localissuer: claims cannot be written as JSON")
 	}
@@ -74,7 +75,7 @@ func (i *Issuer) actionsToken(w http.ResponseWriter, r *http.Request) {
 	}
 	claims := stamp(audience, i.o.Clock())
 	apply(claims, ticket.Claims)
-	i.answerToken(w, "value")(i.sign(claims))
+	i.answerToken(w, "value")(i.sign(i.IssuerFor(ticket.Preset), claims))
 }
 
 // decodeTicket keeps numbers as they were written.

@@ -13,7 +13,8 @@
 //
 // Endpoints:
 //
-//	GET  /.well-known/openid-configuration, /keys
+//	GET  /.well-known/openid-configuration, /keys (GitLab's and generic job tokens
+//	     have issuers of their own below /gitlab-ci and /generic)
 //	POST /mint           {"preset","audience","claims"}  → {"value"}                        mint secret
 //	POST /job            {"preset","claims"}             → {"request_url","request_token"}  mint secret
 //	POST /signin         {"person","client_id","nonce"}  → {"id_token"}                     mint secret

@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/gatestay/gatestay/libs/config"
 	"github.com/gatestay/gatestay/libs/service"
 )
 
@@ -107,6 +108,27 @@ func (o Options) withDefaults() Options {
 // URL is the issuer's URL, as in the iss claim: http://127.0.0.1:port.
 func (i *Issuer) URL() string { return i.url }
 
+// IssuerFor is the iss claim of a preset's job tokens: the URL itself for
+// GitHub's, and a path below it for the others, since an issuer has one preset.
+func (i *Issuer) IssuerFor(preset string) string {
+	if preset == "" || preset == GitHub {
+		return i.url
+	}
+	return i.url + "/" + preset
+}
+
+// JobIssuers is the section of a gateway's configuration that accepts the job
+// tokens made here, of all presets.
+func (i *Issuer) JobIssuers() []config.Issuer {
+	var out []config.Issuer
+	for _, preset := range []string{GitHub, GitLab, Generic} {
+		out = append(out, config.Issuer{
+			Name: "local-" + preset, Preset: preset, Issuer: i.IssuerFor(preset), Audience: DefaultAudience, Loopback: true,
+		})
+	}
+	return out
+}
+
 // Secret is the mint secret, as in the file.
 func (i *Issuer) Secret() string { return i.secret }
 
@@ -130,6 +152,7 @@ func (i *Issuer) Close() error {
 func (i *Issuer) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", i.discovery)
+	mux.HandleFunc("GET /{preset}/.well-known/openid-configuration", i.jobDiscovery)
 	mux.HandleFunc("GET /keys", i.keys)
 	mux.Handle("POST /mint", i.requireSecret(i.mintHTTP))
 	mux.Handle("POST /job", i.requireSecret(i.job))
@@ -156,6 +179,21 @@ func (i *Issuer) discovery(w http.ResponseWriter, _ *http.Request) {
 		"grant_types_supported":                 []string{"authorization_code", deviceGrant},
 		"token_endpoint_auth_methods_supported": []string{"none"},
 		"scopes_supported":                      []string{"openid", "email", "profile"},
+	})
+}
+
+// jobDiscovery is the document of a preset that has an issuer of its own. It
+// signs nobody in.
+func (i *Issuer) jobDiscovery(w http.ResponseWriter, r *http.Request) {
+	preset := r.PathValue("preset")
+	if preset != GitLab && preset != Generic {
+		http.NotFound(w, r)
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]any{
+		"issuer": i.IssuerFor(preset), "jwks_uri": i.url + "/keys",
+		"response_types_supported": []string{"id_token"}, "subject_types_supported": []string{"public"},
+		"id_token_signing_alg_values_supported": []string{"RS256"},
 	})
 }
 

@@ -116,9 +116,9 @@ func field(t *testing.T, body, name string) string {
 	return s
 }
 
-func (w *world) verifier(preset string) *identity.Verifier {
+func (w *world) verifier() *identity.Verifier {
 	w.t.Helper()
-	v, err := identity.NewVerifier(w.t.Context(), []config.Issuer{{Preset: preset, Issuer: w.URL(), Audience: "gatestay", Loopback: true}}, "", w.clock)
+	v, err := identity.NewVerifier(w.t.Context(), w.JobIssuers(), "", w.clock)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -143,11 +143,11 @@ func TestMint_IsAcceptedByTheVerifier(t *testing.T) {
 		if status != http.StatusOK {
 			t.Fatalf("%s: %d %s", preset, status, body)
 		}
-		v, err := w.verifier(preset).Verify(t.Context(), field(t, body, "value"))
+		v, err := w.verifier().Verify(t.Context(), field(t, body, "value"))
 		if err != nil {
 			t.Fatalf("%s: %v", preset, err)
 		}
-		if v.Principal.GetSubject() != want || v.Principal.GetEnvironment()+v.Principal.GetClaims()["environment"] != "production" || v.Principal.GetAgent() != "claude" {
+		if v.Principal.GetPreset() != preset || v.Principal.GetSubject() != want || v.Principal.GetEnvironment()+v.Principal.GetClaims()["environment"] != "production" || v.Principal.GetAgent() != "claude" {
 			t.Errorf("%s: %v", preset, v.Principal)
 		}
 	}
@@ -155,7 +155,7 @@ func TestMint_IsAcceptedByTheVerifier(t *testing.T) {
 
 func TestMint_ChangesAndRemovals(t *testing.T) {
 	w := newWorld(t)
-	v := w.verifier(GitHub)
+	v := w.verifier()
 	for name, c := range map[string]struct {
 		claims map[string]any
 		code   refusal.Code
@@ -205,7 +205,7 @@ func TestActions_RequestURL(t *testing.T) {
 		if status != http.StatusOK {
 			t.Fatal(body)
 		}
-		v, err := w.verifier(GitHub).Verify(t.Context(), field(t, body, "value"))
+		v, err := w.verifier().Verify(t.Context(), field(t, body, "value"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -27,7 +27,7 @@ func (i *Issuer) mint(preset, audience string, changes map[string]any) (string, 
 	if err != nil {
 		return "", err
 	}
-	return i.sign(claims)
+	return i.sign(i.IssuerFor(preset), claims)
 }
 
 // stamp returns the claims that differ from token to token.
@@ -56,7 +56,7 @@ func (i *Issuer) SignIn(name, clientID, nonce string) (string, error) {
 	if nonce != "" {
 		claims["nonce"] = nonce
 	}
-	return i.sign(claims)
+	return i.sign(i.url, claims)
 }
 
 func (i *Issuer) client(id string) bool {
@@ -68,8 +68,8 @@ func (i *Issuer) client(id string) bool {
 	return false
 }
 
-func (i *Issuer) sign(claims map[string]any) (string, error) {
-	claims["iss"] = i.url
+func (i *Issuer) sign(issuer string, claims map[string]any) (string, error) {
+	claims["iss"] = issuer
 	payload, err := json.Marshal(claims)
 	if err != nil {
 		return "", fmt.Errorf("localissuer: claims: %w", err)

@@ -156,7 +156,7 @@ func TestSignIn_Direct(t *testing.T) {
 	if p, err := w.people().Verify(t.Context(), token); err != nil || p.Account != "oidc:kim@acme.example" {
 		t.Fatalf("%+v %v", p, err)
 	}
-	if _, err := w.verifier(GitHub).Verify(t.Context(), token); err == nil {
+	if _, err := w.verifier().Verify(t.Context(), token); err == nil {
 		t.Fatal("a person's token is accepted as a job's")
 	}
 	w.advance(personTokenLife + 2*time.Minute)

@@ -1,0 +1,105 @@
+package bench
+
+import (
+	"io"
+	"net"
+	"os"
+	"testing"
+	"time"
+)
+
+func TestSeries(t *testing.T) {
+	s := &series{name: "x", unit: "ms", samples: []float64{5, 1, 3}}
+	if got := s.cell(); got != "3.0 (1.0–5.0)" {
+		t.Errorf("cell is %q", got)
+	}
+	if got := s.result(); got != (Result{"x", 3, "ms"}) {
+		t.Errorf("result is %+v", got)
+	}
+	var none *series
+	if got := none.cell(); got != "—" {
+		t.Errorf("nothing measured is %q", got)
+	}
+	many := &series{}
+	for i := range 100 {
+		many.add(float64(i))
+	}
+	if got := many.quantile(0.99); got != 99 {
+		t.Errorf("p99 of 0…99 is %v", got)
+	}
+}
+
+func TestNumber(t *testing.T) {
+	for v, want := range map[float64]string{3.14: "3.1", 999: "999", 1000: "1,000", 1234567.8: "1,234,568"} {
+		if got := number(v); got != want {
+			t.Errorf("%v is %q, want %q", v, got, want)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	for got, want := range map[string]string{
+		selectName("prepared", 16, "gateway", false): "postgres/select/prepared/16/gateway",
+		selectName("simple", 1, "direct", true):      "postgres/select/simple/1/direct/tls",
+		cpuName("simple", 1, "splice", true):         "postgres/select/simple/1/splice/tls/cpu",
+	} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestSpliceForwardsBothWaysAndHalfCloses(t *testing.T) {
+	target, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = target.Close() }()
+	go func() { // answers once the request is over
+		c, err := target.Accept()
+		if err != nil {
+			return
+		}
+		request, _ := io.ReadAll(c)
+		_, _ = c.Write(append([]byte("re: "), request...))
+		_ = c.Close()
+	}()
+	front, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- Splice(front, target.Addr().String(), nil, nil) }()
+
+	c, err := net.Dial("tcp", front.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = c.Write([]byte("hello"))
+	_ = c.(*net.TCPConn).CloseWrite()
+	answer, err := io.ReadAll(c)
+	if err != nil || string(answer) != "re: hello" {
+		t.Errorf("got %q, %v", answer, err)
+	}
+	_ = front.Close()
+	<-ended
+}
+
+func TestCPUTimeGrowsWithWork(t *testing.T) {
+	before, err := cpuTime(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		now, err := cpuTime(os.Getpid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if now > before {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("still %s of CPU after ten seconds of work", now)
+		}
+	}
+}

@@ -8,7 +8,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatestay/gatestay/libs/service"
+	"github.com/gatestay/gatestay/services/gatestay/internal/can"
 	"github.com/gatestay/gatestay/services/gatestay/internal/cli"
+	"github.com/gatestay/gatestay/services/gatestay/internal/login"
+	"github.com/gatestay/gatestay/services/gatestay/internal/run"
+	"github.com/gatestay/gatestay/services/gatestay/internal/token"
 )
 
 // Command returns the root command.
@@ -27,6 +31,10 @@ func Command(env *cli.Env) *cobra.Command {
 	}
 	root.PersistentFlags().StringVar(&env.Dir, "dir", env.Dir, "folder of gatestay dev (GATESTAY_DIR)")
 	root.PersistentFlags().StringVarP(&env.Output, "output", "o", env.Output, "text or json")
+	root.AddCommand(
+		run.Command(env), can.Command(env), token.Command(env),
+		login.Command(env), login.Logout(env),
+	)
 	return root
 }
 

@@ -119,9 +119,10 @@ type Policy struct {
 
 // Masking is the masking service's section.
 type Masking struct {
-	Dir    string `yaml:"dir"` // masking/
-	Key    string `yaml:"key"`
-	Listen string `yaml:"listen"`
+	Dir      string `yaml:"dir"` // masking/
+	Key      string `yaml:"key"` // signs bundles, redactions and placeholders
+	Listen   string `yaml:"listen"`
+	Instance string `yaml:"instance"` // tells replicas apart; default 1
 }
 
 // Approval is the approval service's section.

@@ -36,8 +36,8 @@ demo: $(BIN)/gatestay ## play the whole story on real parts: a job, a hold, a cl
 dev: $(BIN)/gatestay ## run everything on this machine and print how to connect
 	@$(BIN)/gatestay dev
 
-.PHONY: test
 # The black-box tests run alone: they start whole servers and watch the clock.
+.PHONY: test
 test: ## run every test of every module with the race detector, on real servers
 	@.ci/install
 	go test -race -timeout 10m $(filter-out ./e2e/...,$(PATTERNS))
@@ -45,7 +45,7 @@ test: ## run every test of every module with the race detector, on real servers
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint $(BUF) ## check style, bugs, imports and the event schema
-	$(BIN)/golangci-lint run --timeout 15m $(PATTERNS)
+	GOFLAGS=-trimpath $(BIN)/golangci-lint run --timeout 15m $(PATTERNS)
 	go vet -trimpath -tags $(TAGS) work
 	cd schemas && "$(BUF)" lint
 

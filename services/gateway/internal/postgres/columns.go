@@ -1,0 +1,91 @@
+package postgres
+
+import (
+	"github.com/gatestay/gatestay/libs/command"
+	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
+	"github.com/gatestay/gatestay/services/gateway/internal/seam"
+)
+
+// columns says what the columns of a result are: where each value comes from,
+// and what it is. formats are those of a Bind; without them the description's
+// own count.
+func (s *session) columns(r *run, described []wire.Column, formats []int16) []seam.Column {
+	snapshot, _ := s.catalog.Current(s.ctx) // without one, nothing is known of any column
+	for _, c := range described {
+		if c.Table == 0 || c.Number <= 0 {
+			continue
+		}
+		if _, _, _, ok := snapshot.Catalog.Column(c.Table, c.Number); !ok {
+			snapshot, _ = s.catalog.Missed(s.ctx, snapshot) // it may be new
+			break
+		}
+	}
+	masked := s.gate.Masks()
+	rules := make([]command.Column, len(masked))
+	for i, m := range masked {
+		rules[i] = command.Column{Schema: m.Schema, Table: m.Table, Name: m.Column}
+	}
+	taint := snapshot.Masks(rules).Taint(r.facts)
+	columns := make([]seam.Column, len(described))
+	for i, c := range described {
+		out := &columns[i]
+		out.Name = c.Name
+		out.Binary = c.Format == 1
+		if len(formats) > 0 {
+			out.Binary = wire.Format(formats, i) == 1
+		}
+		out.Kind = kindOf(c.Type, out.Binary)
+		origin, is, tainted := taint.Column(c.Table, c.Number)
+		out.Tainted = tainted
+		switch {
+		case is:
+			out.Origin = seam.MaskedColumn{Schema: origin.Schema, Table: origin.Table, Column: origin.Name}
+		case !tainted:
+			schema, table, column, ok := snapshot.Catalog.Column(c.Table, c.Number)
+			if ok {
+				out.Origin = seam.MaskedColumn{Schema: schema, Table: table, Column: column}
+			}
+		}
+	}
+	return columns
+}
+
+// kindOf says what a value of a type is. The OIDs of PostgreSQL's own types
+// never change: https://github.com/postgres/postgres/blob/master/src/include/catalog/pg_type.dat
+func kindOf(oid uint32, binary bool) seam.Kind {
+	switch oid {
+	case 25, 1043, 1042, 19, 18, 142, 705, 2275: // text, varchar, char(n), name, "char", xml, unknown, cstring
+		return seam.KindText
+	case 114:
+		return seam.KindJSON
+	case 3802:
+		return seam.KindJSONB
+	case 17:
+		return seam.KindBytes
+	}
+	// What else holds text shows it in text format: arrays, records, ranges, and
+	// the types of extensions.
+	if !binary && !wordless(oid) {
+		return seam.KindText
+	}
+	return seam.KindOther
+}
+
+// wordless reports a type whose values hold no text of a user: numbers, times,
+// identifiers, addresses, shapes, and arrays of these.
+func wordless(oid uint32) bool {
+	switch oid {
+	case 16, 20, 21, 23, 700, 701, 790, 1700, // bool, int8, int2, int4, float4, float8, money, numeric
+		22, 26, 27, 28, 29, 30, 5069, 2278, // int2vector, oid, tid, xid, cid, oidvector, xid8, void
+		24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191, // the reg types
+		600, 601, 602, 603, 604, 628, 718, // point, lseg, path, box, polygon, line, circle
+		650, 869, 829, 774, // cidr, inet, macaddr, macaddr8
+		1082, 1083, 1114, 1184, 1186, 1266, // date, time, timestamp, timestamptz, interval, timetz
+		1560, 1562, 2950, 3220, 2970, 5038, // bit, varbit, uuid, pg_lsn, txid_snapshot, pg_snapshot
+		3904, 3906, 3908, 3910, 3912, 3926, 4451, 4532, 4533, 4534, 4535, 4536, // ranges and multiranges of these
+		1000, 1005, 1007, 1016, 1021, 1022, 791, 1231, // arrays: bool, int2, int4, int8, float4, float8, money, numeric
+		1028, 1115, 1182, 1183, 1185, 1187, 1270, 2951, 1041, 651, 1040: // oid, timestamp, date, time, timestamptz, interval, timetz, uuid, inet, cidr, macaddr
+		return true
+	}
+	return false
+}

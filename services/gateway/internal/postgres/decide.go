@@ -1,0 +1,155 @@
+package postgres
+
+import (
+	"errors"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/gatestay/gatestay/libs/command"
+	"github.com/gatestay/gatestay/libs/refusal"
+	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
+	"github.com/gatestay/gatestay/services/gateway/internal/seam"
+)
+
+// decide admits every command of a text, before any of it is forwarded. The
+// error is what the client is told, or errDropped, or errOver.
+func (s *session) decide(d *decoded, parameters []command.Parameter) ([]*run, error) {
+	commands, facts, err := s.prepareCommands(d, parameters)
+	if err != nil {
+		return nil, err
+	}
+	// No approver is asked for a text that is refused for its last statement.
+	if len(commands) > 1 {
+		for i := range commands {
+			if err := s.gate.Precheck(&commands[i]); err != nil {
+				return nil, err //nolint:wrapcheck // a refusal, for the client
+			}
+		}
+	}
+	for i := range commands {
+		if s.gate.WouldHold(&commands[i]) {
+			if err := s.settle(); err != nil {
+				return nil, err
+			}
+			// What was in flight has ended; it may have left locks.
+			s.pipeline.mu.Lock()
+			commands[i].Dirty = s.track.dirty
+			s.pipeline.mu.Unlock()
+		}
+	}
+	runs := make([]*run, 0, len(commands))
+	for i := range commands {
+		permit, err := s.admit(&commands[i])
+		if err != nil {
+			for _, r := range runs {
+				r.finish(statusNotExecuted, "", "")
+			}
+			return nil, err
+		}
+		runs = append(runs, &run{permit: permit, facts: &facts[i], known: d.unreadable == nil, started: time.Now(), limit: permit.MaxRows()})
+	}
+	s.pipeline.mu.Lock()
+	defer s.pipeline.mu.Unlock()
+	for i := range facts {
+		s.track.admitted(&facts[i])
+	}
+	return runs, nil
+}
+
+// prepareCommands makes sure that the session's state is known and turns a
+// text into commands.
+func (s *session) prepareCommands(d *decoded, parameters []command.Parameter) ([]seam.Command, []command.Facts, error) {
+	if err := s.knowState(d); err != nil {
+		return nil, nil, err
+	}
+	facts := s.resolve(d)
+	commands := make([]seam.Command, len(facts))
+	s.pipeline.mu.Lock()
+	tx, dirty := s.track.tx, s.track.dirty
+	s.pipeline.mu.Unlock()
+	for i := range facts {
+		if err := s.allowed(d.statement(i), &facts[i]); err != nil {
+			return nil, nil, err
+		}
+		state := s.asked.state
+		state.InTransaction = tx
+		commands[i] = seam.Command{Text: d.statement(i), Parameters: parameters, Facts: facts[i], State: state, Dirty: dirty}
+		tx = after(tx, &facts[i], d.statement(i))
+	}
+	return commands, facts, nil
+}
+
+// knowState asks for the session's state where it may have changed. In a failed
+// transaction nothing can be asked, and the target takes nothing but its end.
+func (s *session) knowState(d *decoded) error {
+	s.pipeline.mu.Lock()
+	known, failed := s.track.known, s.track.tx == wire.Failed
+	s.pipeline.mu.Unlock()
+	if failed && !endsTransaction(d) {
+		return like(stateFailedTransaction, "current transaction is aborted, commands ignored until end of transaction block", "")
+	}
+	if known || failed {
+		return nil
+	}
+	if err := s.settle(); err != nil {
+		return err
+	}
+	s.pipeline.mu.Lock()
+	known, failed = s.track.known, s.track.tx == wire.Failed
+	s.pipeline.mu.Unlock()
+	if known || failed {
+		return nil
+	}
+	if err := s.ask(); err != nil {
+		return err
+	}
+	if err := s.fixed(); err != nil {
+		s.end(err)
+		return errOver
+	}
+	return nil
+}
+
+// endsTransaction reports a text that a failed transaction takes.
+func endsTransaction(d *decoded) bool {
+	if d.unreadable != nil || len(d.statements) == 0 {
+		return len(d.statements) == 0 && d.unreadable == nil
+	}
+	return slices.Contains([]string{"commit", "rollback", "rollback to"}, d.statements[0].Facts.Transaction)
+}
+
+func after(tx byte, f *command.Facts, text string) byte {
+	t := track{tx: tx}
+	t.forwarded(f, text)
+	return t.tx
+}
+
+// plainEncoding are the ways to set client_encoding to what it is.
+var plainEncoding = regexp.MustCompile(`(?is)^\s*(set\s+((session|local)\s+)?(client_encoding\s*(=|to)|names)\s*('(utf-?8|unicode)'|"?utf8"?|unicode|default)|reset\s+client_encoding)\s*;?\s*$`)
+
+// plainStrings are the ways to set standard_conforming_strings to what it is.
+var plainStrings = regexp.MustCompile(`(?is)^\s*(set\s+((session|local)\s+)?standard_conforming_strings\s*(=|to)\s*'?(on|true|1|yes|default)'?|reset\s+standard_conforming_strings)\s*;?\s*$`)
+
+// allowed refuses what no rule can allow, since the gateway could not follow.
+func (s *session) allowed(text string, f *command.Facts) error {
+	for _, name := range f.Settings {
+		if name == "client_encoding" && !plainEncoding.MatchString(text) {
+			return encodingFixed()
+		}
+		if name == "standard_conforming_strings" && !plainStrings.MatchString(text) {
+			return stringsFixed()
+		}
+	}
+	if f.Verb == "copy" {
+		return &refusal.Refusal{
+			Code: refusal.ProtocolUnsupported, Message: "COPY is not supported yet",
+			Detail: "Its rows would pass policy and masking unseen.",
+			Hint:   `Use SELECT and INSERT; psql writes CSV with --csv, or \g FILE.`,
+		}
+	}
+	return nil
+}
+
+// isAnswer reports an error that is for the client.
+func isAnswer(err error) bool { return !errors.Is(err, errDropped) && !errors.Is(err, errOver) }

@@ -1,0 +1,184 @@
+package postgres
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/gatestay/gatestay/libs/command"
+	pgfacts "github.com/gatestay/gatestay/libs/command/postgres"
+)
+
+// decoded is a text and what is known of it.
+type decoded struct {
+	text       string
+	statements []pgfacts.Statement
+	unreadable *pgfacts.SyntaxError // the text as a whole is unknown
+
+	facts []command.Facts // resolved, one a statement
+	stamp stamp           // what they were resolved under
+}
+
+// stamp says under which circumstances names were resolved.
+type stamp struct {
+	state, catalog uint64
+	redefined      redefinition // in the open transaction
+}
+
+// resolved keeps the texts that a session has sent lately.
+type resolved struct {
+	texts map[string]*decoded
+	bytes int
+}
+
+// Bounds of resolved.
+const (
+	maxResolvedText  = 16 << 10
+	maxResolvedBytes = 256 << 10
+)
+
+// decode reads a text.
+func (s *session) decode(text []byte) *decoded {
+	if d, ok := s.resolved.texts[string(text)]; ok {
+		return d
+	}
+	d := &decoded{text: string(text)}
+	statements, err := s.server.facts.Parse(d.text)
+	d.statements = statements
+	if err != nil && !errors.As(err, &d.unreadable) {
+		d.unreadable = &pgfacts.SyntaxError{Message: "it could not be read", Position: -1, Unread: true}
+	}
+	if len(d.text) <= maxResolvedText {
+		if s.resolved.bytes += len(d.text); s.resolved.bytes > maxResolvedBytes {
+			clear(s.resolved.texts)
+			s.resolved.bytes = len(d.text)
+		}
+		s.resolved.texts[d.text] = d
+	}
+	return d
+}
+
+// empty reports a text without a statement.
+func (d *decoded) empty() bool { return d.unreadable == nil && len(d.statements) == 0 }
+
+// commands is how many commands the text is decided as.
+func (d *decoded) commands() int {
+	if d.unreadable != nil {
+		return 1
+	}
+	return len(d.statements)
+}
+
+// statement returns the text of one command.
+func (d *decoded) statement(i int) string {
+	if d.unreadable != nil {
+		return d.text
+	}
+	return d.statements[i].Text
+}
+
+// resolve completes the facts by the target's catalog and the session's state.
+func (s *session) resolve(d *decoded) []command.Facts {
+	if d.unreadable != nil {
+		return []command.Facts{d.unreadable.Facts()}
+	}
+	snapshot, err := s.catalog.Current(s.ctx)
+	s.pipeline.mu.Lock()
+	now := stamp{state: s.asked.version, catalog: snapshot.Version, redefined: s.track.redefined}
+	s.pipeline.mu.Unlock()
+	if err == nil && d.facts != nil && d.stamp == now {
+		return d.facts
+	}
+	facts := make([]command.Facts, len(d.statements))
+	for retry := true; ; retry = false {
+		missed := false
+		for i := range d.statements {
+			facts[i] = d.statements[i].Facts
+			known := facts[i].IsUnknown("objects")
+			// Without a catalog every name is unknown.
+			facts[i] = snapshot.Catalog.Resolve(facts[i], s.asked.state.SearchPath, s.asked.temp)
+			missed = missed || (!known && facts[i].IsUnknown("objects"))
+		}
+		if !missed || !retry || err != nil {
+			break
+		}
+		// A name that is not there may be new.
+		again, ok := s.catalog.Missed(s.ctx, snapshot)
+		if !ok {
+			break
+		}
+		snapshot, now.catalog = again, again.Version
+	}
+	afterEarlier(d.statements, facts, now.redefined)
+	if err == nil {
+		d.facts, d.stamp = facts, now
+	}
+	return facts
+}
+
+// resolvedFields are the facts that depend on what names mean.
+var resolvedFields = []string{"objects", "reads", "writes", "columns", "filters", "catalog"}
+
+// without marks fields unknown. The facts are a cache's: nothing they share is
+// changed.
+func without(f command.Facts, why string, fields ...string) command.Facts {
+	f.Unknown = slices.Clone(f.Unknown)
+	for _, name := range fields {
+		if !slices.Contains(f.Unknown, name) {
+			f.Unknown = append(f.Unknown, name)
+		}
+	}
+	f.Catalog = false
+	if f.Why == "" {
+		f.Why = why
+	}
+	return f
+}
+
+// afterEarlier takes back what cannot be known of a statement because of what
+// earlier ones, of the text or of the transaction, may have done.
+func afterEarlier(statements []pgfacts.Statement, facts []command.Facts, doubt redefinition) {
+	moved := false
+	for i := range facts {
+		f, own := &facts[i], &statements[i].Facts
+		switch {
+		case own.Class == command.Session, plain(own):
+		case doubt == changedMeaning:
+			*f = without(*f, "an earlier statement of its text or transaction may change what it means", append(resolvedFields, "class", "functions")...)
+			f.Class, f.Neutral = command.Unknown, false
+		case doubt == changedTables && len(own.Objects) > 0:
+			*f = without(*f, "relations have changed in this transaction", resolvedFields...)
+		}
+		switch {
+		case own.Transaction != "":
+			if moved && own.Transaction != "begin" && own.Transaction != "savepoint" {
+				doubt = changedMeaning // what was set may be so no more
+			}
+		case !own.Neutral && own.Class == command.Session:
+			moved = true
+			if !plainSettings(own) {
+				doubt = changedMeaning
+			}
+		case own.Class == command.Write && !f.Neutral: // a trigger, perhaps
+			doubt = changedMeaning
+		}
+		doubt = max(doubt, redefines(own))
+	}
+}
+
+// plain reports a statement that names nothing whose meaning could change.
+func plain(f *command.Facts) bool {
+	return f.Class == command.Read && len(f.Objects)+len(f.Functions)+len(f.Operators)+len(f.Types)+len(f.Attributes) == 0 && len(f.Unknown) == 0
+}
+
+// lookup are the settings that change what names mean, or who asks.
+var lookup = map[string]bool{
+	"search_path": true, "role": true, "session_authorization": true, "session_replication_role": true, "row_security": true,
+	"client_encoding": true, "standard_conforming_strings": true, "*": true,
+}
+
+// plainSettings reports a statement that changes nothing but settings which do
+// not change what names mean.
+func plainSettings(f *command.Facts) bool {
+	return f.Class == command.Session && len(f.Settings) > 0 && !f.IsUnknown("settings") &&
+		!slices.ContainsFunc(f.Settings, func(name string) bool { return lookup[name] })
+}

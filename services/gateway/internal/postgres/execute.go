@@ -1,0 +1,163 @@
+package postgres
+
+import (
+	"github.com/gatestay/gatestay/libs/refusal"
+	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
+)
+
+// describe handles a Describe, which passes.
+func (s *session) describe(message, body []byte) error {
+	kind, name, err := wire.DecodeTarget(body)
+	if err != nil {
+		return s.refuse(ofDescribe, "", violation(err))
+	}
+	e := &expectation{kind: ofDescribe, named: kind == wire.Statement}
+	s.pipeline.mu.Lock()
+	if kind == wire.Statement {
+		e.statement = s.names.statements[string(name)]
+	} else if e.portal = s.names.portals[string(name)]; e.portal != nil {
+		e.portal.described = true
+	}
+	s.pipeline.mu.Unlock()
+	return s.forward(e, message, nil)
+}
+
+// execute handles an Execute: the command of a portal runs, or goes on.
+func (s *session) execute(message, body []byte) error {
+	name, _, err := wire.DecodeExecute(body)
+	if err != nil {
+		return s.refuse(ofExecute, "", violation(err))
+	}
+	s.pipeline.mu.Lock()
+	p := s.names.portals[string(name)]
+	s.pipeline.mu.Unlock()
+	if p == nil {
+		return s.fail(ofExecute, like(stateNoPortal, `portal "`+clean(string(name))+`" does not exist`, ""))
+	}
+	if err := s.stillFits(p); err != nil {
+		if isAnswer(err) {
+			return s.fail(ofExecute, err)
+		}
+		return err
+	}
+	if p.run != nil {
+		if err := s.shapeFirst(p); err != nil {
+			if isAnswer(err) {
+				return s.fail(ofExecute, err)
+			}
+			return err
+		}
+	}
+	e := &expectation{kind: ofExecute, portal: p}
+	return s.forward(e, message, func() {
+		if p.run == nil {
+			return
+		}
+		e.first = !p.executed
+		p.executed = true
+		p.unanswered++
+		if e.first {
+			s.track.forwarded(p.run.facts, p.statement.text.statement(0))
+		}
+		if touchesNames(p.run.facts) {
+			s.names.forgetPortals()
+		}
+		if p.run.limit > 0 {
+			s.pipeline.barrier = true
+		}
+	})
+}
+
+// closeName handles a Close of a statement or a portal.
+func (s *session) closeName(message, body []byte) error {
+	kind, name, err := wire.DecodeTarget(body)
+	if err != nil {
+		return s.refuse(ofClose, "", violation(err))
+	}
+	e := &expectation{kind: ofClose}
+	return s.forward(e, message, func() {
+		if kind == wire.Statement {
+			e.undo = s.names.unprepare(string(name))
+			return
+		}
+		e.replaced, e.undo = s.names.unbind(string(name))
+	})
+}
+
+// stillFits refuses to run a command under another state of the session than
+// it was decided under.
+func (s *session) stillFits(p *portal) error {
+	if p.run == nil {
+		return nil
+	}
+	s.pipeline.mu.Lock()
+	known, failed, tx := s.track.known, s.track.tx == wire.Failed, s.track.tx
+	s.pipeline.mu.Unlock()
+	if failed {
+		return nil // the target refuses
+	}
+	if !known {
+		if err := s.settle(); err != nil {
+			return err
+		}
+		if err := s.ask(); err != nil {
+			return err
+		}
+		if err := s.fixed(); err != nil {
+			s.end(err)
+			return errOver
+		}
+	}
+	if p.version == s.asked.version && p.tx == tx {
+		return nil
+	}
+	return &refusal.Refusal{
+		Code: refusal.StateChanged, Message: "the session's state is not the one that this command was decided under",
+		Detail: "Role, search path, settings or transaction have changed between Bind and Execute.",
+		Hint:   "Bind it again: it is decided anew.",
+	}
+}
+
+// shapeFirst makes sure that the shape of the result is known before its rows
+// come: masking depends on it. The plan is described, not the statement, since
+// it is the plan that runs.
+func (s *session) shapeFirst(p *portal) error {
+	s.pipeline.mu.Lock()
+	described := p.described
+	p.described = true
+	s.pipeline.mu.Unlock()
+	if !described {
+		e := &expectation{kind: ofDescribe, portal: p, inquiry: &inquiry{}}
+		if err := s.forward(e, wire.AppendTarget(nil, wire.Describe, wire.Portal, p.name), nil); err != nil {
+			return err
+		}
+	}
+	// A mask that does not fit a binary value is found out before the command
+	// runs. Text can always be masked.
+	if !wantsBinary(p.formats) {
+		return nil
+	}
+	s.pipeline.mu.Lock()
+	known := p.shape != nil
+	s.pipeline.mu.Unlock()
+	if !known && !s.foretold(p) {
+		if err := s.settle(); err != nil {
+			return err
+		}
+	}
+	s.pipeline.mu.Lock()
+	defer s.pipeline.mu.Unlock()
+	if p.shape != nil && p.shape.err != nil {
+		return p.shape.err
+	}
+	return nil
+}
+
+func wantsBinary(formats []int16) bool {
+	for _, f := range formats {
+		if f == 1 {
+			return true
+		}
+	}
+	return false
+}

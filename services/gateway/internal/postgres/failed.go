@@ -1,0 +1,115 @@
+package postgres
+
+import (
+	"fmt"
+
+	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
+)
+
+// failed handles an ErrorResponse.
+func (s *session) failed(h wire.Header, e *expectation) error {
+	body, err := s.up.in.Body(h, maxReport)
+	if err != nil {
+		return fmt.Errorf("postgres: target: %w", err)
+	}
+	r, err := wire.DecodeReport(body)
+	if err != nil {
+		return unexpected(h)
+	}
+	if severity := r.Get(wire.FieldSeverityFixed); e == nil || severity == severityFatal || severity == "PANIC" {
+		return s.fatal(r, e)
+	}
+	if e.told && !e.mute {
+		return unexpected(h)
+	}
+	if err := s.release(e.run()); err != nil {
+		return err
+	}
+	switch {
+	case e.mute:
+	case e.inquiry != nil:
+		e.inquiry.err = &answer{s.scrub(r)}
+	case e.refused != nil:
+		s.sendReport(wire.ErrorResponse, report(e.refused, severityError))
+	case e.failure != nil:
+		s.sendReport(wire.ErrorResponse, report(e.failure, severityError))
+	default:
+		s.sendReport(wire.ErrorResponse, s.scrub(r))
+	}
+	s.takeBack(e, r.Get(wire.FieldCode), r.Get(wire.FieldMessage))
+	return nil
+}
+
+// fatal handles an error after which the target hangs up, or one that answers
+// nothing, such as an administrator's command.
+func (s *session) fatal(r wire.Report, e *expectation) error {
+	if e != nil {
+		if err := s.release(e.run()); err != nil {
+			return err
+		}
+		e.run().finish(status(r.Get(wire.FieldCode)), r.Get(wire.FieldCode), r.Get(wire.FieldMessage))
+	}
+	s.end(&answer{s.scrub(r)})
+	return errOver
+}
+
+// takeBack closes the accounts of a message that failed, and of those that the
+// target drops because of it.
+func (s *session) takeBack(e *expectation, code, message string) {
+	p := s.pipeline
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range s.done { // of the same implicit transaction
+		r.finish(statusError, code, "rolled back: a later command of its implicit transaction failed")
+	}
+	s.done = s.done[:0]
+	if e.kind == ofQuery || e.kind == ofSync {
+		e.told = true
+		if e.at < len(e.runs) {
+			e.runs[e.at].finish(status(code), code, message)
+		}
+		for _, r := range e.runs {
+			r.finish(statusNotExecuted, "", "")
+		}
+		return
+	}
+	dropped := p.fail()
+	if e.undo != nil {
+		e.undo()
+	}
+	e.drop(code, message)
+	for _, d := range dropped {
+		d.drop("", "")
+	}
+}
+
+// drop closes the accounts of one message of the extended protocol that failed
+// with a condition or, without one, that was dropped. The caller holds
+// pipeline.mu.
+func (e *expectation) drop(code, message string) {
+	p := e.portal
+	if p == nil || p.run == nil {
+		return
+	}
+	switch e.kind {
+	case ofExecute:
+		p.unanswered--
+		if code != "" {
+			p.run.finish(status(code), code, message)
+			return
+		}
+		if e.first {
+			p.executed = false
+		}
+		if p.gone {
+			p.drop()
+		}
+	case ofBind:
+		if code != "" {
+			p.run.finish(status(code), code, message)
+		} else {
+			p.run.finish(statusNotExecuted, "", "")
+		}
+	case ofQuery, ofParse, ofDescribe, ofClose, ofSync:
+	}
+}

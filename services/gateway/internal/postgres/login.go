@@ -1,0 +1,134 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/gatestay/gatestay/libs/refusal"
+	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
+	"github.com/gatestay/gatestay/services/gateway/internal/seam"
+)
+
+// open authenticates a client and signs in upstream. The session that it
+// returns has told the client that it is ready.
+func (s *Server) open(ctx context.Context, c net.Conn, g *greeting) (*session, error) {
+	o, err := s.begin(c, g)
+	if err != nil {
+		return nil, err
+	}
+	in := wire.NewReader(c)
+	secret, err := askPassword(c, in)
+	if err != nil {
+		return nil, err
+	}
+	// What follows is bounded by its own limit, not by the client's haste.
+	_ = c.SetDeadline(time.Time{})
+	ctx, cancel := context.WithTimeout(ctx, s.limits.Login)
+	defer cancel()
+	out := wire.NewWriter(c)
+	gate, err := s.gate.Authenticate(ctx, seam.Credentials{
+		Protocol: Protocol, Target: o.target, Database: o.database, Secret: secret,
+		Asserted: map[string]string{"user": o.user, "application_name": o.application},
+		Remote:   c.RemoteAddr().String(),
+		Warn:     func(n seam.Notice) { _ = appendNotice(out, n) },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("postgres: authenticate: %w", err)
+	}
+	up, err := connect(ctx, gate, o.target, o.settings)
+	if err != nil {
+		s.log.Warn().Err(err).Str("session_id", gate.ID()).Str("target", o.target).Msg("signing in to a target failed")
+		gate.Close("the target could not be reached, or refused the sign-in")
+		return nil, err
+	}
+	ses := newSession(s, gate, o, c, in, out, up)
+	if err := ses.prepare(ctx); err != nil {
+		ses.abandon("the session could not be set up on the target")
+		return nil, err
+	}
+	return ses, nil
+}
+
+// begin checks what a client asks for before it is asked for a credential.
+func (s *Server) begin(c net.Conn, g *greeting) (*opening, error) {
+	if g.version>>16 != 3 {
+		s.rejected("startup")
+		return nil, &refusal.Refusal{
+			Code:    refusal.ProtocolUnsupported,
+			Message: fmt.Sprintf("protocol %d.%d is not supported: this gateway speaks 3.0", g.version>>16, g.version&0xffff),
+		}
+	}
+	if err := s.requireTLS(g); err != nil {
+		s.rejected("plaintext")
+		return nil, err
+	}
+	o, err := readOpening(g.settings)
+	if err != nil {
+		return nil, err
+	}
+	var reply []byte
+	if g.version != wire.Version30 || len(o.options) > 0 {
+		reply = wire.AppendNegotiateVersion(reply, o.options)
+	}
+	if _, err := c.Write(wire.AppendCleartextPassword(reply)); err != nil {
+		return nil, fmt.Errorf("postgres: ask for a password: %w", err)
+	}
+	return o, nil
+}
+
+// askPassword reads the one message that may come now.
+func askPassword(c net.Conn, in *wire.Reader) (string, error) {
+	h, err := in.Next()
+	if err != nil {
+		return "", fmt.Errorf("postgres: read password: %w", err)
+	}
+	if h.Type != wire.Password {
+		return "", violation(fmt.Errorf("message %q where a password is due", h.Type))
+	}
+	body, err := in.Body(h, maxPassword)
+	if err != nil {
+		return "", violation(err)
+	}
+	secret, err := wire.DecodePassword(body)
+	if err != nil {
+		return "", violation(err)
+	}
+	if secret == "" {
+		return "", &refusal.Refusal{
+			Code: refusal.TokenInvalid, Message: "no token was given",
+			Hint: "Wrap the command in 'gatestay run TARGET -- COMMAND', or give the job's OIDC token as the password (PGPASSWORD).",
+		}
+	}
+	return secret, nil
+}
+
+// loginRefusal turns a failed sign-in upstream into what the client may know: the
+// kind of failure, and never the host, the user or the password.
+func loginRefusal(target string, err error) error {
+	r := &refusal.Refusal{
+		Code: refusal.UpstreamLogin, Message: fmt.Sprintf("the gateway could not sign in to %s", target),
+		Hint: "Try again in a moment; operators: the gateway's log says why.",
+	}
+	var state interface{ SQLState() string }
+	switch {
+	case errors.As(err, &state) && state.SQLState() != "":
+		r.Detail = "The target answered SQLSTATE " + state.SQLState() + "."
+	case errors.Is(err, context.DeadlineExceeded):
+		r.Detail = "The target did not answer in time."
+	default:
+		var dns *net.DNSError
+		var op *net.OpError
+		switch {
+		case errors.As(err, &dns):
+			r.Detail = "The target's name could not be resolved."
+		case errors.As(err, &op):
+			r.Detail = "The target could not be reached."
+		default:
+			r.Detail = "The target's answer, or its certificate, was not accepted."
+		}
+	}
+	return fmt.Errorf("%w: %w", r, err)
+}

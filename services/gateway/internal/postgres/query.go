@@ -1,0 +1,42 @@
+package postgres
+
+import (
+	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
+)
+
+// query handles a simple Query. All that came before has been answered when it
+// is forwarded, as a server answers one message after the other.
+func (s *session) query(message, body []byte) error {
+	if err := s.settle(); err != nil {
+		return err
+	}
+	text, err := wire.DecodeQuery(body)
+	if err != nil {
+		return s.refuse(ofQuery, "", violation(err))
+	}
+	s.pipeline.mu.Lock()
+	delete(s.names.statements, "") // the target drops it, whatever comes of the text
+	s.pipeline.mu.Unlock()
+	d := s.decode(text)
+	e := &expectation{kind: ofQuery, whole: d.unreadable != nil}
+	if !d.empty() {
+		if e.runs, err = s.decide(d, nil); err != nil {
+			if isAnswer(err) {
+				return s.refuse(ofQuery, "", err)
+			}
+			return err
+		}
+	}
+	return s.forward(e, message, func() {
+		e.implicit = s.tx == wire.Idle
+		for i, r := range e.runs {
+			s.track.forwarded(r.facts, d.statement(i))
+			if r.facts.Transaction != "" {
+				e.implicit = false
+			}
+			if touchesNames(r.facts) {
+				s.names.forgetPortals()
+			}
+		}
+	})
+}

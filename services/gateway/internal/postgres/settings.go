@@ -1,0 +1,111 @@
+package postgres
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gatestay/gatestay/libs/refusal"
+	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
+)
+
+// passed are the settings that a client may give at start-up and the target
+// gets: none of them changes how a text is read, and what they change of its
+// meaning is asked of the target like the rest of the session's state.
+var passed = map[string]bool{
+	"application_name": true, "datestyle": true, "timezone": true, "intervalstyle": true, "extra_float_digits": true,
+	"statement_timeout": true, "lock_timeout": true, "idle_in_transaction_session_timeout": true,
+	"idle_session_timeout": true, "transaction_timeout": true, "search_path": true,
+}
+
+// opening is what a start-up packet asks for.
+type opening struct {
+	user, target, database string
+	settings               map[string]string // for the target
+	application            string
+	options                []string // protocol options, none of which we know
+}
+
+// readOpening takes what may be taken of a start-up packet and refuses the
+// rest by name: a setting that is silently dropped, or silently passed, is a
+// surprise to somebody.
+func readOpening(settings []wire.Setting) (*opening, error) {
+	// Both are the session's defaults then, for RESET and DISCARD too.
+	o := &opening{settings: map[string]string{"client_encoding": "UTF8", "standard_conforming_strings": "on"}}
+	name := ""
+	for _, s := range settings {
+		lower := strings.ToLower(s.Name)
+		switch {
+		case s.Name == "user":
+			o.user = s.Value
+		case s.Name == "database":
+			name = s.Value
+		case s.Name == "replication":
+			if !falsehood(s.Value) {
+				return nil, unsupported("replication", "Replication would carry every table past policy and masking.")
+			}
+		case s.Name == "options":
+			if strings.TrimSpace(s.Value) != "" {
+				return nil, unsupported("options", "Give settings by name, or with SET after connecting (PGOPTIONS must be empty).")
+			}
+		case strings.HasPrefix(s.Name, "_pq_."):
+			o.options = append(o.options, s.Name)
+		case lower == "client_encoding":
+			if !utf8Name(s.Value) {
+				return nil, encodingFixed()
+			}
+		case passed[lower]:
+			o.settings[lower] = s.Value
+		default:
+			return nil, unsupported(s.Name, "Set it with SET after connecting, where a rule allows that.")
+		}
+	}
+	if o.user == "" {
+		return nil, &refusal.Refusal{Code: refusal.ProtocolViolation, Message: "the start-up packet names no user"}
+	}
+	if name == "" { // as a server does
+		name = o.user
+	}
+	o.target, o.database, _ = strings.Cut(name, "/")
+	o.application = o.settings["application_name"]
+	return o, nil
+}
+
+func unsupported(parameter, hint string) *refusal.Refusal {
+	return &refusal.Refusal{
+		Code: refusal.ProtocolUnsupported, Message: fmt.Sprintf("the start-up parameter %q is not supported", clean(parameter)), Hint: hint,
+	}
+}
+
+func encodingFixed() *refusal.Refusal {
+	return &refusal.Refusal{
+		Code: refusal.SettingFixed, Message: "client_encoding is UTF8 here and cannot be changed",
+		Detail: "In other encodings a quote may be part of a character, so that a text means something else to the target than to the gateway.",
+		Hint:   "Set PGCLIENTENCODING=UTF8, or leave it unset.",
+	}
+}
+
+func stringsFixed() *refusal.Refusal {
+	return &refusal.Refusal{
+		Code: refusal.SettingFixed, Message: "standard_conforming_strings is on here and cannot be changed",
+		Detail: "With it off, a backslash in a string hides the quote that follows, so that a text means something else to the target than to the gateway.",
+		Hint:   "Write escapes as E'...' strings.",
+	}
+}
+
+// utf8Name reports that an encoding's name means UTF-8; "auto" is libpq's word
+// for the locale's, which it resolves before it sends it.
+func utf8Name(s string) bool {
+	switch strings.ToLower(strings.Trim(s, `'" `)) {
+	case "utf8", "utf-8", "unicode":
+		return true
+	}
+	return false
+}
+
+func falsehood(s string) bool {
+	switch strings.ToLower(s) {
+	case "", "0", "off", "false", "no", "f", "n":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,107 @@
+package postgres
+
+import (
+	"strings"
+
+	"github.com/gatestay/gatestay/libs/command"
+	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
+)
+
+// track follows what forwarded commands may have done to the session, so that
+// the target is asked again before it matters. Guarded by pipeline.mu.
+type track struct {
+	// known: the state that was last asked is the present one.
+	known bool
+	// moved: the open transaction changed the state, so that its end may change
+	// it back.
+	moved bool
+	// suspect: a prepared statement may mean something else than was parsed.
+	suspect bool
+	// dirty: the open transaction has written or locked something.
+	dirty bool
+	// redefined: what the open transaction did to definitions, which a catalog
+	// that is read from outside of it does not show.
+	redefined redefinition
+	// tx is the transaction's state once all that was forwarded has run.
+	tx byte
+	// draining: the session ends as soon as it is idle.
+	draining bool
+}
+
+// admitted notes a command that may take locks from now on.
+func (t *track) admitted(f *command.Facts) {
+	if !reads(f.Class) {
+		t.dirty = true
+	}
+}
+
+// forwarded notes a command that will run.
+func (t *track) forwarded(f *command.Facts, text string) {
+	if touchesNames(f) {
+		t.suspect = true
+	}
+	t.redefined = max(t.redefined, redefines(f))
+	switch f.Transaction {
+	case "begin":
+		t.tx = wire.InTransaction
+	case "commit", "rollback":
+		if !chained(text) {
+			t.tx = wire.Idle
+		}
+		t.known = t.known && !t.moved // it may take back, or end, what moved it
+	case "rollback to":
+		t.known = t.known && !t.moved
+	case "savepoint", "release":
+	default:
+		if !f.Neutral {
+			t.known, t.moved = false, true
+		}
+	}
+}
+
+// settled notes what the target says when all was answered. It reports whether
+// definitions may have changed for good.
+func (t *track) settled(tx byte) (redefined bool) {
+	t.tx = tx
+	if tx != wire.Idle {
+		return false
+	}
+	redefined = t.redefined != 0
+	t.known = t.known && !t.moved
+	t.moved, t.dirty, t.redefined = false, false, 0
+	return redefined
+}
+
+// chained reports COMMIT or ROLLBACK AND CHAIN. A comment between the words
+// hides it until the target says how it is.
+func chained(text string) bool {
+	words := strings.Fields(strings.ToLower(strings.TrimRight(text, "; \t\r\n")))
+	n := len(words)
+	return n >= 2 && words[n-1] == "chain" && words[n-2] == "and"
+}
+
+// redefinition says how much of what is known of definitions is in doubt.
+type redefinition int
+
+const (
+	changedTables  redefinition = iota + 1 // relations have come, gone or changed
+	changedMeaning                         // functions, views or who knows what
+)
+
+// tables are the statements that change relations and nothing that other
+// statements run.
+var tables = map[string]bool{
+	"create table": true, "create table as": true, "alter table": true, "drop table": true, "create index": true, "drop index": true,
+	"create sequence": true, "alter sequence": true, "drop sequence": true, "comment": true, "truncate": true, "analyze": true,
+	"vacuum": true, "reindex": true, "grant": true, "revoke": true, "refresh materialized view": true,
+}
+
+func redefines(f *command.Facts) redefinition {
+	switch {
+	case reads(f.Class), f.Class == command.Write:
+		return 0
+	case f.Class == command.DDL && tables[f.Verb]:
+		return changedTables
+	}
+	return changedMeaning
+}

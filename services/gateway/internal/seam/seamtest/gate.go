@@ -1,0 +1,334 @@
+package seamtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/gatestay/gatestay/libs/refusal"
+	"github.com/gatestay/gatestay/services/gateway/internal/seam"
+)
+
+// Secret is the credential that a Gate takes.
+const Secret = "open-sesame"
+
+// Decision is what a script says of a command. The zero value allows it.
+type Decision struct {
+	Refuse  *refusal.Refusal // deny, with this
+	Hold    bool             // until the Held is approved or denied
+	MaxRows int64
+	// Durable, where set, is closed by the test when the intent is durable.
+	Durable <-chan struct{}
+}
+
+// Gate is a seam.Gate that follows a script. Set its fields before it is used;
+// the methods are safe for concurrent use.
+type Gate struct {
+	Upstream seam.Upstream
+	// Decide is the script; nil allows all.
+	Decide func(*seam.Command) Decision
+	// Masked are columns whose values are replaced by Mask.
+	Masked []seam.MaskedColumn
+	// Mask replaces a value; nil stands for "***".
+	Mask func(value []byte) []byte
+	// Scrub stands for the masking of error texts; nil leaves them.
+	Scrub func(string) string
+
+	mu       sync.Mutex
+	sessions []*Session
+	admitted []*Admitted
+	held     chan *Held
+	once     sync.Once
+}
+
+var _ seam.Gate = (*Gate)(nil)
+
+// Admitted is a command that Admit was called for, and what became of it.
+type Admitted struct {
+	seam.Command
+	Err error // of Admit
+
+	mu      sync.Mutex
+	outcome *seam.Outcome
+	times   int
+}
+
+// Outcome returns how the command ended, nil while it has not, and how often
+// that was said.
+func (a *Admitted) Outcome() (*seam.Outcome, int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.outcome, a.times
+}
+
+// Held is a command that waits for the test.
+type Held struct {
+	Command seam.Command
+	answer  chan error
+}
+
+// Approve lets the command run.
+func (h *Held) Approve() { h.answer <- nil }
+
+// Deny refuses it.
+func (h *Held) Deny() {
+	h.answer <- &refusal.Refusal{Code: refusal.ApprovalDenied, Message: "denied by the test"}
+}
+
+func (g *Gate) holds() chan *Held {
+	g.once.Do(func() { g.held = make(chan *Held, 64) })
+	return g.held
+}
+
+// Held returns the commands that are held, as they come.
+func (g *Gate) Held() <-chan *Held { return g.holds() }
+
+// Admitted returns the commands asked for so far whose text contains needle.
+func (g *Gate) Admitted(needle string) []*Admitted {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var found []*Admitted
+	for _, a := range g.admitted {
+		if strings.Contains(a.Text, needle) {
+			found = append(found, a)
+		}
+	}
+	return found
+}
+
+// Sessions returns the sessions opened so far.
+func (g *Gate) Sessions() []*Session {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return append([]*Session(nil), g.sessions...)
+}
+
+// Authenticate implements seam.Gate.
+func (g *Gate) Authenticate(_ context.Context, c seam.Credentials) (seam.Session, error) {
+	if c.Secret != Secret {
+		return nil, &refusal.Refusal{Code: refusal.TokenInvalid, Message: "the token is not the test's", Hint: "Use seamtest.Secret."}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := &Session{gate: g, Credentials: c, id: fmt.Sprintf("ses_test%d", len(g.sessions)), done: make(chan struct{})}
+	g.sessions = append(g.sessions, s)
+	return s, nil
+}
+
+// Session is a scripted session.
+type Session struct {
+	Credentials seam.Credentials
+
+	gate *Gate
+	id   string
+
+	mu     sync.Mutex
+	done   chan struct{}
+	cause  error
+	closed string
+}
+
+var _ seam.Session = (*Session)(nil)
+
+// ID implements seam.Session.
+func (s *Session) ID() string { return s.id }
+
+// Upstream implements seam.Session.
+func (s *Session) Upstream(context.Context) (seam.Upstream, error) {
+	up := s.gate.Upstream
+	if s.Credentials.Database != "" {
+		up.Database = s.Credentials.Database
+	}
+	return up, nil
+}
+
+// Masks implements seam.Session.
+func (s *Session) Masks() []seam.MaskedColumn { return s.gate.Masked }
+
+func (s *Session) decide(c *seam.Command) Decision {
+	if s.gate.Decide == nil {
+		return Decision{}
+	}
+	return s.gate.Decide(c)
+}
+
+// Precheck implements seam.Session.
+func (s *Session) Precheck(c *seam.Command) error {
+	if d := s.decide(c); d.Refuse != nil && !d.Hold {
+		return d.Refuse
+	}
+	return nil
+}
+
+// WouldHold implements seam.Session.
+func (s *Session) WouldHold(c *seam.Command) bool { return s.decide(c).Hold }
+
+// Admit implements seam.Session.
+func (s *Session) Admit(ctx context.Context, c *seam.Command) (seam.Permit, error) {
+	a := &Admitted{Command: *c}
+	d := s.decide(c)
+	switch {
+	case d.Hold && c.Dirty:
+		a.Err = &refusal.Refusal{Code: refusal.HoldInTx, Message: "the transaction has written"}
+	case d.Hold:
+		a.Err = s.hold(ctx, c)
+	case d.Refuse != nil:
+		a.Err = d.Refuse
+	}
+	s.gate.mu.Lock()
+	s.gate.admitted = append(s.gate.admitted, a)
+	s.gate.mu.Unlock()
+	if a.Err != nil {
+		return nil, a.Err
+	}
+	return &permit{gate: s.gate, command: a, decision: d}, nil
+}
+
+func (s *Session) hold(ctx context.Context, c *seam.Command) error {
+	h := &Held{Command: *c, answer: make(chan error, 1)}
+	c.Notify(seam.Notice{Code: "GS1300", Message: "held by the test", Detail: "until it says so"})
+	s.gate.holds() <- h
+	select {
+	case err := <-h.answer:
+		return err
+	case <-ctx.Done():
+		return &refusal.Refusal{Code: refusal.ApprovalCancelled, Message: "cancelled: " + context.Cause(ctx).Error()}
+	case <-s.done:
+		return s.Cause()
+	}
+}
+
+// Done implements seam.Session.
+func (s *Session) Done() <-chan struct{} { return s.done }
+
+// Cause implements seam.Session.
+func (s *Session) Cause() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cause
+}
+
+// End ends the session, as a kill or a hard limit would.
+func (s *Session) End(cause *refusal.Refusal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cause == nil {
+		s.cause = cause
+		close(s.done)
+	}
+}
+
+// ScrubError implements seam.Session.
+func (s *Session) ScrubError(text string) string {
+	if s.gate.Scrub == nil {
+		return text
+	}
+	return s.gate.Scrub(text)
+}
+
+// Close implements seam.Session.
+func (s *Session) Close(reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed == "" {
+		s.closed = reason
+	}
+}
+
+// Closed returns the reason the session was closed with, empty while it is open.
+func (s *Session) Closed() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+type permit struct {
+	gate     *Gate
+	command  *Admitted
+	decision Decision
+}
+
+var errNotDurable = errors.New("seamtest: not durable")
+
+// Durable implements seam.Permit.
+func (p *permit) Durable(ctx context.Context) error {
+	if p.decision.Durable == nil {
+		return nil
+	}
+	select {
+	case <-p.decision.Durable:
+		return nil
+	case <-ctx.Done():
+		return errors.Join(errNotDurable, context.Cause(ctx))
+	}
+}
+
+// DurableNow implements seam.Permit.
+func (p *permit) DurableNow() bool {
+	if p.decision.Durable == nil {
+		return true
+	}
+	select {
+	case <-p.decision.Durable:
+		return true
+	default:
+		return false
+	}
+}
+
+// MaxRows implements seam.Permit.
+func (p *permit) MaxRows() int64 { return p.decision.MaxRows }
+
+// Done implements seam.Permit.
+func (p *permit) Done(o seam.Outcome) {
+	p.command.mu.Lock()
+	defer p.command.mu.Unlock()
+	p.command.outcome = &o
+	p.command.times++
+}
+
+// Result implements seam.Permit.
+func (p *permit) Result(columns []seam.Column) (seam.Masker, error) {
+	m := &masker{touched: make([]bool, len(columns)), mask: p.gate.Mask}
+	found := false
+	for i, c := range columns {
+		if !c.Tainted && !p.gate.masks(c.Origin) {
+			continue
+		}
+		if c.Binary && c.Kind != seam.KindText && c.Kind != seam.KindJSON {
+			return nil, &refusal.Refusal{Code: refusal.BinaryMasked, Message: "column " + c.Name + " is masked and binary"}
+		}
+		m.touched[i], found = true, true
+	}
+	if !found {
+		return nil, nil
+	}
+	return m, nil
+}
+
+func (g *Gate) masks(c seam.MaskedColumn) bool {
+	for _, m := range g.Masked {
+		if m == c {
+			return true
+		}
+	}
+	return false
+}
+
+type masker struct {
+	touched []bool
+	mask    func([]byte) []byte
+}
+
+// Untouched implements seam.Masker.
+func (m *masker) Untouched(i int) bool { return !m.touched[i] }
+
+// Mask implements seam.Masker.
+func (m *masker) Mask(_ int, value []byte) ([]byte, bool) {
+	if m.mask == nil {
+		return []byte("***"), true
+	}
+	return m.mask(value), true
+}

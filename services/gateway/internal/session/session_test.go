@@ -7,16 +7,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"google.golang.org/protobuf/proto"
+
 	"github.com/gatestay/gatestay/libs/approval"
 	"github.com/gatestay/gatestay/libs/bus"
 	"github.com/gatestay/gatestay/libs/command"
 	"github.com/gatestay/gatestay/libs/refusal"
 	"github.com/gatestay/gatestay/libs/seal"
+	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 	"github.com/gatestay/gatestay/services/gateway/internal/hold"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
 	"github.com/gatestay/gatestay/services/gateway/internal/session"
-	"github.com/nats-io/nats.go"
-	"google.golang.org/protobuf/proto"
 )
 
 func TestRedteam02_TokenOpensOneConnection(t *testing.T) {

@@ -49,13 +49,13 @@ func (e *Env) Color(w io.Writer) bool {
 		return false
 	}
 	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) //nolint:gosec // a file descriptor fits
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // Interactive reports whether standard input is a terminal.
 func (e *Env) Interactive() bool {
 	f, ok := e.Stdin.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) //nolint:gosec // a file descriptor fits
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // Dev is DIR/dev.json: where a running gatestay dev listens.
@@ -98,16 +98,16 @@ func (e *Env) Endpoints() (*Dev, error) {
 	if devErr != nil {
 		d = &Dev{}
 	}
-	any := devErr == nil
+	found := devErr == nil
 	for name, field := range map[string]*string{
 		"GATESTAY_GATEWAY": &d.Gateway.API, "GATESTAY_POSTGRES": &d.Gateway.Postgres, "GATESTAY_CA": &d.Gateway.CA,
 		"GATESTAY_APPROVALS": &d.Approvals, "GATESTAY_CONSOLE": &d.Console, "GATESTAY_ISSUER": &d.Issuer,
 	} {
 		if v := e.Getenv(name); v != "" {
-			*field, any = v, true
+			*field, found = v, true
 		}
 	}
-	if !any {
+	if !found {
 		return nil, fmt.Errorf("%w, or set GATESTAY_GATEWAY, GATESTAY_POSTGRES, GATESTAY_APPROVALS and GATESTAY_CONSOLE to a deployment's addresses", devErr)
 	}
 	return d, nil

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/gatestay/gatestay/libs/embedded"
 	"github.com/gatestay/gatestay/services/gatestay"
 )
 
 func main() {
+	embedded.MaybeChild() // in the ClickHouse child process this never returns
 	code, err := gatestay.Main()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "gatestay:", err)

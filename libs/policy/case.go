@@ -131,10 +131,10 @@ func (c *Case) failures(d Decision) []string {
 		differs("row_limit", d.RowLimit, x.RowLimit)
 	}
 	if c.seen["deadline"] && d.Deadline != x.Deadline {
-		differs("deadline", short(d.Deadline), short(x.Deadline))
+		differs("deadline", Short(d.Deadline), Short(x.Deadline))
 	}
 	if c.seen["hold_in_transaction"] && d.HoldInTransaction != x.HoldInTransaction {
-		differs("hold_in_transaction", short(d.HoldInTransaction), short(x.HoldInTransaction))
+		differs("hold_in_transaction", Short(d.HoldInTransaction), Short(x.HoldInTransaction))
 	}
 	if c.seen["approvers"] && !sameApprovers(d.Approvers, x.Approvers) {
 		differs("approvers", approversText(d.Approvers), approversText(x.Approvers.event()))

@@ -2,7 +2,8 @@ package policy
 
 import (
 	"fmt"
-	"sort"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,12 +102,11 @@ func (r *caseReader) namedPrincipal(n ast.Node) *eventv1.Principal {
 	name := r.text(n, "principal")
 	p := r.principals[name]
 	if p == nil {
-		known := make([]string, 0, len(r.principals))
-		for k := range r.principals {
-			known = append(known, k)
+		remedy := "define it under principals:, or write its fields here"
+		if n := nearest(name, slices.Sorted(maps.Keys(r.principals))); n != "" {
+			remedy = fmt.Sprintf("did you mean %q?", n)
 		}
-		sort.Strings(known)
-		r.bad(n, fmt.Sprintf("principal %q is not defined in this file", name), didYouMean(name, known))
+		r.bad(n, fmt.Sprintf("principal %q is not defined in this file", name), remedy)
 	}
 	return p
 }

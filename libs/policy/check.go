@@ -32,18 +32,19 @@ func (f Finding) String() string {
 
 // The kinds of findings.
 const (
-	FoundUnpinned   = "unpinned"          // a repository without its ids
-	FoundIssuer     = "issuer"            // a selector that no configured issuer's tokens match, or several may
-	FoundNoTarget   = "no-target"         // a rule about no configured target
-	FoundUncovered  = "uncovered-target"  // a target that no rule lets anybody use
-	FoundShadowed   = "shadowed"          // a rule that another always beats
-	FoundNever      = "never"             // a condition that is never true
-	FoundAsserted   = "asserted"          // an allow rule that asks for what callers merely say
-	FoundUnmapped   = "unmapped-approver" // an approver whom the people map does not know, or who cannot vote
-	FoundLone       = "lone-approver"     // only one person could approve
-	FoundOverlap    = "overlapping-holds" // of two hold rules only one's approvers are asked
-	FoundNoRules    = "no-rules"          // nothing is allowed at all
-	FoundMaskColumn = "mask-column"       // a mask for a column that the catalog does not have (found by gatestay policy check --catalog)
+	FoundUnpinned    = "unpinned"          // a repository without its ids
+	FoundIssuer      = "issuer"            // a selector that no configured issuer's tokens match, or several may
+	FoundNoTarget    = "no-target"         // a rule about no configured target
+	FoundUncovered   = "uncovered-target"  // a target that no rule lets anybody use
+	FoundShadowed    = "shadowed"          // a rule that another always beats
+	FoundNever       = "never"             // a condition that is never true
+	FoundAsserted    = "asserted"          // an allow rule that asks for what callers merely say
+	FoundUnmapped    = "unmapped-approver" // an approver whom the people map does not know, or who cannot vote
+	FoundLone        = "lone-approver"     // only one person could approve
+	FoundOverlap     = "overlapping-holds" // of two hold rules only one's approvers are asked
+	FoundNoRules     = "no-rules"          // nothing is allowed at all
+	FoundMissingName = "missing-name"      // a condition about a table or column that the catalog does not have (likewise)
+	FoundMaskColumn  = "mask-column"       // a mask for a column that the catalog does not have (found by gatestay policy check --catalog)
 )
 
 // Surroundings is what a policy is checked against.

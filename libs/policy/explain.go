@@ -42,6 +42,9 @@ func (e *Engine) Explain(in Input) Explanation {
 	for _, r := range e.rules {
 		t := e.trace(a, r, x.Preamble)
 		t.Decides = r.Name == x.Decision.Rule
+		if t.Decides && x.Preamble && !r.seesPreamble() {
+			t.Matched, t.Why = true, "through it the principal reaches the target, and so may send a client's own preamble"
+		}
 		x.Rules = append(x.Rules, t)
 	}
 	return x

@@ -259,7 +259,7 @@ func (s *source) duration(n ast.Node, what string, highest time.Duration) time.D
 		return 0
 	}
 	if d < time.Second || d > highest {
-		s.bad(n, fmt.Sprintf("%s of %s is out of range", what, t), fmt.Sprintf("write 1s to %s", short(highest)))
+		s.bad(n, fmt.Sprintf("%s of %s is out of range", what, t), fmt.Sprintf("write 1s to %s", Short(highest)))
 		return 0
 	}
 	return d
@@ -290,8 +290,8 @@ func kind(n ast.Node) string {
 	}
 }
 
-// short prints 15m0s as 15m.
-func short(d time.Duration) string {
+// Short prints a duration as a policy writes it: 15m, not 15m0s.
+func Short(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")

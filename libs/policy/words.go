@@ -116,3 +116,8 @@ func either(names []string) string {
 	}
 	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
 }
+
+// Approvers says in words who may approve: "dana or kim in Slack".
+func (e *Engine) Approvers(a *eventv1.Approvers) string {
+	return e.people.approvers(&Approvers{SlackUsers: a.GetSlackUsers(), Persons: a.GetPersons(), Count: a.GetCount()})
+}

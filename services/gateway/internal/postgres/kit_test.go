@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"math/big"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ type gateway struct {
 	*seamtest.Gate
 	addr  string
 	roots *x509.CertPool
+	leaf  []byte
 	stop  context.CancelFunc
 	ended chan error
 }
@@ -58,7 +60,7 @@ func start(t testing.TB, gate *seamtest.Gate, change ...func(*postgres.Options))
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	g := &gateway{Gate: gate, addr: l.Addr().String(), roots: roots, stop: cancel, ended: make(chan error, 1)}
+	g := &gateway{Gate: gate, addr: l.Addr().String(), roots: roots, leaf: cert.Certificate[0], stop: cancel, ended: make(chan error, 1)}
 	go func() { g.ended <- s.Serve(ctx, l) }()
 	t.Cleanup(func() {
 		cancel()
@@ -68,7 +70,8 @@ func start(t testing.TB, gate *seamtest.Gate, change ...func(*postgres.Options))
 				t.Errorf("Serve: %v", err)
 			}
 		case <-time.After(20 * time.Second):
-			t.Error("Serve did not end")
+			stacks := make([]byte, 1<<20)
+			t.Errorf("Serve did not end:\n%s", stacks[:runtime.Stack(stacks, true)])
 		}
 	})
 	return g

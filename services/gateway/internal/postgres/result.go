@@ -196,6 +196,14 @@ func (s *session) passRows(h wire.Header, r *run) error {
 	}
 	r.sent++
 	r.bytes += int64(h.Length)
+	if h.Length < wire.MaxBuffer { // the rest of it is on its way
+		message, err := s.up.in.Message(h, wire.MaxBuffer)
+		if err != nil {
+			return fmt.Errorf("postgres: target: %w", err)
+		}
+		s.send(message)
+		return nil
+	}
 	err := s.out.Exclusive(func(write func([]byte) error) error {
 		return s.up.in.Stream(h, func(piece []byte) error {
 			_ = write(piece) // its error sticks, and shows at the next flush

@@ -6,6 +6,10 @@ import (
 	"io"
 )
 
+// MaxBuffer is the largest message that is worth reading whole before it is
+// passed on.
+const MaxBuffer = maxBuffer
+
 // A Reader's buffer starts small, since most connections are idle, and grows
 // for those that move much.
 const (
@@ -28,6 +32,7 @@ type Reader struct {
 	r, w  int
 	ahead []byte // read by Ahead, not yet moved to buf
 	small int
+	quiet bool // BeforeRead is not called
 }
 
 // NewReader returns a Reader of src.
@@ -92,8 +97,11 @@ func (r *Reader) Frames(typ byte, most int) (block []byte, n int) {
 }
 
 // Stream takes the message whose header Next returned and passes it on, header
-// included, in pieces as they come.
+// included, in pieces as they come. BeforeRead is not called in between: whoever
+// takes the pieces may hold what it needs.
 func (r *Reader) Stream(h Header, to func([]byte) error) error {
+	r.quiet = true
+	defer func() { r.quiet = false }()
 	for left := headerSize + h.Length; left > 0; {
 		if err := r.need(1); err != nil {
 			return err
@@ -167,7 +175,7 @@ func (r *Reader) read(p []byte) (int, error) {
 		}
 		return n, nil
 	}
-	if r.BeforeRead != nil {
+	if r.BeforeRead != nil && !r.quiet {
 		if err := r.BeforeRead(); err != nil {
 			return 0, err
 		}
@@ -198,12 +206,12 @@ func (r *Reader) makeRoom(n int) {
 	if r.w < len(r.buf) && n <= len(r.buf)-r.r {
 		return
 	}
-	if n <= len(r.buf) || have <= len(r.buf)/2 {
+	if r.r > 0 && (n <= len(r.buf) || have <= len(r.buf)/2) {
 		copy(r.buf, r.buf[r.r:r.w])
 		r.r, r.w = 0, have
-		if r.w < len(r.buf) {
-			return
-		}
+	}
+	if r.w < len(r.buf) { // what there is fills up first
+		return
 	}
 	grown := make([]byte, min(max(2*len(r.buf), minBuffer), max(n, maxBuffer)))
 	copy(grown, r.buf[r.r:r.w])

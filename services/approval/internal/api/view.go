@@ -1,0 +1,111 @@
+package api
+
+import (
+	"time"
+
+	"github.com/gatestay/gatestay/libs/approval"
+	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
+	"github.com/gatestay/gatestay/services/approval/internal/electorate"
+	"github.com/gatestay/gatestay/services/approval/internal/machine"
+	"github.com/gatestay/gatestay/services/approval/internal/message"
+)
+
+// Approval is an approval as the API shows it. Texts are as they came: a
+// reader makes them visible before printing them (libs/approval.Visible).
+type Approval struct {
+	ID            string     `json:"id"`
+	State         string     `json:"state"` // waiting, approved, denied, expired, cancelled
+	Headline      string     `json:"headline"`
+	Who           string     `json:"who"`
+	RunURL        string     `json:"run_url,omitempty"`
+	Requesters    []string   `json:"requesters"`
+	Target        string     `json:"target"`
+	Environment   string     `json:"environment,omitempty"`
+	Database      string     `json:"database,omitempty"`
+	Verb          string     `json:"verb"`
+	Class         string     `json:"class"`
+	Objects       []string   `json:"objects"`
+	Statement     string     `json:"statement"`
+	Parameters    []string   `json:"parameters"`
+	Reason        string     `json:"reason,omitempty"`
+	Rule          string     `json:"rule"`
+	Description   string     `json:"rule_description,omitempty"`
+	PolicyVersion uint64     `json:"policy_version"`
+	Warnings      []string   `json:"warnings"`
+	LookAlikes    []string   `json:"look_alikes,omitempty"`
+	RequestedAt   time.Time  `json:"requested_at"`
+	Deadline      time.Time  `json:"deadline"`
+	EndedAt       *time.Time `json:"ended_at,omitempty"`
+	Approvers     string     `json:"approvers"` // in words
+	Needed        int        `json:"needed"`    // distinct persons
+	Missing       int        `json:"missing"`
+	Unplaced      []string   `json:"requesters_unknown,omitempty"` // each needs one more approver
+	Votes         []Vote     `json:"votes"`
+	MayVote       bool       `json:"may_vote"`
+	WhyNot        string     `json:"why_not,omitempty"`
+	Why           string     `json:"why,omitempty"`  // of a cancellation, in words
+	Void          string     `json:"void,omitempty"` // why an approval was not used, in words
+	Gateway       string     `json:"gateway"`
+	SessionID     string     `json:"session_id"`
+	CommandID     string     `json:"command_id"`
+	TraceID       string     `json:"trace_id,omitempty"`
+	SlackTrouble  string     `json:"slack_trouble,omitempty"`
+}
+
+// Vote is one vote as the API shows it.
+type Vote struct {
+	Person string    `json:"person"`
+	Vote   string    `json:"vote"`
+	Reason string    `json:"reason,omitempty"`
+	Via    string    `json:"via"`
+	At     time.Time `json:"at"`
+}
+
+// view fills in what the state and the rule say; e is nil where nobody may
+// vote any more, with the reason in whyNot.
+func view(st *machine.State, r *eventv1.ApprovalRequest, e *electorate.Electorate, account, whyNot string) Approval {
+	a := Approval{
+		ID: st.ID, State: string(st.Status), Headline: approval.Headline(r.Verb, r.Objects), Who: approval.Describe(r.Principal),
+		RunURL: r.GetPrincipal().GetUrl(), Requesters: some(r.Requesters), Target: r.Target, Environment: r.Environment, Database: r.Database,
+		Verb: r.Verb, Class: r.Class, Objects: []string{}, Statement: r.Statement, Parameters: some(r.Parameters), Reason: r.Reason,
+		Rule: r.Rule, Description: r.RuleDescription, PolicyVersion: r.PolicyVersion, Warnings: some(r.Warnings),
+		LookAlikes: approval.LookAlikes(r.Statement), RequestedAt: r.RequestedAt.AsTime(), Deadline: r.Deadline.AsTime(),
+		Approvers: approval.Voters(r.Approvers, nil), Needed: st.Needed, Votes: []Vote{}, WhyNot: whyNot,
+		Gateway: st.Gateway, SessionID: r.SessionId, CommandID: r.CommandId, TraceID: r.TraceId, SlackTrouble: st.Slack.Trouble,
+	}
+	for _, o := range r.Objects {
+		name := o.GetName()
+		if o.GetSchema() != "" {
+			name = o.GetSchema() + "." + name
+		}
+		a.Objects = append(a.Objects, name)
+	}
+	for _, v := range st.Votes {
+		a.Votes = append(a.Votes, Vote{Person: v.Person, Vote: v.Vote, Reason: v.Reason, Via: v.Via, At: v.At})
+	}
+	if st.Done() {
+		ended := st.Ended
+		a.EndedAt = &ended
+		if st.Status == machine.Cancelled {
+			a.Why = message.Reason(st.Why)
+		}
+		if st.Void != "" {
+			a.Void = message.Reason(st.Void)
+		}
+		return a
+	}
+	if e == nil {
+		return a
+	}
+	t := e.Tally(st.Approving())
+	a.Needed, a.Missing, a.Unplaced = t.Needed, max(0, t.Needed-len(t.Counted)), t.Unplaced
+	if _, refused := e.Admit(account); refused != nil {
+		a.WhyNot = refused.Message
+	} else {
+		a.MayVote = true
+	}
+	return a
+}
+
+// some makes an empty list of none: JSON readers expect lists.
+func some(list []string) []string { return append([]string{}, list...) }

@@ -1,0 +1,65 @@
+package chat
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/slack-go/slack"
+)
+
+const (
+	maxPost   = 1 << 20
+	postLimit = 2500 * time.Millisecond // Slack waits three seconds
+)
+
+// Posts receives interactions as signed HTTP posts: POST /slack/interactions.
+type Posts struct {
+	Clicks *Clicks
+	Secret string
+	Log    zerolog.Logger
+}
+
+// ServeHTTP verifies the signature over the raw body, and that it is at most
+// five minutes old, before it reads anything of it.
+func (p *Posts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPost))
+	if err != nil {
+		http.Error(w, "the body is too large", http.StatusRequestEntityTooLarge)
+		return
+	}
+	verifier, err := slack.NewSecretsVerifier(r.Header, p.Secret)
+	if err == nil {
+		_, err = verifier.Write(raw)
+	}
+	if err == nil {
+		err = verifier.Ensure()
+	}
+	if err != nil {
+		p.Clicks.Client.o.Metrics.Clicks.WithLabelValues("http", "unsigned").Inc()
+		p.Log.Warn().Str("problem", err.Error()).Msg("unsigned, forged or stale interaction refused")
+		http.Error(w, "the signature does not verify", http.StatusUnauthorized)
+		return
+	}
+	form, err := url.ParseQuery(string(raw))
+	i := &slack.InteractionCallback{}
+	if err != nil || len(form["payload"]) != 1 || json.Unmarshal([]byte(form.Get("payload")), i) != nil {
+		http.Error(w, "the payload cannot be read", http.StatusBadRequest)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), postLimit)
+	defer cancel()
+	switch err := p.Clicks.Take(ctx, "http", i); {
+	case err == nil:
+		w.WriteHeader(http.StatusOK)
+	case errors.Is(err, ErrForeign):
+		http.Error(w, "another workspace or app", http.StatusForbidden)
+	default:
+		http.Error(w, "not now", http.StatusServiceUnavailable)
+	}
+}

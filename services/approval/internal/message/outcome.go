@@ -1,0 +1,163 @@
+package message
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/slack-go/slack"
+
+	"github.com/gatestay/gatestay/libs/approval"
+	"github.com/gatestay/gatestay/services/approval/internal/machine"
+)
+
+// Why the service itself ended an approval.
+const (
+	WhyRuleChanged = approval.RuleChanged
+	WhyForged      = "request_forged"
+)
+
+var reasons = map[string]string{
+	approval.ClientGone:      "the client went away",
+	approval.ClientCancelled: "the client cancelled the command",
+	approval.GatewayStopping: "the gateway is stopping; the command can be run again",
+	approval.RuleChanged:     "the rule changed while the command was held; running it again asks anew",
+	approval.DeadlinePassed:  "its time was over",
+	WhyForged:                "the request contradicted its rule, which is a sign of tampering",
+}
+
+// Reason says in words why an approval was cancelled or could not be used.
+func Reason(why string) string {
+	if s, ok := reasons[why]; ok {
+		return s
+	}
+	return "the gateway gave up (" + approval.Visible(why) + ")"
+}
+
+// waiting says who must still decide, and who has.
+func (in Input) waiting() slack.Block {
+	a := in.Request.GetApprovers()
+	var lines []string
+	for _, v := range in.State.Votes {
+		if v.Vote == approval.Approve {
+			lines = append(lines, ":white_check_mark: "+in.voter(v)+" approved")
+		}
+	}
+	missing := in.Tally.Needed - len(in.Tally.Counted)
+	names := strings.Join(in.approvers(), ", ")
+	switch {
+	case !in.Attainable.Met():
+		lines = append(lines, fmt.Sprintf(":no_entry: *Nobody can approve this:* it takes %d, and only %d of %s may. Somebody can deny it, or the rule be changed.",
+			in.Attainable.Needed, len(in.Attainable.Counted), names))
+	case missing > 1 || in.Tally.Needed > 1:
+		lines = append(lines, fmt.Sprintf("*%d of %d approvals* still needed, from %s", missing, in.Tally.Needed, names))
+	default:
+		lines = append(lines, "Waiting for "+names)
+	}
+	if len(in.Tally.Unplaced) > 0 && in.Tally.Needed > int(max(a.GetCount(), 1)) {
+		lines = append(lines, ":information_source: more than the rule asks, because the people map does not know "+in.unplaced())
+	}
+	return section(strings.Join(lines, "\n"))
+}
+
+func (in Input) unplaced() string {
+	var names []string
+	for _, u := range in.Tally.Unplaced {
+		if u == "unknown" {
+			names = append(names, "who started this")
+			continue
+		}
+		names = append(names, span(u))
+	}
+	return strings.Join(names, ", ")
+}
+
+// approvers mentions everybody whom the rule names, each once.
+func (in Input) approvers() []string {
+	var out []string
+	seen := map[string]bool{}
+	add := func(s string) {
+		if !seen[s] {
+			seen[s] = true
+			out = append(out, s)
+		}
+	}
+	for _, id := range in.Request.GetApprovers().GetSlackUsers() {
+		add(mention(id))
+	}
+	for _, name := range in.Request.GetApprovers().GetPersons() {
+		add(in.person(name))
+	}
+	return out
+}
+
+// person mentions a person by the Slack account that the map gives them.
+func (in Input) person(name string) string {
+	for _, a := range in.People.Accounts(name) {
+		if id, ok := strings.CutPrefix(a, "slack:"); ok {
+			return mention(id)
+		}
+	}
+	return inline(name)
+}
+
+var slackID = regexp.MustCompile(`^[UW][A-Z0-9]{1,20}$`)
+
+func mention(id string) string {
+	if !slackID.MatchString(id) {
+		return span(id)
+	}
+	return "<@" + id + ">"
+}
+
+func (in Input) voter(v machine.Vote) string {
+	who := in.person(v.Person)
+	if id, ok := strings.CutPrefix(v.Account, "slack:"); ok {
+		who = mention(id)
+	}
+	if v.Via == "cli" {
+		who += " (from the terminal)"
+	}
+	return who
+}
+
+// outcome says how it ended.
+func (in Input) outcome() string {
+	st := in.State
+	at := date(st.Ended)
+	switch st.Status {
+	case machine.Approved:
+		var names []string
+		for _, v := range st.Votes {
+			if v.Counted {
+				names = append(names, in.voter(v))
+			}
+		}
+		s := ":white_check_mark: *Approved* by " + strings.Join(names, " and ") + ", " + at
+		if st.Void != "" {
+			s += "\n:warning: *But it did not run:* " + inline(Reason(st.Void))
+		}
+		return s
+	case machine.Denied:
+		return ":no_entry: *Denied*" + in.denial() + ", " + at
+	case machine.Expired:
+		return ":hourglass: *Expired:* nobody decided in time, " + at
+	case machine.Cancelled, machine.Waiting:
+	}
+	return ":door: *Cancelled:* " + inline(Reason(st.Why)) + ", " + at
+}
+
+func (in Input) denial() string {
+	for _, v := range in.State.Votes {
+		if v.Vote != approval.Deny {
+			continue
+		}
+		s := " by " + in.voter(v)
+		if v.Reason != "" {
+			shown, _ := cut(approval.Visible(v.Reason), maxField/2)
+			s += " — " + inline(shown)
+		}
+		return s
+	}
+	return ""
+}

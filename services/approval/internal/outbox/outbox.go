@@ -1,0 +1,194 @@
+// Package outbox makes Slack show what the approvals' states say. The wanted
+// message follows from the state, and the state keeps what Slack was last
+// seen to show: so nothing is lost when Slack or this process is down, and
+// whatever has changed meanwhile is caught up with in one update.
+//
+// A replica claims a message in the state before it works on it. A post whose
+// answer was lost is looked for in the channel before it is made again.
+package outbox
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
+	"github.com/gatestay/gatestay/services/approval/internal/chat"
+	"github.com/gatestay/gatestay/services/approval/internal/electorate"
+	"github.com/gatestay/gatestay/services/approval/internal/machine"
+	"github.com/gatestay/gatestay/services/approval/internal/message"
+	"github.com/gatestay/gatestay/services/approval/internal/store"
+)
+
+const (
+	claimLife  = 30 * time.Second // above all calls of one attempt together
+	spacing    = time.Second      // between posts into a channel
+	firstRetry = time.Second
+	lastRetry  = time.Minute
+	otherDelay = 300 * time.Millisecond // before looking at what another replica changed
+	attempts   = 50                     // of a compare-and-set
+)
+
+// Poster is Slack (chat.Client).
+type Poster interface {
+	Post(ctx context.Context, channel, id string, m message.Content) (ts string, err error)
+	Update(ctx context.Context, channel, ts, id string, m message.Content) error
+	Find(ctx context.Context, channel, id string, since time.Time) (ts string, err error)
+}
+
+// Outbox is one replica's. Safe for concurrent use.
+type Outbox struct {
+	Store  *store.Store
+	Poster Poster
+	// Electorate says who may vote on a request; an error delays the message.
+	Electorate func(*eventv1.ApprovalRequest) (*electorate.Electorate, error)
+	People     func() electorate.People
+	Channel    string // default
+	Owner      string // unique to this process
+	Now        func() time.Time
+	Log        zerolog.Logger
+	Metrics    *Metrics
+
+	mu      sync.Mutex
+	due     map[string]time.Time
+	tries   map[string]int
+	outage  int                  // failures in a row that concern Slack as a whole
+	pause   time.Time            // until when nothing is sent
+	next    map[string]time.Time // per channel, when the next post may go
+	wake    chan struct{}
+	started sync.Once
+}
+
+func (o *Outbox) init() {
+	o.started.Do(func() {
+		o.due, o.tries, o.next, o.wake = map[string]time.Time{}, map[string]int{}, map[string]time.Time{}, make(chan struct{}, 1)
+	})
+}
+
+// Changed looks at a message soon: at once after a step of this replica, a
+// little later after one of another, which is on it already.
+func (o *Outbox) Changed(st *machine.State, own bool) {
+	if st.Slack.Final {
+		return
+	}
+	at := o.Now()
+	if !own {
+		at = at.Add(otherDelay)
+	}
+	o.schedule(st.ID, at)
+}
+
+// All looks at every message that may need it.
+func (o *Outbox) All() {
+	for _, st := range o.Store.Active() {
+		o.Changed(st, false)
+	}
+}
+
+func (o *Outbox) schedule(id string, at time.Time) {
+	o.init()
+	o.mu.Lock()
+	if old, ok := o.due[id]; !ok || at.Before(old) {
+		o.due[id] = at
+	}
+	o.mu.Unlock()
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run works until ctx ends.
+func (o *Outbox) Run(ctx context.Context) error {
+	o.init()
+	for {
+		id, wait := o.pop()
+		if id != "" {
+			o.work(ctx, id)
+			if ctx.Err() != nil {
+				return nil
+			}
+			continue
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-o.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// pop takes the message that is due longest, or returns how long to wait.
+func (o *Outbox) pop() (string, time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	now := o.Now()
+	o.Metrics.Pending.Set(float64(len(o.due)))
+	if d := o.pause.Sub(now); d > 0 {
+		return "", d
+	}
+	first, at := "", time.Time{}
+	for id, t := range o.due {
+		if first == "" || t.Before(at) || t.Equal(at) && id < first {
+			first, at = id, t
+		}
+	}
+	if first == "" {
+		return "", time.Hour
+	}
+	if d := at.Sub(now); d > 0 {
+		return "", d
+	}
+	delete(o.due, first)
+	return first, 0
+}
+
+// work brings one message up to date, and schedules the next look.
+func (o *Outbox) work(ctx context.Context, id string) {
+	again, err := o.reconcile(ctx, id)
+	if ctx.Err() != nil {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err == nil {
+		o.outage = 0
+		delete(o.tries, id)
+		if again > 0 {
+			o.due[id] = o.Now().Add(again)
+		}
+		return
+	}
+	o.tries[id]++
+	wait := backoff(o.tries[id])
+	t := chat.Diagnose(err)
+	switch {
+	case errors.Is(err, errBusy):
+		wait = again
+		delete(o.tries, id)
+	case t.RetryAfter > 0:
+		wait = t.RetryAfter
+		o.pause = o.Now().Add(t.RetryAfter)
+	case t.Unreachable:
+		o.outage++
+		o.pause = o.Now().Add(backoff(o.outage))
+	}
+	if !errors.Is(err, errBusy) {
+		o.Log.Warn().Err(err).Str("approval_id", id).Dur("again_in", wait).Msg("Slack does not show the approval yet; trying again")
+	}
+	o.due[id] = o.Now().Add(wait)
+}
+
+// backoff doubles from a second to a minute, and spreads by a fifth.
+func backoff(n int) time.Duration {
+	d := min(firstRetry<<min(n-1, 10), lastRetry)
+	return d + rand.N(d/5) //nolint:gosec // spreads retries, no secret
+}

@@ -1,0 +1,559 @@
+package approval_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/oklog/ulid/v2"
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	approvals "github.com/gatestay/gatestay/libs/approval"
+	"github.com/gatestay/gatestay/libs/bus"
+	"github.com/gatestay/gatestay/libs/config"
+	"github.com/gatestay/gatestay/libs/embedded"
+	"github.com/gatestay/gatestay/libs/event"
+	"github.com/gatestay/gatestay/libs/identity"
+	"github.com/gatestay/gatestay/libs/localslack"
+	"github.com/gatestay/gatestay/libs/policy"
+	"github.com/gatestay/gatestay/libs/seal"
+	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
+	"github.com/gatestay/gatestay/services/approval"
+)
+
+const (
+	patience = 10 * time.Second
+	channel  = "C0PROD"
+	gateway  = "gw1"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"),
+		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*Server).startGoRoutine.func1"))
+}
+
+const people = `
+people:
+  - {name: dana, accounts: ["slack:U0DANA", "oidc:dana@acme.example", "github:dana"]}
+  - {name: kim, accounts: ["slack:U0KIM", "slack:U0KIM2", "oidc:kim@acme.example", "github:kim"]}
+  - {name: riley, accounts: ["slack:U0RILEY", "oidc:riley@acme.example", "github:riley"]}
+  - {name: sam, accounts: ["oidc:sam@acme.example", "github:sam"]}
+`
+
+const rules = `
+rules:
+  - name: one-click
+    description: Writes wait for the owners.
+    effect: hold
+    targets: [prod-db]
+    principals: [{any: true}]
+    when: command.class == "write"
+    approvers: {slack_users: [U0DANA, U0KIM, U0GUEST, U0GONE, U0OUT, U0UNMAPPED], count: 1, channel: C0PROD}
+    deadline: 15m
+  - name: two-clicks
+    effect: hold
+    targets: [prod-db]
+    principals: [{any: true}]
+    when: command.class == "ddl"
+    approvers: {slack_users: [U0DANA, U0KIM, U0KIM2], persons: [riley, sam], count: 2, channel: C0PROD}
+    deadline: 15m
+  - name: elsewhere
+    effect: hold
+    targets: [prod-db]
+    principals: [{any: true}]
+    when: command.class == "admin"
+    approvers: {persons: [dana], count: 1, channel: C0DBA}
+    deadline: 1m
+  - name: reads
+    effect: allow
+    targets: [prod-db]
+    principals: [{any: true}]
+    when: command.class == "read"
+`
+
+// world is a bus, a policy, a Slack workspace and any number of replicas.
+type world struct {
+	t       *testing.T
+	dir     string
+	nats    *embedded.NATSServer
+	bus     *bus.Bus
+	key     *seal.Key // the policy service's
+	slack   *localslack.Workspace
+	log     zerolog.Logger
+	version uint64
+	engine  *policy.Engine
+	admins  []string
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir(), log: zerolog.Nop(), admins: []string{"riley"}}
+	if os.Getenv("VERBOSE") != "" {
+		w.log = zerolog.New(zerolog.NewTestWriter(t))
+	}
+	var err error
+	if w.nats, err = embedded.NATS(t.Context(), embedded.NATSOptions{Dir: filepath.Join(w.dir, "nats"), Log: zerolog.Nop()}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.nats.Stop(context.Background()) })
+	if w.bus, err = bus.Connect(t.Context(), bus.Options{Name: "test", Log: w.log, Extra: []nats.Option{w.nats.InProcess()}}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.bus.Close)
+	if w.key, err = seal.LoadOrGenerate(filepath.Join(w.dir, "policy")); err != nil {
+		t.Fatal(err)
+	}
+	w.startSlack()
+	w.publish(rules, people)
+	return w
+}
+
+func (w *world) startSlack() {
+	var err error
+	if w.slack, err = localslack.New(localslack.Options{
+		Users: []localslack.User{
+			{ID: "U0DANA", Name: "dana"}, {ID: "U0KIM", Name: "kim"}, {ID: "U0KIM2", Name: "kim.private"}, {ID: "U0RILEY", Name: "riley", Admin: true},
+			{ID: "U0GUEST", Name: "guest", Guest: true}, {ID: "U0GONE", Name: "gone"}, {ID: "U0OUT", Name: "out", TeamID: "T0OTHER"},
+			{ID: "U0UNMAPPED", Name: "newcomer"}, {ID: "U0MALLORY", Name: "mallory"},
+		},
+		Channels:  []localslack.Channel{{ID: channel, Name: "prod"}, {ID: "C0DBA", Name: "dba"}},
+		Unlimited: true, AckTimeout: 5 * time.Second, Retries: -1,
+	}); err != nil {
+		w.t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.slack.Serve(ctx, l) }()
+	w.t.Cleanup(func() { cancel(); <-done })
+	until(w.t, "Slack", func() bool { return w.slack.URL() != "" })
+}
+
+// publish signs and publishes a new version of the policy.
+func (w *world) publish(rules, people string) {
+	w.t.Helper()
+	w.version++
+	w.publishAs(w.key, w.version, rules, people)
+	var err error
+	if w.engine, err = policy.Compile(map[string][]byte{"rules.yaml": []byte(rules), "people.yaml": []byte(people)}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) publishAs(key *seal.Key, version uint64, rules, people string) {
+	w.t.Helper()
+	payload, err := proto.Marshal(&eventv1.Bundle{
+		Kind: "policy", Version: version, Files: map[string][]byte{"rules.yaml": []byte(rules), "people.yaml": []byte(people)}, PublishedAt: timestamppb.Now(),
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	raw, err := proto.Marshal(key.Sign(seal.ContextBundle, payload))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	kv, err := w.bus.JS.KeyValue(w.t.Context(), bus.BucketPolicy)
+	if err == nil {
+		_, err = kv.Put(w.t.Context(), bus.BundleKey, raw)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// replica is one running service.
+type replica struct {
+	w       *world
+	service *approval.Service
+	cancel  context.CancelFunc
+	done    chan error
+	once    sync.Once
+}
+
+// byHeader signs people in by a header: the real verifier has its own tests.
+type byHeader struct{}
+
+func (byHeader) RequirePerson(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		account := r.Header.Get("Test-Account")
+		if account == "" {
+			http.Error(rw, "{}", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(rw, r.WithContext(identity.WithPerson(r.Context(), &identity.Person{Account: account})))
+	})
+}
+
+func (w *world) config(change ...func(*config.Config)) *config.Config {
+	secret := func(name, value string) config.Secret {
+		path := filepath.Join(w.dir, name)
+		if err := os.WriteFile(path, []byte(value), 0o600); err != nil {
+			w.t.Fatal(err)
+		}
+		return config.Secret("file:" + path)
+	}
+	c := &config.Config{
+		Dir: w.dir, Trust: config.Trust{Policy: []string{"policy.pub"}}, People: config.SignIn{Admins: w.admins},
+		Approval: config.Approval{Key: "approval", Listen: "127.0.0.1:0", Slack: config.Slack{
+			BotToken: secret("bot", w.slack.BotToken()), AppToken: secret("app", w.slack.AppToken()), SigningSecret: secret("signing", w.slack.SigningSecret()),
+			Channel: channel, APIURL: w.slack.APIURL(), TeamID: w.slack.TeamID(), AppID: w.slack.AppID(),
+		}},
+	}
+	for _, f := range change {
+		f(c)
+	}
+	return c
+}
+
+func newService(w *world, change ...func(*config.Config)) (*approval.Service, error) {
+	return approval.New(w.config(change...), approval.Deps{Log: w.log, Bus: []nats.Option{w.nats.InProcess()}, SignIn: byHeader{}})
+}
+
+// start runs a replica until the test ends or stop is called.
+func (w *world) start(change ...func(*config.Config)) *replica {
+	w.t.Helper()
+	s, err := newService(w, change...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &replica{w: w, service: s, cancel: cancel, done: make(chan error, 1)}
+	go func() { r.done <- s.Run(ctx) }()
+	w.t.Cleanup(r.stop)
+	until(w.t, "readiness", func() bool { return s.Ready() == nil })
+	return r
+}
+
+func (r *replica) stop() {
+	r.once.Do(func() {
+		r.cancel()
+		if err := <-r.done; err != nil {
+			r.w.t.Error(err)
+		}
+	})
+}
+
+func until(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		if time.Now().After(deadline) {
+			t.Fatalf("no %s in time", what)
+		}
+		<-tick.C
+	}
+}
+
+// request is a held command.
+type request struct {
+	*eventv1.ApprovalRequest
+	raw []byte
+}
+
+// held makes a request as the gateway would, for a rule.
+func (w *world) held(rule string, change ...func(*eventv1.ApprovalRequest)) *request {
+	w.t.Helper()
+	now := time.Now()
+	r := &eventv1.ApprovalRequest{
+		Id: approvals.NewID(), Gateway: gateway, SessionId: "ses_" + ulid.Make().String(), CommandId: "cmd_" + ulid.Make().String(),
+		TraceId: strings.Repeat("ab", 16), Target: "prod-db", Database: "shop", Environment: "production", Rule: rule, PolicyVersion: w.version,
+		Principal: &eventv1.Principal{
+			Issuer: "https://ci.example", Subject: "repo:acme/shop", Preset: "github-actions", Repository: "acme/shop", RepositoryId: "1001",
+			Job: "deploy", RunId: "4711", Ref: "refs/heads/main", Actor: "riley", Url: "https://ci.example/acme/shop/runs/4711",
+		},
+		Verb: "update", Class: "write", Objects: []*eventv1.Object{{Schema: "public", Name: "customers", Access: "write"}},
+		Statement: "UPDATE customers SET plan = $1", Parameters: []string{"'pro'"}, Reason: "backfill plans",
+		Digest: []byte("digest of " + ulid.Make().String()), RequestedAt: timestamppb.New(now), Deadline: timestamppb.New(now.Add(time.Minute)),
+		Warnings: []string{"no WHERE clause"},
+	}
+	for _, known := range w.engine.Rules() {
+		if known.Name == rule && known.Approvers != nil {
+			r.RuleHash, r.RuleDescription = w.engine.Hashes()[rule], known.Description
+			r.Approvers = &eventv1.Approvers{
+				SlackUsers: known.Approvers.SlackUsers, Persons: known.Approvers.Persons, Count: known.Approvers.Count, Channel: known.Approvers.Channel,
+			}
+		}
+	}
+	for _, f := range change {
+		f(r)
+	}
+	if r.Requesters == nil {
+		r.Requesters = policy.Requesters(r.Principal)
+	}
+	raw, err := proto.Marshal(r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return &request{r, raw}
+}
+
+func (w *world) send(event string, r *request, raw []byte) {
+	w.t.Helper()
+	if _, err := w.bus.JS.Publish(w.t.Context(), bus.ApprovalSubject(gateway, r.Id, event), raw); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// hold publishes a request.
+func (w *world) hold(rule string, change ...func(*eventv1.ApprovalRequest)) *request {
+	w.t.Helper()
+	r := w.held(rule, change...)
+	w.send(bus.Requested, r, r.raw)
+	return r
+}
+
+func (w *world) cancel(r *request, reason string) {
+	w.t.Helper()
+	raw, err := proto.Marshal(&eventv1.ApprovalCancelled{ApprovalId: r.Id, Reason: reason, At: timestamppb.Now()})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.send(bus.Cancelled, r, raw)
+}
+
+// message waits for the approval's message to hold a text.
+func (w *world) message(r *request, text string) localslack.Message {
+	w.t.Helper()
+	return w.messageIn(channel, r, text)
+}
+
+func (w *world) messageIn(channel string, r *request, text string) localslack.Message {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+	defer cancel()
+	m, err := w.slack.Await(ctx, channel, func(m localslack.Message) bool {
+		return !m.IsEphemeral && strings.Contains(shown(m), r.Id) && strings.Contains(shown(m), text)
+	})
+	if err != nil {
+		all := ""
+		for _, m := range w.slack.Messages(channel) {
+			all += "\n" + shown(m)
+		}
+		w.t.Fatalf("no message with %q: %v%s", text, err, all)
+	}
+	return m
+}
+
+// shown is a message's text with JSON's own escapes undone.
+func shown(m localslack.Message) string {
+	s := m.Text + " " + string(m.Blocks)
+	return strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&", `\n`, "\n").Replace(s)
+}
+
+// told waits until a user is told a text.
+func (w *world) told(user, text string) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+	defer cancel()
+	if _, err := w.slack.Await(ctx, channel, func(m localslack.Message) bool { return m.IsEphemeral && m.To == user && strings.Contains(shown(m), text) }); err != nil {
+		var all []string
+		for _, m := range w.slack.Ephemerals(channel, user) {
+			all = append(all, m.Text)
+		}
+		w.t.Fatalf("%s was not told %q: %v", user, text, all)
+	}
+}
+
+// click clicks a button of the approval's message as a user.
+func (w *world) click(r *request, user, action string) error {
+	w.t.Helper()
+	m := w.message(r, action)
+	_, err := w.slack.Click(w.t.Context(), localslack.Click{User: user, Channel: m.Channel, TS: m.TS, ActionID: action})
+	return err
+}
+
+const (
+	approveButton = "gatestay_approve"
+	denyButton    = "gatestay_deny"
+)
+
+func (w *world) approve(r *request, user string) {
+	w.t.Helper()
+	if err := w.click(r, user, approveButton); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) deny(r *request, user string) {
+	w.t.Helper()
+	if err := w.click(r, user, denyButton); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// decisions returns all decisions on the stream for an approval.
+func (w *world) decisions(r *request) []*eventv1.Signed {
+	w.t.Helper()
+	var out []*eventv1.Signed
+	for _, raw := range w.read(bus.StreamApprovals, bus.ApprovalSubject(gateway, r.Id, bus.Decided)) {
+		s := &eventv1.Signed{}
+		if err := proto.Unmarshal(raw, s); err != nil {
+			w.t.Fatal(err)
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// read returns all messages of a subject.
+func (w *world) read(stream, subject string) [][]byte {
+	w.t.Helper()
+	s, err := w.bus.JS.Stream(w.t.Context(), stream)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var out [][]byte
+	for seq := uint64(1); ; {
+		m, err := s.GetMsg(w.t.Context(), seq, jetstream.WithGetMsgSubject(subject))
+		if err != nil {
+			return out
+		}
+		out = append(out, m.Data)
+		seq = m.Sequence + 1
+	}
+}
+
+// decided waits for the decision and verifies it as the gateway does.
+func (w *world) decided(r *request) (*eventv1.ApprovalDecision, error) {
+	w.t.Helper()
+	until(w.t, "decision", func() bool { return len(w.decisions(r)) > 0 })
+	return w.verify(r, w.decisions(r)[0])
+}
+
+func (w *world) verify(r *request, s *eventv1.Signed) (*eventv1.ApprovalDecision, error) {
+	w.t.Helper()
+	return approvals.Verify(w.trust(), s, approvals.Expectation{
+		ApprovalID: r.Id, Gateway: gateway, Session: r.SessionId, Command: r.CommandId, Principal: r.Principal, Target: r.Target,
+		RuleHash: r.RuleHash, Digest: r.Digest, RequestHash: approvals.RequestHash(r.raw), Count: r.Approvers.GetCount(), Now: time.Now(),
+	})
+}
+
+func (w *world) trust() seal.Trust {
+	w.t.Helper()
+	trust, err := seal.LoadTrust(filepath.Join(w.dir, "approval.pub"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return trust
+}
+
+// steps returns the approval's recorded steps after verifying their chain:
+// numbers without gap or repetition, hashes, signatures.
+func (w *world) steps(r *request) []*eventv1.Record {
+	w.t.Helper()
+	var out []*eventv1.Record
+	var previous []byte
+	number := uint64(0)
+	for _, raw := range w.read(bus.StreamAdmin, bus.AdminSubject("approval", "steps")) {
+		b := &eventv1.Batch{}
+		if err := proto.Unmarshal(raw, b); err != nil {
+			w.t.Fatal(err)
+		}
+		if b.Incarnation != r.Id {
+			continue
+		}
+		if err := event.Verify(b, w.trust()); err != nil {
+			w.t.Fatal(err)
+		}
+		if number++; b.Number != number || !bytes.Equal(b.PreviousHash, previous) {
+			w.t.Fatalf("batch %d of %s where %d was expected", b.Number, r.Id, number)
+		}
+		previous = b.Hash
+		out = append(out, b.Records...)
+	}
+	return out
+}
+
+// recorded waits for the steps, in words.
+func (w *world) recorded(r *request, want ...string) []*eventv1.Record {
+	w.t.Helper()
+	var got []string
+	var steps []*eventv1.Record
+	deadline := time.Now().Add(patience)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		got, steps = nil, w.steps(r)
+		for _, s := range steps {
+			got = append(got, strings.TrimSpace(s.Action+" "+s.Outcome))
+		}
+		if strings.Join(got, ", ") == strings.Join(want, ", ") {
+			return steps
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatalf("steps %q, want %q", got, want)
+		}
+		<-tick.C
+	}
+}
+
+// findings returns the actions of recorded findings.
+func (w *world) findings() []string {
+	var out []string
+	for _, raw := range w.read(bus.StreamAdmin, bus.AdminSubject("approval", "1")) {
+		b := &eventv1.Batch{}
+		if err := proto.Unmarshal(raw, b); err != nil {
+			w.t.Fatal(err)
+		}
+		for _, r := range b.Records {
+			if r.Kind == eventv1.Kind_KIND_FINDING {
+				out = append(out, r.Action)
+			}
+		}
+	}
+	return out
+}
+
+// ask calls the API as an account and decodes the answer.
+func (r *replica) ask(method, path, account, body string, into any) int {
+	r.w.t.Helper()
+	q, err := http.NewRequestWithContext(r.w.t.Context(), method, "http://"+r.service.Addr()+path, strings.NewReader(body))
+	if err != nil {
+		r.w.t.Fatal(err)
+	}
+	q.Header.Set("Test-Account", account)
+	q.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(q)
+	if err != nil {
+		r.w.t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	raw, err := io.ReadAll(response.Body)
+	if err != nil {
+		r.w.t.Fatal(err)
+	}
+	if into != nil {
+		if err := json.Unmarshal(raw, into); err != nil {
+			r.w.t.Fatalf("%s: %v", raw, err)
+		}
+	}
+	return response.StatusCode
+}
+
+// vote votes by the API and returns the status and the refusal's code.
+func (r *replica) vote(q *request, account, vote string) (int, string) {
+	r.w.t.Helper()
+	var answer struct{ Code string }
+	status := r.ask(http.MethodPost, "/v1/approvals/"+q.Id+"/vote", account, fmt.Sprintf(`{"vote":%q,"reason":"from a test"}`, vote), &answer)
+	return status, answer.Code
+}

@@ -1,0 +1,201 @@
+package approval
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/gatestay/gatestay/libs/bus"
+	"github.com/gatestay/gatestay/libs/event"
+	"github.com/gatestay/gatestay/libs/policy"
+	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
+	"github.com/gatestay/gatestay/services/approval/internal/api"
+	"github.com/gatestay/gatestay/services/approval/internal/chat"
+	"github.com/gatestay/gatestay/services/approval/internal/desk"
+	"github.com/gatestay/gatestay/services/approval/internal/electorate"
+	"github.com/gatestay/gatestay/services/approval/internal/machine"
+	"github.com/gatestay/gatestay/services/approval/internal/outbox"
+	"github.com/gatestay/gatestay/services/approval/internal/rulebook"
+	"github.com/gatestay/gatestay/services/approval/internal/store"
+)
+
+const (
+	closeLimit  = 3 * time.Second
+	maxWhispers = 256
+	maxSettling = 4096
+	maxFindings = 256
+)
+
+// running is what exists while the bus is there.
+type running struct {
+	s        *Service
+	bus      *bus.Bus
+	store    *store.Store
+	rules    *rulebook.Follower
+	desk     *desk.Desk
+	outbox   *outbox.Outbox // nil without Slack
+	producer *event.Producer
+	settling chan string
+	reviewed chan struct{}
+	findings chan *eventv1.Record
+}
+
+func (s *Service) newRunning(ctx context.Context, b *bus.Bus) (*running, error) {
+	kv, err := b.JS.KeyValue(ctx, bus.BucketApprovals)
+	if err != nil {
+		return nil, fmt.Errorf("approval: bucket: %w", err)
+	}
+	r := &running{
+		s: s, bus: b, store: store.New(kv, s.deps.Log), settling: make(chan string, maxSettling), reviewed: make(chan struct{}, 1),
+		findings: make(chan *eventv1.Record, maxFindings),
+	}
+	r.rules = &rulebook.Follower{Trust: s.policy, Log: s.deps.Log, Floor: r.store, Changed: r.rulesChanged}
+	r.desk = &desk.Desk{
+		Store: r.store, Rules: r.rules.Current, Key: s.key, Bus: desk.JetStream{JS: b.JS}, Now: s.deps.Now, Log: s.deps.Log,
+		Changed: func(st *machine.State) { r.changed(st, true) }, Finding: r.finding, Metrics: s.metrics.desk,
+	}
+	if s.slack != nil {
+		r.outbox = &outbox.Outbox{
+			Store: r.store, Poster: s.slack.client, Electorate: r.desk.Electorate, People: r.people, Channel: s.cfg.Approval.Slack.Channel,
+			Owner: s.instance + "/" + ulid.Make().String(), Now: s.deps.Now, Log: s.deps.Log, Metrics: s.metrics.outbox,
+		}
+	}
+	return r, nil
+}
+
+func (r *running) backend() *api.Backend {
+	return &api.Backend{Store: r.store, Desk: r.desk, People: r.people}
+}
+
+// people is the people map; nobody before the first bundle.
+func (r *running) people() electorate.People {
+	if book := r.rules.Current(); book != nil {
+		return book.People()
+	}
+	return &policy.People{}
+}
+
+// run works until ctx ends.
+func (r *running) run(ctx context.Context) error {
+	s := r.s
+	r.producer = event.NewProducer("approval/"+s.instance, s.key, bus.NewSink(r.bus, bus.AdminSubject("approval", s.instance)))
+	if rec := s.started(); rec != nil {
+		r.findings <- rec
+	}
+	policies, err := r.bus.JS.KeyValue(ctx, bus.BucketPolicy)
+	if err != nil {
+		return fmt.Errorf("approval: bucket: %w", err)
+	}
+	group, inner := errgroup.WithContext(ctx)
+	group.Go(func() error { return r.store.Run(inner, func(st *machine.State) { r.changed(st, false) }) })
+	group.Go(func() error { return r.rules.Run(inner, policies) })
+	group.Go(func() error { return r.consume(inner) })
+	group.Go(func() error { return r.settle(inner) })
+	group.Go(func() error { return r.tick(inner) })
+	group.Go(func() error { r.record(inner); return nil })
+	if s.slack != nil {
+		group.Go(func() error { return r.talk(inner) })
+	}
+	err = group.Wait()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
+	defer cancel()
+	if err := r.producer.Close(last); err != nil {
+		s.deps.Log.Warn().Err(err).Msg("records lost at shutdown")
+	}
+	return err
+}
+
+// talk keeps Slack up to date and takes its clicks.
+func (r *running) talk(ctx context.Context) error {
+	p := r.s.slack
+	if err := p.client.Identify(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return r.outbox.Run(ctx) })
+	group.Go(func() error { return r.s.whispers(ctx) })
+	if p.posts == nil {
+		group.Go(func() error { return (&chat.Socket{Client: p.client, Clicks: p.clicks, Log: r.s.deps.Log}).Run(ctx) })
+	}
+	return group.Wait()
+}
+
+// changed follows a step, of this replica or of another.
+func (r *running) changed(st *machine.State, own bool) {
+	if r.outbox != nil {
+		r.outbox.Changed(st, own)
+	}
+	if own {
+		select {
+		case r.settling <- st.ID:
+		default: // the next tick finds it
+		}
+	}
+}
+
+// rulesChanged has every waiting approval looked at under the new rules.
+func (r *running) rulesChanged() {
+	select {
+	case r.reviewed <- struct{}{}:
+	default:
+	}
+}
+
+// settle puts decisions and records on the bus, right behind each step.
+func (r *running) settle(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case id := <-r.settling:
+			if err := r.desk.Settle(ctx, id); err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrUnknown) {
+				r.s.deps.Log.Warn().Err(err).Str("approval_id", id).Msg("records not on the stream yet; trying again")
+			}
+		}
+	}
+}
+
+// whisper is a text for one user of a channel.
+type whisper struct{ channel, user, text string }
+
+// whisper queues a text for one user; when too many wait, it is lost: the
+// message itself always shows the truth.
+func (s *Service) whisper(channel, user, text string) {
+	select {
+	case s.slack.tell <- whisper{channel, user, text}:
+	default:
+		s.deps.Log.Warn().Msg("too many answers wait for Slack; one was dropped")
+	}
+}
+
+func (s *Service) whispers(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case w := <-s.slack.tell:
+			if err := s.slack.client.Tell(ctx, w.channel, w.user, w.text); err != nil && ctx.Err() == nil {
+				s.deps.Log.Warn().Err(err).Msg("a user could not be told why their click did not count")
+			}
+		}
+	}
+}
+
+// lateVoter votes at the desk once it is there.
+type lateVoter struct{ s *Service }
+
+// Vote implements chat.Voter.
+func (v lateVoter) Vote(ctx context.Context, b desk.Ballot) (*machine.State, error) {
+	r := v.s.runs.Load()
+	if r == nil {
+		return nil, errors.New("approval: the bus is not connected yet")
+	}
+	return r.desk.Vote(ctx, b)
+}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"strings"
 
 	"cel.dev/cel-go/cel"
 	celast "cel.dev/cel-go/common/ast"
@@ -31,8 +32,8 @@ const (
 type condition struct {
 	text string
 	uses set
-	// preamble reports that the author thought of a client's preamble: the
-	// condition names command.catalog or compares with "session".
+	// preamble reports that the author thought of what a client's preamble is
+	// made of, see speaksOfPreamble.
 	preamble bool
 
 	plain    cel.Program // every variable known
@@ -160,7 +161,7 @@ func (c *conditions) compile(text string) (*condition, []fault) {
 
 func (c *conditions) programs(text string, checked *cel.Ast) (*condition, []fault) {
 	out := &condition{text: text, env: c.env, ast: checked, uses: uses(checked)}
-	out.preamble = out.uses.has(commandCatalog) || out.uses.has(commandClass) && mentions(checked, "session")
+	out.preamble = speaksOfPreamble(checked, out.uses)
 	// Cost is counted where it can grow faster than the text and the facts:
 	// counting costs more than evaluating does.
 	limit := []cel.ProgramOption{cel.CostLimit(maxCost)}
@@ -199,10 +200,33 @@ func loops(checked *cel.Ast) bool {
 	return found
 }
 
-func mentions(checked *cel.Ast, word string) bool {
+// speaksOfPreamble reports whether a condition asks for what only a client's
+// own preamble, or a command like it, is made of: the catalog, functions, the
+// borders of transactions, the class of session commands, one of their verbs,
+// or a system catalog by name.
+func speaksOfPreamble(checked *cel.Ast, uses set) bool {
+	const always = set(1<<commandCatalog | 1<<commandFunctions | 1<<commandTransaction)
+	if uses&always != 0 {
+		return true
+	}
 	found := false
 	celast.PostOrderVisit(checked.NativeRep().Expr(), celast.NewExprVisitor(func(e celast.Expr) {
-		found = found || e.Kind() == celast.LiteralKind && e.AsLiteral() == types.String(word)
+		if e.Kind() != celast.LiteralKind {
+			return
+		}
+		word, ok := e.AsLiteral().(types.String)
+		if !ok {
+			return
+		}
+		switch word {
+		case "session":
+			found = found || uses.has(commandClass)
+		case "begin", "commit", "rollback", "savepoint", "release", "rollback to", "set", "set constraints", "show", "reset",
+			"discard", "listen", "unlisten", "deallocate", "close":
+			found = found || uses.has(commandVerb)
+		default:
+			found = found || strings.HasPrefix(string(word), "pg_") || strings.HasPrefix(string(word), "information_schema")
+		}
 	}))
 	return found
 }

@@ -38,7 +38,9 @@
 // Session commands (BEGIN, SET, SHOW) and reads of the system catalog are
 // allowed under every rule through which the principal reaches the target
 // (Reaches), whatever that rule's condition says of commands. Rules about
-// commands do not see them, unless the condition names command.catalog, or
-// compares with "session". A deny rule whose condition does not look at the
-// command applies to them as to everything else.
+// commands do not see them, unless the condition speaks of what they are made
+// of: command.catalog, command.functions, command.transaction, the class
+// "session", one of its verbs ("set", "show", "commit"), or a system catalog by
+// name ("pg_catalog.pg_authid"). A deny rule whose condition does not look at
+// the command applies to them as to everything else.
 package policy

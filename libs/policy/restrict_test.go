@@ -193,6 +193,28 @@ func TestPreambleNeverTripsARule(t *testing.T) {
 			"a rule may speak of session commands", `  - {name: a, effect: allow, targets: [prod-db], principals: [{any: true}]}
   - {name: d, effect: hold, targets: [prod-db], principals: [{any: true}], when: 'command.class == "session"', approvers: {persons: [lee]}}`, set, policy.Hold,
 		},
+		{
+			"a rule may name a system catalog", `  - {name: a, effect: allow, targets: [prod-db], principals: [{any: true}]}
+  - {name: d, effect: deny, targets: [prod-db], principals: [{any: true}], when: '"pg_catalog.pg_class" in command.objects'}`, catalog, policy.Deny,
+		},
+		{
+			"a rule may name functions", `  - {name: a, effect: allow, targets: [prod-db], principals: [{any: true}]}
+  - {name: d, effect: deny, targets: [prod-db], principals: [{any: true}], when: '"version" in command.functions'}`,
+			&command.Facts{Verb: "select", Class: command.Read, Catalog: true, Functions: []string{"version"}}, policy.Deny,
+		},
+		{
+			"a rule may hold the commit", `  - {name: a, effect: allow, targets: [prod-db], principals: [{any: true}]}
+  - {name: d, effect: hold, targets: [prod-db], principals: [{any: true}], when: 'command.transaction == "commit"', approvers: {persons: [lee]}}`,
+			&command.Facts{Verb: "commit", Class: command.Session, Transaction: "commit"}, policy.Hold,
+		},
+		{
+			"a rule may name a verb", `  - {name: a, effect: allow, targets: [prod-db], principals: [{any: true}]}
+  - {name: d, effect: deny, targets: [prod-db], principals: [{any: true}], when: 'command.verb == "set"'}`, set, policy.Deny,
+		},
+		{
+			"a list of verbs that are allowed speaks of others", `  - {name: a, effect: allow, targets: [prod-db], principals: [{any: true}]}
+  - {name: d, effect: deny, targets: [prod-db], principals: [{any: true}], when: '!(command.verb in ["select", "insert"])'}`, set, policy.Allow,
+		},
 		{"nobody's rule", `  - {name: a, effect: allow, targets: [prod-db], principals: [{repository_id: "9"}]}`, set, policy.Deny},
 		{"a rule that cannot be for this principal", `  - {name: a, effect: allow, targets: [prod-db], principals: [{any: true}], when: 'principal.event == "schedule"'}`, set, policy.Deny},
 		{"an unpinned rule does not let in", `  - {name: a, effect: allow, targets: [prod-db], principals: [{repository: acme/shop}]}`, set, policy.Deny},

@@ -37,6 +37,10 @@ const (
 	BucketPolicy    = "bundle_policy"
 	BucketMasking   = "bundle_masking"
 	BucketApprovals = "approvals" // state of the approval service; one writer
+	BucketArchival  = "archival"  // which archival writes; its entries expire after ArchivalLease
+
+	// ArchivalLease is how long an archival that died keeps the next one waiting.
+	ArchivalLease = 6 * time.Second
 
 	// BundleKey is the key of the current Signed bundle in a bundle bucket.
 	BundleKey = "current"
@@ -146,6 +150,7 @@ func buckets(replicas int) []jetstream.KeyValueConfig {
 		{Bucket: BucketPolicy, History: 16, Storage: jetstream.FileStorage, Replicas: replicas},
 		{Bucket: BucketMasking, History: 16, Storage: jetstream.FileStorage, Replicas: replicas},
 		{Bucket: BucketApprovals, History: 1, Storage: jetstream.FileStorage, Replicas: replicas},
+		{Bucket: BucketArchival, History: 1, TTL: ArchivalLease, Storage: jetstream.FileStorage, Replicas: replicas},
 	}
 }
 

@@ -152,6 +152,7 @@ type Archival struct {
 	ClickHouse ClickHouse `yaml:"clickhouse"`
 	Key        string     `yaml:"key"`
 	Listen     string     `yaml:"listen"`
+	Instance   string     `yaml:"instance"` // tells replicas apart; default 1
 }
 
 // ClickHouse says where the audit store is.

@@ -28,7 +28,7 @@ func TestOneTraceJoinsJobCommandApprovalAndOutcome(t *testing.T) {
 		"the request":            "kind = 'approval' AND action = 'requested'",
 		"the decision":           "kind = 'approval' AND action = 'decided' AND outcome = 'approved'",
 		"the approver by name":   "kind = 'intent' AND has(approvers, 'dana')",
-		"the repository by id":   "kind = 'intent' AND principal_repository_id = '1001'",
+		"the repository by id":   "kind = 'intent' AND repository_id = '1001'",
 		"the rule and its place": "kind = 'intent' AND rule = 'writes-need-a-click' AND policy_version > 0",
 	} {
 		t.Run(what, func(t *testing.T) {

@@ -135,7 +135,7 @@ func audited(t *testing.T, g *kit.Gatestay, marker string) {
 		t.Fatal("the target has seen nothing; the test shows nothing")
 	}
 	about := "session_id IN (SELECT session_id FROM records WHERE statement LIKE '%" + marker + "%')"
-	rows := g.AwaitRows(t, "SELECT * FROM records WHERE "+about+" ORDER BY session_id, session_sequence", func(rows []kit.Row) error {
+	rows := g.AwaitRows(t, "SELECT * FROM records WHERE producer LIKE 'gateway/%' AND "+about+" ORDER BY session_id, session_sequence", func(rows []kit.Row) error {
 		if missing := unrecorded(saw, rows, marker); len(missing) > 0 {
 			return fmt.Errorf("%d of %d statements that the target saw have no intent record: %v", len(missing), len(saw), missing[:min(5, len(missing))])
 		}

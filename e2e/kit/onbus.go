@@ -68,9 +68,9 @@ func (g *Gatestay) bus(t testing.TB, stream, subject string) func(func([]byte) b
 	}
 }
 
-// Publish puts a message on the bus as one of the services and waits until the
-// stream has it.
-func (g *Gatestay) Publish(ctx context.Context, as, subject string, data []byte) error {
+// PublishBatch puts a batch on the bus as one of the services, with the headers
+// that libs/bus gives it, and waits until the stream has it.
+func (g *Gatestay) PublishBatch(ctx context.Context, as, subject, source, id string, raw []byte) error {
 	c, err := nats.Connect(g.busURL(as), nats.Timeout(5*time.Second))
 	if err != nil {
 		return fmt.Errorf("kit: %w", err)
@@ -80,7 +80,13 @@ func (g *Gatestay) Publish(ctx context.Context, as, subject string, data []byte)
 	if err != nil {
 		return fmt.Errorf("kit: %w", err)
 	}
-	if _, err := js.Publish(ctx, subject, data); err != nil {
+	m := nats.NewMsg(subject)
+	m.Data = raw
+	m.Header.Set("ce-specversion", "1.0")
+	m.Header.Set("ce-type", "dev.gatestay.batch.v1")
+	m.Header.Set("ce-source", source)
+	m.Header.Set("ce-id", id)
+	if _, err := js.PublishMsg(ctx, m, jetstream.WithMsgID(subject+"/"+id)); err != nil {
 		return fmt.Errorf("kit: %w", err)
 	}
 	return nil

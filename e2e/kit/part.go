@@ -78,18 +78,28 @@ func (g *Gatestay) Ready(t testing.TB, part string) {
 
 // Freeze stops a part's clock without ending it (SIGSTOP): it is slow, not dead.
 // The returned function lets it go on, and so does the test's end.
-func (g *Gatestay) Freeze(t testing.TB, part string) func() {
+func (g *Gatestay) Freeze(t testing.TB, part string) (thaw func()) {
 	t.Helper()
-	g.mu.Lock()
-	p := g.processes[part]
-	g.mu.Unlock()
-	if p == nil {
-		t.Fatalf("kit: %s does not run", part)
+	if err := g.Signal(part, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
 	}
-	_ = p.cmd.Process.Signal(syscall.SIGSTOP)
-	thaw := func() { _ = p.cmd.Process.Signal(syscall.SIGCONT) }
+	thaw = func() { _ = g.Signal(part, syscall.SIGCONT) }
 	t.Cleanup(thaw)
 	return thaw
+}
+
+// Signal sends a signal to a service or the bus.
+func (g *Gatestay) Signal(part string, s syscall.Signal) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p := g.processes[part]
+	if p == nil {
+		return fmt.Errorf("kit: %s does not run", part)
+	}
+	if err := p.cmd.Process.Signal(s); err != nil {
+		return fmt.Errorf("kit: signal %s: %w", part, err)
+	}
+	return nil
 }
 
 // PID returns the process id of a service or the bus.

@@ -50,3 +50,15 @@ func BenchmarkDecide100Rules(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkDecideDenied is a denial, which also says what would be allowed.
+func BenchmarkDecideDenied(b *testing.B) {
+	e := compile(b, standard)
+	in := policy.Input{Principal: shop(), Target: prod(), Facts: &command.Facts{Verb: "drop table", Class: command.DDL}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if d := e.Decide(in); d.Effect != policy.Deny || len(d.Allowed) == 0 {
+			b.Fatal(d)
+		}
+	}
+}

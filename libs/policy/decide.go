@@ -92,7 +92,8 @@ func stricter(a, b *rule) *rule {
 	}
 }
 
-// Decide decides one command. It takes microseconds and no locks.
+// Decide decides one command. It takes microseconds; only a denial takes a lock,
+// for a moment.
 func (e *Engine) Decide(in Input) Decision {
 	if in.Principal == nil {
 		return Decision{Effect: Deny, Why: "there is no verified principal", Allowed: []string{"nothing without a verified principal"}}
@@ -242,11 +243,11 @@ func (r *rule) deniesAll(a *activation, said, later set) bool {
 func (e *Engine) decision(a *activation, t *tally) Decision {
 	r := t.decides()
 	if r == nil {
-		return Decision{Effect: Deny, Why: whyDefault(a), Allowed: e.can(a.in.Principal, a.in.Target).Sentences}
+		return Decision{Effect: Deny, Why: whyDefault(a), Allowed: e.allowed(a.in.Principal, a.in.Target)}
 	}
 	d := Decision{Effect: r.Effect, Rule: r.Name, RuleHash: r.hash, Description: r.Description, Why: e.why(a, r)}
 	if r.Effect == Deny {
-		d.Allowed = e.can(a.in.Principal, a.in.Target).Sentences
+		d.Allowed = e.allowed(a.in.Principal, a.in.Target)
 		return d
 	}
 	if r.Effect == Hold {

@@ -44,6 +44,7 @@ type Engine struct {
 
 	indexes     sync.Map // indexKey → *index
 	indexesHeld atomic.Int64
+	sentences   sentences
 }
 
 // maxIndexes bounds the memory that indexes take: more targets than this are

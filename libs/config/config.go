@@ -5,6 +5,7 @@ package config
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -169,7 +170,7 @@ type Duration time.Duration
 
 // UnmarshalYAML parses a Go duration.
 func (d *Duration) UnmarshalYAML(raw []byte) error {
-	s := string(raw)
+	s := strings.TrimSpace(string(raw)) // with what follows the value: blank lines
 	if len(s) > 1 && (s[0] == '"' || s[0] == '\'') {
 		s = s[1 : len(s)-1]
 	}

@@ -63,12 +63,15 @@ func TestParseReportsEveryProblemWithItsRemedy(t *testing.T) {
 }
 
 func TestParse(t *testing.T) {
-	c, err := config.Parse([]byte("targets:\n  prod-db: {protocol: postgres, address: 'h:1', user: u, password: 'env:PW', session_limit: 90s}\n"), "x", "/etc/g")
+	c, err := config.Parse([]byte("targets:\n  prod-db:\n    protocol: postgres\n    address: 'h:1'\n    user: u\n    password: 'env:PW'\n    session_limit: 90s\n\ngateway: {id: gw1, drain_timeout: '2m'}\n"), "x", "/etc/g")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := c.Targets["prod-db"].SessionLimit.Or(0); got != 90*time.Second {
 		t.Errorf("session_limit %v", got)
+	}
+	if got := c.Gateway.DrainTimeout.Or(0); got != 2*time.Minute {
+		t.Errorf("drain_timeout %v", got)
 	}
 	if got := c.Path("keys/a"); got != "/etc/g/keys/a" {
 		t.Errorf("Path = %s", got)

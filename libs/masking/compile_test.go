@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 )
 
 // engine compiles one file with a fixed key.
@@ -112,7 +113,7 @@ func TestColumnsOfTarget(t *testing.T) {
 	if diff := cmp.Diff(want, e.Columns("prod-db")); diff != "" {
 		t.Error(diff)
 	}
-	words := []string{"public.customers.email (hash)", "customers.note (redact)", `public.Odd.Name.C"x (redact)`, "public.customers.city (clear)"}
+	words := []string{"public.customers.email (hash)", "customers.note (redact)", `public."Odd.Name"."C""x" (redact)`, "public.customers.city (clear)"}
 	if diff := cmp.Diff(words, e.Masks("prod-db")); diff != "" {
 		t.Error(diff)
 	}
@@ -133,4 +134,17 @@ func TestStrictestStrategyWins(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestColumnReadsBackAsWritten(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		part := rapid.StringN(1, 12, -1).Filter(func(s string) bool { return s != "" })
+		c := Column{Table: part.Draw(t, "table"), Name: part.Draw(t, "name")}
+		if rapid.Bool().Draw(t, "schema") {
+			c.Schema = part.Draw(t, "schema name")
+		}
+		if back, err := parseColumn(c.String()); err != nil || back != c {
+			t.Fatalf("%#v is written %s and read %#v, %v", c, c, back, err)
+		}
+	})
 }

@@ -94,6 +94,16 @@ func DetectorNames() []string {
 	return names
 }
 
+// Detect returns the names of the detectors that find something in a value,
+// sorted. It is what "gatestay init" samples columns with.
+func Detect(value []byte) []string {
+	var found detectorSet
+	for _, s := range setAll.find(value, nil) {
+		found |= 1 << s.detector
+	}
+	return found.names()
+}
+
 func groupNames() []string { return []string{"all", "personal", "secrets"} }
 
 // detectorsNamed returns the set that a name in a rule stands for; empty where

@@ -19,13 +19,21 @@ type Rule struct {
 // Column names a column of a target. An empty Schema stands for any schema.
 type Column struct{ Schema, Table, Name string }
 
-// String returns [schema.]table.column.
+// String returns [schema.]table.column as a rule writes it: parts that SQL would
+// fold or not read are quoted.
 func (c Column) String() string {
-	s := c.Table + "." + c.Name
+	s := quoteIdentifier(c.Table) + "." + quoteIdentifier(c.Name)
 	if c.Schema != "" {
-		s = c.Schema + "." + s
+		s = quoteIdentifier(c.Schema) + "." + s
 	}
 	return s
+}
+
+func quoteIdentifier(name string) string {
+	if unquoted, after, err := identifier(name); err == nil && after == "" && unquoted == name && name[0] != '"' {
+		return name
+	}
+	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
 }
 
 // Covers reports whether c, as a rule names it, is the catalog's column o.

@@ -117,7 +117,7 @@ func TestNamesAreUniqueOverAllFiles(t *testing.T) {
 	}
 }
 
-func TestRuleHash(t *testing.T) {
+func TestRedteam18_OnlyTheRuleItselfChangesItsHash(t *testing.T) {
 	const base = `{name: r, description: d, effect: hold, targets: [prod-db], principals: [{repository: acme/shop, repository_id: "1001", repository_owner_id: "2002"}], when: 'command.class == "write"', approvers: {persons: [dana, kim], count: 1, channel: C1}, deadline: 15m, reason: required, row_limit: 5, hold_in_transaction: 5s}`
 	hash := func(rules string) string {
 		t.Helper()

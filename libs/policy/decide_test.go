@@ -126,7 +126,7 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-func TestDecideHold(t *testing.T) {
+func TestRedteam21_EveryApproverFieldReachesTheDecision(t *testing.T) {
 	d := compile(t, standard).Decide(policy.Input{Principal: shop(), Target: prod(), Facts: write("orders")})
 	if d.Deadline != 20*time.Minute || d.HoldInTransaction != 30*time.Second || !d.ReasonRequired || d.RowLimit != 0 {
 		t.Errorf("obligations: %+v", d)
@@ -210,7 +210,7 @@ rules:
 	}
 }
 
-func TestUnknownFacts(t *testing.T) {
+func TestRedteam24_UnknownFactsAreNotEmptyOnes(t *testing.T) {
 	unknown := func(class command.Class, names ...string) *command.Facts {
 		return &command.Facts{Verb: "select", Class: class, Unknown: names}
 	}

@@ -22,7 +22,7 @@ func decide(t *testing.T, rules string, p *eventv1.Principal, f *command.Facts) 
 }
 
 // What a caller merely says can only restrict.
-func TestAssertedFieldsOnlyRestrict(t *testing.T) {
+func TestRedteam04_AssertedFieldsOnlyRestrict(t *testing.T) {
 	const (
 		all         = "  - {name: all, effect: allow, targets: [prod-db], principals: [{any: true}]}\n"
 		allowBySel  = "  - {name: r, effect: allow, targets: [prod-db], principals: [{any: true, agent: claude}]}\n"
@@ -65,7 +65,7 @@ func TestAssertedFieldsOnlyRestrict(t *testing.T) {
 }
 
 // A hold that rests on an assertion must not replace the approvers of another.
-func TestAssertionDoesNotChooseApprovers(t *testing.T) {
+func TestRedteam19_CallerCannotChooseItsApprovers(t *testing.T) {
 	d := decide(t, `
 rules:
   - {name: firm, effect: hold, targets: [prod-db], principals: [{any: true}], approvers: {persons: [dana]}}

@@ -104,7 +104,7 @@ func (f *explainFlags) run(ctx context.Context, env *cli.Env, w *where, sql stri
 	if engine == nil {
 		return folder.refuse(env, ui.New(env, env.Stdout), problems)
 	}
-	who, err := f.who(env)
+	who, err := f.who(env, folder.around.Issuers)
 	if err != nil {
 		return err
 	}

@@ -50,15 +50,17 @@ func readInput(env *cli.Env, path string) (string, error) {
 	return string(raw), nil
 }
 
-// principal reads who asks: of a token, or of what was written.
-func (f *explainFlags) who(env *cli.Env) (*eventv1.Principal, error) {
+// who reads who asks: of a token, or of what was written.
+func (f *explainFlags) who(env *cli.Env, issuers []policy.Issuer) (*eventv1.Principal, error) {
 	var p *eventv1.Principal
 	var err error
 	switch {
 	case f.token != "":
 		p, err = tokenPrincipal(env, f.token)
 	case f.principal != "":
-		p, err = policy.ParsePrincipal(f.principal)
+		if p, err = policy.ParsePrincipal(f.principal); err == nil {
+			complete(env, p, issuers)
+		}
 	default:
 		err = errors.New("who asks? say --principal repository_id=1001,repository_owner_id=2002 or --token FILE")
 	}
@@ -78,4 +80,21 @@ func (f *explainFlags) who(env *cli.Env) (*eventv1.Principal, error) {
 		p.Asserted = append(p.Asserted, name)
 	}
 	return p, nil
+}
+
+// complete fills in what tells a CI system's jobs apart from another's, where
+// only one can be meant: rules ask for it, and people forget to say it.
+func complete(env *cli.Env, p *eventv1.Principal, issuers []policy.Issuer) {
+	if p.Preset != "" || p.Issuer != "" {
+		return
+	}
+	switch {
+	case len(issuers) == 1:
+		p.Issuer, p.Preset = issuers[0].URL, issuers[0].Preset
+	case len(issuers) == 0 && p.RepositoryOwnerId != "":
+		p.Preset = policy.PresetGitHub
+	default:
+		return
+	}
+	_, _ = fmt.Fprintf(env.Stderr, "taken as a job of %s; say preset=… for another\n", p.Preset)
 }

@@ -1,0 +1,481 @@
+// Package archive moves batches from the audit stream into the store: each
+// once, each chain in the order of its numbers, whatever is restarted when.
+//
+// # Guarantees
+//
+// A message is acknowledged after its batch is stored, and not before. A batch
+// is stored once: what the stream delivers again is recognised by its chain and
+// number. The batches of a chain are stored by number; at a missing number the
+// chain waits, others go on. A batch that does not verify is stored apart and
+// becomes a finding.
+//
+// In plain words: kill anything at any time, and afterwards every record is
+// there once.
+package archive
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/gatestay/gatestay/services/archival/internal/intake"
+	"github.com/gatestay/gatestay/services/archival/internal/order"
+	"github.com/gatestay/gatestay/services/archival/internal/store"
+)
+
+// Store is what the writer needs of the audit store.
+type Store interface {
+	Takeover(ctx context.Context) (map[intake.ID]map[int]bool, error)
+	Marks(ctx context.Context, chains []intake.Chain) (map[intake.Chain]order.Stored, error)
+	Hashes(ctx context.Context, ids []intake.ID) (map[intake.ID][]byte, error)
+	Insert(ctx context.Context, g *store.Group) error
+}
+
+// Source delivers batches. Next blocks; it returns an error at the end of ctx,
+// or of the source.
+type Source interface {
+	Next(ctx context.Context) (*intake.Item, error)
+}
+
+// Limits bound a writer.
+type Limits struct {
+	GroupRows  int           // rows of one insert
+	GroupBytes int           // of the messages in one insert
+	GroupWait  time.Duration // how long a lone batch waits for company
+	HeldBytes  int           // of the messages that wait for a missing number
+	HeldCount  int           // their number
+	Patience   time.Duration // until a missing number is a finding
+	Backoff    time.Duration // the longest pause between attempts at the store
+}
+
+// DefaultLimits are what the service runs with.
+func DefaultLimits() Limits {
+	return Limits{
+		GroupRows: 50_000, GroupBytes: 16 << 20, GroupWait: 100 * time.Millisecond,
+		HeldBytes: 64 << 20, HeldCount: 8192, Patience: 2 * time.Minute, Backoff: 5 * time.Second,
+	}
+}
+
+// Writer is the one goroutine that orders and stores.
+type Writer struct {
+	Store  Store
+	Source Source
+	Limits Limits
+	Report Reporter
+	// Expired reports that the stream no longer holds its first messages, so
+	// that numbers may be missing because they were too old.
+	Expired func(ctx context.Context) (bool, error)
+	Log     zerolog.Logger
+	Now     func() time.Time
+
+	sequencer *order.Sequencer
+	orphans   map[intake.ID]map[int]bool
+	// flagged are the numbers for which only a batch came that does not verify.
+	flagged map[intake.Chain]map[uint64]bool
+	// apart are batches outside of the chains that are on their way.
+	apart  map[intake.ID]bool
+	group  store.Group
+	size   int // bytes of the group
+	since  time.Time
+	unsure []*intake.Item // offered, their chain not yet known
+	stale  []*intake.Item // stored already, hash to be compared
+}
+
+const (
+	tick      = 20 * time.Millisecond
+	heartbeat = 3 * time.Second  // less than the consumer's AckWait
+	idle      = 10 * time.Minute // after which a chain is forgotten
+	lookup    = 512              // chains or batches asked about at once
+)
+
+// Run stores until ctx ends. It returns nil then.
+func (w *Writer) Run(ctx context.Context) error {
+	w.sequencer, w.flagged, w.apart = order.New(), map[intake.Chain]map[uint64]bool{}, map[intake.ID]bool{}
+	w.group, w.unsure, w.stale = store.Group{}, nil, nil
+	if err := w.retry(ctx, func(ctx context.Context) (err error) {
+		w.orphans, err = w.Store.Takeover(ctx)
+		return err
+	}); err != nil {
+		return nil //nolint:nilerr // only ctx ends the attempts
+	}
+	if len(w.orphans) > 0 {
+		w.Log.Info().Int("batches", len(w.orphans)).Msg("records of an unfinished insert found; they are not written again")
+	}
+	return w.run(ctx)
+}
+
+func (w *Writer) run(ctx context.Context) error {
+	items := make(chan *intake.Item, 256)
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	read := make(chan error, 1)
+	go func() {
+		defer close(items)
+		read <- w.read(reading, items)
+	}()
+	inserts := &inserter{writer: w, done: make(chan *store.Group, 1)}
+	defer inserts.wait()
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	beat := w.Now()
+	for {
+		in := items
+		if w.full() {
+			in = nil // the stream keeps the rest
+		}
+		select {
+		case <-ctx.Done():
+			stop()
+			inserts.wait()
+			w.settle(inserts)
+			w.giveBack(items)
+			return <-read
+		case i, ok := <-in:
+			if !ok {
+				return <-read
+			}
+			w.take(ctx, i, items)
+		case g := <-inserts.done:
+			w.stored(g)
+			inserts.free()
+		case <-ticker.C:
+			w.watch(ctx)
+			if now := w.Now(); now.Sub(beat) >= heartbeat {
+				beat = now
+				w.keepAlive()
+			}
+		}
+		if w.due() && inserts.start(ctx, &w.group) {
+			w.group, w.size, w.since = store.Group{}, 0, time.Time{}
+		}
+	}
+}
+
+func (w *Writer) read(ctx context.Context, items chan<- *intake.Item) error {
+	for {
+		i, err := w.Source.Next(ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("archive: %w", err)
+		}
+		select {
+		case items <- i:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// full reports that the next group is as large as a group may be: the store is
+// the slower part.
+func (w *Writer) full() bool {
+	return w.size >= w.Limits.GroupBytes || w.group.Rows() >= w.Limits.GroupRows
+}
+
+// due reports that the group should be stored now.
+func (w *Writer) due() bool {
+	return len(w.group.Items) > 0 && (w.full() || w.Now().Sub(w.since) >= w.Limits.GroupWait)
+}
+
+// take sorts in an item and whatever else has arrived: the store is asked about
+// many at once.
+func (w *Writer) take(ctx context.Context, first *intake.Item, items <-chan *intake.Item) {
+	w.offer(first)
+	for range lookup {
+		select {
+		case i, ok := <-items:
+			if !ok {
+				break
+			}
+			w.offer(i)
+			continue
+		default:
+		}
+		break
+	}
+	w.resolve(ctx)
+}
+
+// offer decides by what is known without asking the store.
+func (w *Writer) offer(i *intake.Item) {
+	switch {
+	case !i.InChain(), !w.sequencer.Known(i.Chain()):
+		w.unsure = append(w.unsure, i)
+	default:
+		ready, verdict := w.sequencer.Offer(i, w.Now())
+		switch verdict {
+		case order.Ready:
+			w.add(ready)
+		case order.Stale:
+			w.stale = append(w.stale, i)
+		case order.Conflicts:
+			i.Conflicts()
+			w.unsure = append(w.unsure, i)
+		case order.InFlight:
+			w.Report.Duplicate()
+		case order.Waits:
+		}
+	}
+	for _, shed := range w.sequencer.Shed(w.Limits.HeldBytes, w.Limits.HeldCount) {
+		w.nak(shed, shedDelay)
+	}
+}
+
+const shedDelay = 10 * time.Second
+
+// resolve asks the store about what offer could not decide.
+func (w *Writer) resolve(ctx context.Context) {
+	for len(w.unsure)+len(w.stale) > 0 {
+		unsure, stale := w.unsure, w.stale
+		w.unsure, w.stale = nil, nil
+		if err := w.learn(ctx, unsure); err != nil {
+			return // ctx ended; the messages are delivered again
+		}
+		if err := w.compare(ctx, stale); err != nil {
+			return
+		}
+		for _, i := range unsure {
+			if i.InChain() {
+				w.offer(i)
+			}
+		}
+	}
+}
+
+// learn gets the marks of unknown chains, and sorts in what stands apart.
+func (w *Writer) learn(ctx context.Context, items []*intake.Item) error {
+	unknown, apart := map[intake.Chain]bool{}, map[intake.ID]*intake.Item{}
+	for _, i := range items {
+		if i.InChain() {
+			unknown[i.Chain()] = true
+		} else if w.apart[i.ID()] || apart[i.ID()] != nil {
+			w.Report.Duplicate()
+		} else {
+			apart[i.ID()] = i
+		}
+	}
+	for chains := range slices.Chunk(slices.Collect(maps.Keys(unknown)), lookup) {
+		var marks map[intake.Chain]order.Stored
+		if err := w.retry(ctx, func(ctx context.Context) (err error) {
+			marks, err = w.Store.Marks(ctx, chains)
+			return err
+		}); err != nil {
+			return err
+		}
+		for _, c := range chains {
+			w.sequencer.Learn(c, marks[c])
+		}
+	}
+	for ids := range slices.Chunk(slices.Collect(maps.Keys(apart)), lookup) {
+		hashes, err := w.hashes(ctx, ids)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if _, there := hashes[id]; there {
+				w.ack(apart[id])
+				continue
+			}
+			w.flag(apart[id])
+		}
+	}
+	return nil
+}
+
+// compare acknowledges what is stored already, and sets apart what merely has
+// the number of something else.
+func (w *Writer) compare(ctx context.Context, items []*intake.Item) error {
+	for items := range slices.Chunk(items, lookup) {
+		ids := make([]intake.ID, len(items))
+		for n, i := range items {
+			ids[n] = i.ID()
+		}
+		hashes, err := w.hashes(ctx, ids)
+		if err != nil {
+			return err
+		}
+		for n, i := range items {
+			w.Report.Duplicate()
+			if bytes.Equal(hashes[ids[n]], i.Batch.Hash) {
+				w.ack(i)
+				continue
+			}
+			i.Conflicts()
+			w.unsure = append(w.unsure, i)
+		}
+	}
+	return nil
+}
+
+func (w *Writer) hashes(ctx context.Context, ids []intake.ID) (hashes map[intake.ID][]byte, err error) {
+	err = w.retry(ctx, func(ctx context.Context) (err error) {
+		hashes, err = w.Store.Hashes(ctx, ids)
+		return err
+	})
+	return hashes, err
+}
+
+// flag stores a batch apart, and says so.
+func (w *Writer) flag(i *intake.Item) {
+	c := i.Chain()
+	if w.flagged[c] == nil {
+		if len(w.flagged) >= maxFlagged {
+			clear(w.flagged) // a flood of forgeries must not fill memory; a gap then just waits
+		}
+		w.flagged[c] = map[uint64]bool{}
+	}
+	if len(w.flagged[c]) < maxFlagged {
+		w.flagged[c][i.Batch.Number] = true
+	}
+	w.apart[i.ID()] = true
+	w.Report.Flagged(i)
+	w.add([]*intake.Item{i})
+}
+
+const maxFlagged = 4096
+
+// add puts items into the next group.
+func (w *Writer) add(items []*intake.Item) {
+	for _, i := range items {
+		if i.Problem != "" && i.InChain() {
+			w.Report.Odd(i)
+		}
+		if len(w.group.Items) == 0 {
+			w.since = w.Now()
+		}
+		if has := w.orphans[i.ID()]; has != nil {
+			if w.group.Has == nil {
+				w.group.Has = map[intake.ID]map[int]bool{}
+			}
+			w.group.Has[i.ID()] = has
+			delete(w.orphans, i.ID())
+		}
+		w.group.Items = append(w.group.Items, i)
+		w.size += i.Size
+	}
+}
+
+// watch looks after gaps and forgets idle chains.
+func (w *Writer) watch(ctx context.Context) {
+	now := w.Now()
+	for _, g := range w.sequencer.Gaps(now, w.Limits.Patience) {
+		switch {
+		case w.accounted(g):
+			w.Log.Warn().Str("producer", g.Chain.Producer).Str("incarnation", g.Chain.Incarnation).Uint64("from", g.Missing.From).Uint64("to", g.Missing.To).
+				Msg("only a batch that does not verify came under these numbers; going on behind it")
+			w.add(w.sequencer.Pass(g, now))
+		case g.Nothing && w.expired(ctx):
+			w.Report.Missing(g, true)
+			w.add(w.sequencer.Pass(g, now))
+		default:
+			w.Report.Missing(g, false)
+		}
+	}
+	w.sequencer.Evict(now.Add(-idle))
+}
+
+// accounted reports that a batch that does not verify came for every missing number.
+func (w *Writer) accounted(g order.Gap) bool {
+	seen := w.flagged[g.Chain]
+	if g.Missing.To-g.Missing.From >= uint64(len(seen)) {
+		return false
+	}
+	for n := g.Missing.From; n <= g.Missing.To; n++ {
+		if !seen[n] {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *Writer) expired(ctx context.Context) bool {
+	expired, err := w.Expired(ctx)
+	if err != nil {
+		w.Log.Warn().Err(err).Msg("cannot ask the stream for its first message")
+	}
+	return expired
+}
+
+// stored acknowledges a group.
+func (w *Writer) stored(g *store.Group) {
+	for _, i := range g.Items {
+		if i.InChain() {
+			w.sequencer.Done(i)
+		} else {
+			delete(w.apart, i.ID())
+		}
+		w.ack(i)
+	}
+	w.Report.Stored(g)
+}
+
+// settle takes in an insert that ended while ctx did.
+func (w *Writer) settle(inserts *inserter) {
+	select {
+	case g := <-inserts.done:
+		w.stored(g)
+	default:
+	}
+}
+
+// giveBack returns what is not stored to the stream at once, so that the next
+// writer need not wait for it.
+func (w *Writer) giveBack(items <-chan *intake.Item) {
+	for i := range items {
+		w.nak(i, 0)
+	}
+	for _, i := range slices.Concat(w.group.Items, w.unsure, w.stale, w.sequencer.Held()) {
+		w.nak(i, 0)
+	}
+}
+
+// keepAlive keeps the stream from delivering again what is held here.
+func (w *Writer) keepAlive() {
+	for _, i := range w.sequencer.Held() {
+		if err := i.Message.InProgress(); err != nil {
+			return // the bus is away; it delivers again
+		}
+	}
+}
+
+func (w *Writer) ack(i *intake.Item) {
+	if err := i.Ack(); err != nil {
+		w.Log.Debug().Err(err).Stringer("batch", i.ID()).Msg("not acknowledged; it comes again and is recognised")
+	}
+}
+
+func (w *Writer) nak(i *intake.Item, delay time.Duration) {
+	if err := i.Message.NakWithDelay(delay); err != nil {
+		w.Log.Debug().Err(err).Stringer("batch", i.ID()).Msg("not given back; it comes again by itself")
+	}
+}
+
+// retry repeats f until it works or ctx ends; then it returns ctx's error.
+func (w *Writer) retry(ctx context.Context, f func(context.Context) error) error {
+	pause := 50 * time.Millisecond
+	for {
+		err := f(ctx)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return errors.Join(ctx.Err(), err)
+		}
+		w.Log.Warn().Err(err).Msg("ClickHouse does not take part; trying again")
+		w.Report.Failed()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+		pause = min(pause*2, w.Limits.Backoff)
+	}
+}

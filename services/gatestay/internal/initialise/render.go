@@ -6,11 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"text/template"
 	"unicode"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/gatestay/gatestay/libs/masking"
 )
@@ -82,6 +81,9 @@ var functions = template.FuncMap{
 // plain are texts that YAML reads as themselves.
 var plain = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_./-]*(:[A-Za-z0-9_./-]+)?$`)
 
+// single are texts with double quotes that single ones keep readable.
+var single = regexp.MustCompile(`^[A-Za-z0-9_."/ -]*"[A-Za-z0-9_."/ -]*$`)
+
 var reserved = regexp.MustCompile(`(?i)^(null|true|false|yes|no|on|off|y|n)$`)
 
 // quote writes a text as a YAML scalar. JSON's escapes are YAML's, too; what a
@@ -89,6 +91,9 @@ var reserved = regexp.MustCompile(`(?i)^(null|true|false|yes|no|on|off|y|n)$`)
 func quote(s string) (string, error) {
 	if plain.MatchString(s) && !reserved.MatchString(s) {
 		return s, nil
+	}
+	if single.MatchString(s) {
+		return "'" + s + "'", nil
 	}
 	raw, err := json.Marshal(s)
 	if err != nil {
@@ -133,12 +138,12 @@ func shows(s masking.Strategy) string {
 	return "the value"
 }
 
-// exampleTable returns a table for the test cases, of the target where it has one of
-// a simple name.
+// exampleTable returns a table for the test cases: one of the target's, where it
+// has one whose name SQL reads without quotes.
 func exampleTable(tables []*table) string {
 	for _, t := range tables {
-		if isSimple(t.schema) && isSimple(t.name) {
-			return pgx.Identifier{t.schema, t.name}.Sanitize()
+		if simple.MatchString(t.schema) && simple.MatchString(t.name) && !slices.Contains(keywords, t.name) {
+			return t.schema + "." + t.name
 		}
 	}
 	return "public.example"
@@ -146,4 +151,5 @@ func exampleTable(tables []*table) string {
 
 var simple = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
 
-func isSimple(name string) bool { return simple.MatchString(name) }
+// keywords are table names that people choose and SQL reserves.
+var keywords = []string{"user", "order", "group", "table", "column", "check", "references", "grant", "default", "end", "case", "limit", "window", "role", "to", "from", "for", "all", "any", "do"}

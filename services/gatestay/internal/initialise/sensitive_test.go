@@ -60,6 +60,8 @@ func TestTextFromTheCatalogCannotEscapeItsLine(t *testing.T) {
 		"a\n- b":      `"a\n- b"`,
 		"\x1b[31mred": `"\u001b[31mred"`,
 		"x # y":       `"x # y"`,
+		`a."B c".d`:   `'a."B c".d'`,
+		`a."b: 'c"`:   `"a.\"b: 'c\""`,
 		"\u202eevil":  `"\u202eevil"`,
 	} {
 		if got, err := quote(in); err != nil || got != want {

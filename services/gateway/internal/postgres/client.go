@@ -95,11 +95,21 @@ func (s *session) handle(typ byte, message, body []byte) error {
 	case wire.Flush:
 		return s.write(message)
 	default:
-		return s.refuse(ofQuery, "", &refusal.Refusal{
-			Code: refusal.ProtocolUnsupported, Message: "the function call protocol is not supported",
-			Hint: "Call the function in a SELECT.",
-		})
+		return s.function()
 	}
+}
+
+// function refuses a FunctionCall: a function by its OID is known to nobody.
+// The marker is a call of none, which has no other effect than its error.
+func (s *session) function() error {
+	if err := s.settle(); err != nil {
+		return err
+	}
+	e := &expectation{kind: ofQuery, refused: &refusal.Refusal{
+		Code: refusal.ProtocolUnsupported, Message: "the function call protocol is not supported",
+		Hint: "Call the function in a SELECT.",
+	}}
+	return s.forward(e, wire.AppendFunctionCall(nil, 0), nil)
 }
 
 func (s *session) skip(h wire.Header) error {
@@ -116,7 +126,9 @@ func (s *session) tooLong(h wire.Header, long *wire.TooLongError) error {
 	}
 	k := ofExecute
 	switch h.Type {
-	case wire.Query, wire.Function:
+	case wire.Function:
+		return s.function()
+	case wire.Query:
 		if err := s.settle(); err != nil {
 			return err
 		}

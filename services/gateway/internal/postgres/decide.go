@@ -111,10 +111,11 @@ func (s *session) knowState(d *decoded) error {
 	return nil
 }
 
-// endsTransaction reports a text that a failed transaction takes.
+// endsTransaction reports a text that a failed transaction takes, or that gets
+// another error there: its grammar comes first.
 func endsTransaction(d *decoded) bool {
-	if d.unreadable != nil || len(d.statements) == 0 {
-		return len(d.statements) == 0 && d.unreadable == nil
+	if d.unreadable != nil || d.empty() {
+		return true
 	}
 	return slices.Contains([]string{"commit", "rollback", "rollback to"}, d.statements[0].Facts.Transaction)
 }

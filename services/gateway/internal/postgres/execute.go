@@ -28,9 +28,10 @@ func (s *session) execute(message, body []byte) error {
 	if err != nil {
 		return s.refuse(ofExecute, "", violation(err))
 	}
-	s.pipeline.mu.Lock()
-	p := s.names.portals[string(name)]
-	s.pipeline.mu.Unlock()
+	p, err := s.portalNamed(string(name))
+	if err != nil {
+		return err
+	}
 	if p == nil {
 		return s.fail(ofExecute, like(stateNoPortal, `portal "`+clean(string(name))+`" does not exist`, ""))
 	}
@@ -66,6 +67,24 @@ func (s *session) execute(message, body []byte) error {
 			s.pipeline.barrier = true
 		}
 	})
+}
+
+// portalNamed returns a portal, nil where there is none: once all is answered,
+// since a message that took the name away may yet fail.
+func (s *session) portalNamed(name string) (*portal, error) {
+	p := s.pipeline
+	p.mu.Lock()
+	found := s.names.portals[name]
+	p.mu.Unlock()
+	if found != nil {
+		return found, nil
+	}
+	if err := s.settle(); err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return s.names.portals[name], nil
 }
 
 // closeName handles a Close of a statement or a portal.

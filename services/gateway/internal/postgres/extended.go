@@ -26,25 +26,23 @@ func (s *session) parse(message, body []byte) error {
 		if !isAnswer(err) {
 			return err
 		}
-		if name == "" {
-			s.pipeline.mu.Lock()
-			delete(s.names.statements, "")
-			s.pipeline.mu.Unlock()
-		}
 		return s.refuse(ofParse, name, err)
 	}
 	st := &statement{name: name, text: d, types: slices.Clone(m.Types)}
-	e := &expectation{kind: ofParse}
-	return s.forward(e, message, func() { e.undo = s.names.prepare(st) })
+	e := &expectation{kind: ofParse, lasting: name == ""}
+	return s.forward(e, message, func() {
+		switch {
+		case d.commands() <= 1:
+			e.undo = s.names.prepare(st)
+		case name == "": // the target refuses several statements in one
+			e.undo = s.names.unprepare("")
+		}
+	})
 }
 
-// precheck decides without parameters, where the session's state is known
-// already: else Bind will tell.
+// precheck decides without parameters.
 func (s *session) precheck(d *decoded) error {
-	s.pipeline.mu.Lock()
-	known := s.track.known && s.track.tx != wire.Failed
-	s.pipeline.mu.Unlock()
-	if d.empty() || !known {
+	if d.empty() {
 		return nil
 	}
 	commands, _, err := s.prepareCommands(d, nil)
@@ -111,11 +109,14 @@ func (s *session) bind(message, body []byte) error {
 func (s *session) statementNamed(name string) (*statement, error) {
 	s.pipeline.mu.Lock()
 	suspect := s.track.suspect && name != ""
+	known := s.names.statements[name] != nil
 	s.pipeline.mu.Unlock()
-	if suspect {
+	if suspect || !known { // a message that took the name away may yet fail
 		if err := s.settle(); err != nil {
 			return nil, err
 		}
+	}
+	if suspect {
 		s.pipeline.mu.Lock()
 		failed := s.track.tx == wire.Failed
 		s.pipeline.mu.Unlock()

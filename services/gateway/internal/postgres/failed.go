@@ -27,6 +27,8 @@ func (s *session) failed(h wire.Header, e *expectation) error {
 	}
 	switch {
 	case e.mute:
+	case e.inquiry != nil && e.kind == ofDescribe: // it stands before the client's Execute
+		s.sendReport(wire.ErrorResponse, s.scrub(r))
 	case e.inquiry != nil:
 		e.inquiry.err = &answer{s.scrub(r)}
 	case e.refused != nil:
@@ -76,6 +78,9 @@ func (s *session) takeBack(e *expectation, code, message string) {
 	dropped := p.fail()
 	if e.undo != nil {
 		e.undo()
+	}
+	if e.lasting {
+		delete(s.names.statements, "")
 	}
 	e.drop(code, message)
 	for _, d := range dropped {

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -9,6 +10,7 @@ import (
 	"crypto/x509"
 	"math/big"
 	"net"
+	"os"
 	"runtime"
 	"testing"
 	"time"
@@ -146,6 +148,16 @@ func certificate(t testing.TB) (tls.Certificate, *x509.CertPool) {
 	pool := x509.NewCertPool()
 	pool.AddCert(leaf)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, pool
+}
+
+// seen reports that the target's log of statements holds a text.
+func seen(t testing.TB, text string) bool {
+	t.Helper()
+	log, err := os.ReadFile(target.LogPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.Contains(log, []byte(text))
 }
 
 // eventually waits for a condition.

@@ -62,9 +62,7 @@ func newNames() names {
 	return names{statements: map[string]*statement{}, portals: map[string]*portal{}}
 }
 
-// prepare puts a statement under its name, and returns how to undo that. The
-// target refuses to replace a named statement, but drops an unnamed one before
-// it reads the new text.
+// prepare puts a statement under its name, and returns how to undo that.
 func (n *names) prepare(st *statement) (undo func()) {
 	before := n.statements[st.name]
 	n.statements[st.name] = st
@@ -72,7 +70,7 @@ func (n *names) prepare(st *statement) (undo func()) {
 		if n.statements[st.name] != st {
 			return
 		}
-		if before == nil || st.name == "" {
+		if before == nil {
 			delete(n.statements, st.name)
 			return
 		}
@@ -80,7 +78,7 @@ func (n *names) prepare(st *statement) (undo func()) {
 	}
 }
 
-// unprepare is prepare's reverse.
+// unprepare takes a name away.
 func (n *names) unprepare(name string) (undo func()) {
 	before := n.statements[name]
 	delete(n.statements, name)
@@ -155,4 +153,14 @@ func (n *names) named() int {
 		return len(n.statements) - 1
 	}
 	return len(n.statements)
+}
+
+// boundIn reports a portal that was made in a group of messages.
+func (n *names) boundIn(group uint64) bool {
+	for _, p := range n.portals {
+		if p.group == group {
+			return true
+		}
+	}
+	return false
 }

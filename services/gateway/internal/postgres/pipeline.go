@@ -46,6 +46,9 @@ type expectation struct {
 	// implicit is set on a Query that runs in a transaction of its own.
 	implicit bool
 	undo     func() // takes back what the message would have done to names
+	// lasting is set where that remains when the message fails: the target drops
+	// the unnamed statement before it reads a new one.
+	lasting bool
 
 	// failure is what the client gets in place of the rest of the result.
 	failure error
@@ -80,6 +83,9 @@ type pipeline struct {
 	broken bool
 	// open: messages of the extended protocol were forwarded since the last Sync.
 	open bool
+	// executed: an Execute was among them, so that the target has begun a
+	// transaction for the group.
+	executed bool
 	// barrier: nothing may be forwarded before all is answered.
 	barrier bool
 	// cancels is how many requests to cancel are on their way to the target.
@@ -102,14 +108,16 @@ func (p *pipeline) push(e *expectation) bool {
 	}
 	switch e.kind {
 	case ofSync:
-		p.broken, p.open = false, false
+		p.broken, p.open, p.executed = false, false, false
 		p.group++
 		e.group = p.group
 	case ofQuery:
 		p.barrier = true
 		p.group++
 		e.group = p.group
-	case ofParse, ofBind, ofDescribe, ofExecute, ofClose:
+	case ofExecute:
+		p.open, p.executed = true, true
+	case ofParse, ofBind, ofDescribe, ofClose:
 		p.open = true
 	}
 	p.queue = append(p.queue, e)

@@ -95,5 +95,9 @@ func (s *session) refuse(k kind, name string, cause error) error {
 	if k != ofParse {
 		name = ownName
 	}
-	return s.forward(e, appendMarker(nil, k, name), nil)
+	return s.forward(e, appendMarker(nil, k, name), func() {
+		if k == ofParse && name == "" {
+			e.undo, e.lasting = s.names.unprepare(""), true
+		}
+	})
 }

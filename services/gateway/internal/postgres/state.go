@@ -147,13 +147,15 @@ type inquiry struct {
 }
 
 // inquire runs a query of the gateway's own on the session, between the
-// client's messages. Inside of a group of messages it must not send Sync, which
-// would commit what the client has not finished.
+// client's messages. Where the client has executed something in a group of
+// messages it must not send Sync, which would commit what is not finished;
+// where it has not, it must, since else the target would take what follows for
+// the rest of a transaction (in which VACUUM, for one, does not run).
 func (s *session) inquire(text string) ([][]byte, error) {
 	q := &inquiry{}
 	p := s.pipeline
 	p.mu.Lock()
-	inside := p.open
+	inside := p.executed || (s.track.tx == wire.Idle && s.names.boundIn(p.group+1))
 	kinds := []kind{ofClose, ofClose, ofParse, ofBind, ofExecute, ofClose, ofClose}
 	if !inside {
 		kinds = append(kinds, ofSync)
@@ -164,7 +166,6 @@ func (s *session) inquire(text string) ([][]byte, error) {
 			return nil, errOver
 		}
 	}
-	p.open = inside
 	p.mu.Unlock()
 	if err := s.up.out.Append(func(dst []byte) []byte { return appendInquiry(dst, text, inside) }); err != nil {
 		return nil, fmt.Errorf("postgres: ask the target: %w", err)

@@ -121,6 +121,11 @@ func TestHoldExpires(t *testing.T) {
     when: command.class == "write"
     approvers: {slack_users: [U0DANA], count: 1, channel: C0PROD}
     deadline: 1s
+  - name: impatient-reads
+    effect: allow
+    targets: [prod-db]
+    principals: [{repository: acme/impatient, repository_id: "1003", repository_owner_id: "2002"}]
+    when: command.class == "read"
 `)
 	c := g.Connect(t, kit.Claims{"repository": "acme/impatient", "repository_id": "1003"})
 	marker := kit.Marker("expires")

@@ -89,7 +89,7 @@ func TestOneTokenServesAWholeStep(t *testing.T) {
 
 func TestCanTellsWhatAJobMayDo(t *testing.T) {
 	g := shared.Get(t)
-	out, stderr, code := gatestay(t, g, nil, "can", kit.Target)
+	out, stderr, code := gatestay(t, g, nil, "run", kit.Target, "--", g.Binary("gatestay"), "can", kit.Target)
 	if code != 0 {
 		t.Fatalf("exit status %d\n%s", code, stderr)
 	}

@@ -15,15 +15,16 @@ import (
 // allowed), that contains the text, and returns its bytes.
 func (g *Gatestay) AwaitBus(t testing.TB, stream, subject, text string) []byte {
 	t.Helper()
-	return g.AwaitBusAfter(t, stream, subject, text, "\x00")
+	return g.AwaitBusAfter(t, stream, subject, text, "")
 }
 
-// AwaitBusAfter is AwaitBus for a message that does not contain another text.
+// AwaitBusAfter is AwaitBus for a message that does not contain another text;
+// an empty one excludes nothing.
 func (g *Gatestay) AwaitBusAfter(t testing.TB, stream, subject, text, without string) []byte {
 	t.Helper()
 	var found []byte
 	for raw := range g.bus(t, stream, subject) {
-		if bytes.Contains(raw, []byte(text)) && !bytes.Contains(raw, []byte(without)) {
+		if bytes.Contains(raw, []byte(text)) && (without == "" || !bytes.Contains(raw, []byte(without))) {
 			found = raw
 			break
 		}

@@ -34,7 +34,7 @@ demo: $(BIN)/gatestay ## play the whole story on real parts: a job, a hold, a cl
 
 .PHONY: dev
 dev: $(BIN)/gatestay ## run everything on this machine and print how to connect
-	@$(BIN)/gatestay dev
+	@$(BIN)/gatestay dev --sample
 
 # The black-box tests run alone: they start whole servers and watch the clock.
 .PHONY: test

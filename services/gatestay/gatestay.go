@@ -10,7 +10,12 @@ import (
 	"github.com/gatestay/gatestay/libs/service"
 	"github.com/gatestay/gatestay/services/gatestay/internal/can"
 	"github.com/gatestay/gatestay/services/gatestay/internal/cli"
+	"github.com/gatestay/gatestay/services/gatestay/internal/demo"
+	"github.com/gatestay/gatestay/services/gatestay/internal/dev"
+	"github.com/gatestay/gatestay/services/gatestay/internal/initialise"
+	"github.com/gatestay/gatestay/services/gatestay/internal/keys"
 	"github.com/gatestay/gatestay/services/gatestay/internal/login"
+	"github.com/gatestay/gatestay/services/gatestay/internal/policy"
 	"github.com/gatestay/gatestay/services/gatestay/internal/run"
 	"github.com/gatestay/gatestay/services/gatestay/internal/token"
 )
@@ -34,6 +39,8 @@ func Command(env *cli.Env) *cobra.Command {
 	root.AddCommand(
 		run.Command(env), can.Command(env), token.Command(env),
 		login.Command(env), login.Logout(env),
+		initialise.Command(env), policy.Command(env), keys.Command(env),
+		dev.Command(env), demo.Command(env),
 	)
 	return root
 }

@@ -157,14 +157,16 @@ func (g *Gate) Can(raw, target string) (*Capabilities, error) {
 		return nil, err
 	}
 	c := &Capabilities{Target: target, Principal: describe(run.Principal)}
-	for _, way := range g.Policy.Current().Engine.Can(run.Principal, s.policyTarget()).Ways {
+	engine := g.Policy.Current().Engine
+	for _, way := range engine.Can(run.Principal, s.policyTarget()).Ways {
+		text := inWords(way, engine.People())
 		switch way.Effect {
 		case policy.Allow:
-			c.Allowed = append(c.Allowed, inWords(way))
+			c.Allowed = append(c.Allowed, text)
 		case policy.Hold:
-			c.Held = append(c.Held, inWords(way))
+			c.Held = append(c.Held, text)
 		case policy.Deny:
-			c.Denied = append(c.Denied, inWords(way))
+			c.Denied = append(c.Denied, text)
 		}
 	}
 	for _, m := range g.Masking.Current().Engine.Masks(target) {
@@ -174,7 +176,7 @@ func (g *Gate) Can(raw, target string) (*Capabilities, error) {
 	return c, nil
 }
 
-func inWords(w policy.Capability) string {
+func inWords(w policy.Capability, people *policy.People) string {
 	text := string(w.Class)
 	if w.When != "" {
 		text += " where " + w.When
@@ -183,7 +185,7 @@ func inWords(w policy.Capability) string {
 		text += fmt.Sprintf(" (rule %s: %s)", w.Rule, w.Description)
 	}
 	if w.Approvers != nil {
-		text += ", approved by " + approval.Voters(&eventv1.Approvers{SlackUsers: w.Approvers.SlackUsers, Persons: w.Approvers.Persons, Count: w.Approvers.Count}, nil)
+		text += ", approved by " + approval.Voters(&eventv1.Approvers{SlackUsers: w.Approvers.SlackUsers, Persons: w.Approvers.Persons, Count: w.Approvers.Count}, named(people))
 	}
 	if w.ReasonRequired {
 		text += ", with a reason"

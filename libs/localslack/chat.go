@@ -35,7 +35,7 @@ func writable(ch *channel) error {
 }
 
 // content checks text and blocks of a message.
-func content(c *call) (json.RawMessage, error) {
+func (w *Workspace) content(c *call) (json.RawMessage, error) {
 	text, blocks := c.arg("text"), json.RawMessage(c.arg("blocks"))
 	if len(blocks) == 0 && text == "" {
 		return nil, fail("no_text")
@@ -50,11 +50,14 @@ func content(c *call) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
+	if most := w.faults.RejectOver; most > 0 && len(list) > most {
+		return nil, fail("invalid_blocks", "[ERROR] a fault [json-pointer:/blocks]")
+	}
 	return list.raw()
 }
 
 func (w *Workspace) compose(c *call, ch *channel) (*Message, error) {
-	blocks, err := content(c)
+	blocks, err := w.content(c)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +137,7 @@ func updateMessage(w *Workspace, c *call) (map[string]any, error) {
 	case m.AppID != w.o.App.ID:
 		return nil, fail("cant_update_message")
 	}
-	blocks, err := content(c)
+	blocks, err := w.content(c)
 	if err != nil {
 		return nil, err
 	}
@@ -161,6 +164,16 @@ func deleteMessage(w *Workspace, c *call) (map[string]any, error) {
 	}
 	defer w.hub.changed(ch.ID)
 	return map[string]any{"channel": ch.ID, "ts": c.arg("ts")}, nil
+}
+
+// Delete deletes a message, as a person with the right to could.
+func (w *Workspace) Delete(channelID, ts string) {
+	w.mu.Lock()
+	if ch := w.channels[channelID]; ch != nil {
+		ch.remove(ts)
+	}
+	w.mu.Unlock()
+	w.hub.changed(channelID)
 }
 
 func (c *channel) remove(ts string) bool {

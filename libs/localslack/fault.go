@@ -18,6 +18,8 @@ type Faults struct {
 	// LoseResponses does what the method says and then cuts the connection, as
 	// many times: the caller cannot know that it was done.
 	LoseResponses map[string]int `json:"lose_responses"`
+	// RejectOver answers invalid_blocks to messages of more blocks, if above 0.
+	RejectOver int `json:"reject_over"`
 	// Duplicate delivers every interaction twice, as Slack may.
 	Duplicate bool `json:"duplicate"`
 }

@@ -136,10 +136,11 @@ func (w *Workspace) postFaults(_ *http.Request, body struct {
 	RateLimited   map[string]float64 `json:"rate_limited"`
 	LoseResponses map[string]int     `json:"lose_responses"`
 	Duplicate     bool               `json:"duplicate"`
+	RejectOver    int                `json:"reject_over"`
 },
 ) (any, error) {
 	f := Faults{
-		Down: body.Down, Revoked: body.Revoked, Errors: body.Errors, LoseResponses: body.LoseResponses, Duplicate: body.Duplicate,
+		Down: body.Down, Revoked: body.Revoked, Errors: body.Errors, LoseResponses: body.LoseResponses, Duplicate: body.Duplicate, RejectOver: body.RejectOver,
 		RateLimited: map[string]time.Duration{},
 	}
 	for m, seconds := range body.RateLimited {

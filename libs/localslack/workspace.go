@@ -26,6 +26,10 @@ import (
 	"github.com/rs/zerolog"
 )
 
+// shutdownLimit is short: a connection that was dialled and never used would
+// otherwise be waited for.
+const shutdownLimit = 300 * time.Millisecond
+
 // Options describe a workspace. The zero value of a field has a default that
 // the field names.
 type Options struct {
@@ -209,7 +213,7 @@ func (w *Workspace) Serve(ctx context.Context, l net.Listener) error {
 	case err = <-done:
 	case <-ctx.Done():
 		w.hub.close() // ends the page's streams, which Shutdown would wait for
-		shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownLimit)
 		defer cancel()
 		if server.Shutdown(shutdown) != nil {
 			_ = server.Close()

@@ -78,7 +78,9 @@ func TestApproveInSlack(t *testing.T) {
 func TestLifeOfAnApprovalIsAtMostFiveMinutes(t *testing.T) {
 	w := newWorld(t)
 	w.start()
-	q := w.hold("one-click", func(r *eventv1.ApprovalRequest) { r.Deadline = timestamppb.New(r.RequestedAt.AsTime().Add(15 * time.Minute)) })
+	q := w.hold("one-click", func(r *eventv1.ApprovalRequest) {
+		r.Deadline = timestamppb.New(r.RequestedAt.AsTime().Add(15 * time.Minute))
+	})
 	w.approve(q, "U0DANA")
 	d, err := w.decided(q)
 	if err != nil {
@@ -189,7 +191,9 @@ func TestCancellationOvertakesItsRequest(t *testing.T) {
 	q := w.held("one-click")
 	w.cancel(q, approvals.ClientGone)
 	r := w.start()
-	until(t, "tombstone", func() bool { return r.ask(http.MethodGet, "/v1/approvals/"+q.Id, "oidc:riley@acme.example", "", nil) == http.StatusNotFound })
+	until(t, "tombstone", func() bool {
+		return r.ask(http.MethodGet, "/v1/approvals/"+q.Id, "oidc:riley@acme.example", "", nil) == http.StatusNotFound
+	})
 	w.send("requested", q, q.raw)
 	w.recorded(q, "requested", "cancelled cancelled")
 	after := w.hold("one-click")
@@ -213,7 +217,9 @@ func TestWithoutSlack(t *testing.T) {
 	w := newWorld(t)
 	r := w.start(func(c *config.Config) { c.Approval.Slack = config.Slack{Transport: "off"} })
 	q := w.hold("one-click")
-	until(t, "request", func() bool { return r.ask(http.MethodGet, "/v1/approvals/"+q.Id, "oidc:dana@acme.example", "", nil) == http.StatusOK })
+	until(t, "request", func() bool {
+		return r.ask(http.MethodGet, "/v1/approvals/"+q.Id, "oidc:dana@acme.example", "", nil) == http.StatusOK
+	})
 	if status, c := r.vote(q, "oidc:dana@acme.example", "approve"); status != http.StatusOK {
 		t.Fatalf("got %d %s", status, c)
 	}

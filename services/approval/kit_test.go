@@ -127,9 +127,15 @@ func (w *world) startSlack() {
 	var err error
 	if w.slack, err = localslack.New(localslack.Options{
 		Users: []localslack.User{
-			{ID: "U0DANA", Name: "dana"}, {ID: "U0KIM", Name: "kim"}, {ID: "U0KIM2", Name: "kim.private"}, {ID: "U0RILEY", Name: "riley", Admin: true},
-			{ID: "U0GUEST", Name: "guest", Guest: true}, {ID: "U0GONE", Name: "gone"}, {ID: "U0OUT", Name: "out", TeamID: "T0OTHER"},
-			{ID: "U0UNMAPPED", Name: "newcomer"}, {ID: "U0MALLORY", Name: "mallory"},
+			{ID: "U0DANA", Name: "dana"},
+			{ID: "U0KIM", Name: "kim"},
+			{ID: "U0KIM2", Name: "kim.private"},
+			{ID: "U0RILEY", Name: "riley", Admin: true},
+			{ID: "U0GUEST", Name: "guest", Guest: true},
+			{ID: "U0GONE", Name: "gone"},
+			{ID: "U0OUT", Name: "out", TeamID: "T0OTHER"},
+			{ID: "U0UNMAPPED", Name: "newcomer"},
+			{ID: "U0MALLORY", Name: "mallory"},
 		},
 		Channels:  []localslack.Channel{{ID: channel, Name: "prod"}, {ID: "C0DBA", Name: "dba"}},
 		Unlimited: true, AckTimeout: 5 * time.Second, Retries: -1,
@@ -183,8 +189,7 @@ func (w *world) publishAs(key *seal.Key, version uint64, rules, people string) {
 type replica struct {
 	w       *world
 	service *approval.Service
-	cancel  context.CancelFunc
-	done    chan error
+	halt    func()
 	once    sync.Once
 }
 
@@ -234,22 +239,27 @@ func (w *world) start(change ...func(*config.Config)) *replica {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	r := &replica{w: w, service: s, cancel: cancel, done: make(chan error, 1)}
-	go func() { r.done <- s.Run(ctx) }()
+	r := &replica{w: w, service: s}
+	r.halt = w.run(s)
 	w.t.Cleanup(r.stop)
 	until(w.t, "readiness", func() bool { return s.Ready() == nil })
 	return r
 }
 
-func (r *replica) stop() {
-	r.once.Do(func() {
-		r.cancel()
-		if err := <-r.done; err != nil {
-			r.w.t.Error(err)
+// run runs a service and returns what stops it.
+func (w *world) run(s *approval.Service) func() {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	return func() {
+		cancel()
+		if err := <-done; err != nil {
+			w.t.Error(err)
 		}
-	})
+	}
 }
+
+func (r *replica) stop() { r.once.Do(r.halt) }
 
 func until(t *testing.T, what string, condition func() bool) {
 	t.Helper()
@@ -365,7 +375,9 @@ func (w *world) told(user, text string) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
-	if _, err := w.slack.Await(ctx, channel, func(m localslack.Message) bool { return m.IsEphemeral && m.To == user && strings.Contains(shown(m), text) }); err != nil {
+	if _, err := w.slack.Await(ctx, channel, func(m localslack.Message) bool {
+		return m.IsEphemeral && m.To == user && strings.Contains(shown(m), text)
+	}); err != nil {
 		var all []string
 		for _, m := range w.slack.Ephemerals(channel, user) {
 			all = append(all, m.Text)

@@ -82,7 +82,7 @@ func (r *running) people() electorate.People {
 // run works until ctx ends.
 func (r *running) run(ctx context.Context) error {
 	s := r.s
-	r.producer = event.NewProducer("approval/"+s.instance, s.key, bus.NewSink(r.bus, bus.AdminSubject("approval", s.instance)))
+	r.producer = event.NewProducer("approval/"+s.instance, s.key, bus.NewSink(r.bus, bus.AdminSubject("approval", s.instance))) //nolint:contextcheck // it outlives ctx: Close waits for the last records
 	if rec := s.started(); rec != nil {
 		r.findings <- rec
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	callLimit   = 10 * time.Second
+	callLimit   = 4 * time.Second
 	memberLimit = 2 * time.Second  // a click must be acknowledged within three
 	memberLife  = 10 * time.Second // how old a look at a user may be
 	maxMembers  = 4096

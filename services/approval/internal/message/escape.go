@@ -44,7 +44,7 @@ func plain(s string) bool {
 	before := ' '
 	for i, r := range s {
 		after, _ := utf8.DecodeRuneInString(s[i+utf8.RuneLen(r):])
-		if r == '_' && !(letter(before) && letter(after)) {
+		if r == '_' && (!letter(before) || !letter(after)) {
 			return false
 		}
 		before = r

@@ -47,6 +47,8 @@ type Input struct {
 	People  electorate.People
 	// Tally is what the votes so far amount to; Attainable what they could.
 	Tally, Attainable electorate.Tally
+	// Admits says whether an account may vote; nil admits all.
+	Admits func(account string) bool
 }
 
 // Content is a rendered message.

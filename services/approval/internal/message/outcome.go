@@ -45,6 +45,9 @@ func (in Input) waiting() slack.Block {
 	}
 	missing := in.Tally.Needed - len(in.Tally.Counted)
 	names := strings.Join(in.approvers(), ", ")
+	if names == "" {
+		names = "nobody who is left"
+	}
 	switch {
 	case !in.Attainable.Met():
 		lines = append(lines, fmt.Sprintf(":no_entry: *Nobody can approve this:* it takes %d, and only %d of %s may. Somebody can deny it, or the rule be changed.",
@@ -72,21 +75,27 @@ func (in Input) unplaced() string {
 	return strings.Join(names, ", ")
 }
 
-// approvers mentions everybody whom the rule names, each once.
+// approvers mentions those whom the rule names and who can still vote, each
+// once.
 func (in Input) approvers() []string {
 	var out []string
 	seen := map[string]bool{}
-	add := func(s string) {
-		if !seen[s] {
-			seen[s] = true
-			out = append(out, s)
+	for _, v := range in.State.Votes {
+		seen[in.voter(v)] = true
+	}
+	add := func(account, shown string) {
+		if !seen[shown] && (in.Admits == nil || in.Admits(account)) {
+			seen[shown] = true
+			out = append(out, shown)
 		}
 	}
 	for _, id := range in.Request.GetApprovers().GetSlackUsers() {
-		add(mention(id))
+		add("slack:"+id, mention(id))
 	}
 	for _, name := range in.Request.GetApprovers().GetPersons() {
-		add(in.person(name))
+		for _, account := range in.People.Accounts(name) {
+			add(account, in.person(name))
+		}
 	}
 	return out
 }

@@ -25,8 +25,9 @@ import (
 )
 
 const (
-	claimLife  = 30 * time.Second // above all calls of one attempt together
-	spacing    = time.Second      // between posts into a channel
+	claimLife  = 9 * time.Second // above all calls of one attempt together
+	lastWords  = time.Second     // to give a claim back at shutdown
+	spacing    = time.Second     // between posts into a channel
 	firstRetry = time.Second
 	lastRetry  = time.Minute
 	otherDelay = 300 * time.Millisecond // before looking at what another replica changed
@@ -155,6 +156,7 @@ func (o *Outbox) pop() (string, time.Duration) {
 func (o *Outbox) work(ctx context.Context, id string) {
 	again, err := o.reconcile(ctx, id)
 	if ctx.Err() != nil {
+		o.release(context.WithoutCancel(ctx), id)
 		return
 	}
 	o.mu.Lock()

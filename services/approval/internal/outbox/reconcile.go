@@ -61,6 +61,7 @@ func (o *Outbox) render(st *machine.State, r *eventv1.ApprovalRequest) (message.
 			return message.Content{}, err
 		}
 		in.People, in.Tally, in.Attainable = e.People, e.Tally(st.Approving()), e.Attainable()
+		in.Admits = func(account string) bool { _, refused := e.Admit(account); return refused == nil }
 	}
 	return message.Render(in)
 }
@@ -125,8 +126,8 @@ func (o *Outbox) send(ctx context.Context, st *machine.State, want message.Conte
 	}
 	trouble := chat.Diagnose(err)
 	switch {
-	case err == nil:
-		return 0, o.shown(ctx, st, want)
+	case err == nil: // what is done is written down, also at shutdown
+		return 0, o.shown(context.WithoutCancel(ctx), st, want)
 	case trouble.Gone && st.Done():
 		return 0, o.finish(ctx, st, "")
 	case trouble.Gone: // somebody deleted it: the request is not lost with it
@@ -227,6 +228,23 @@ func (o *Outbox) failed(ctx context.Context, st *machine.State, cause error) err
 		return true
 	})
 	return errors.Join(cause, err)
+}
+
+// release gives a claim back when this process stops, so that another need not
+// wait for it to age.
+func (o *Outbox) release(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(ctx, lastWords)
+	defer cancel()
+	_, err := o.mutate(ctx, id, func(n *machine.State) bool {
+		if n.Slack.Claim != o.Owner {
+			return false
+		}
+		n.Slack.Claim, n.Slack.Until = "", time.Time{}
+		return true
+	})
+	if err != nil {
+		o.Log.Debug().Err(err).Str("approval_id", id).Msg("claim not given back; it ages")
+	}
 }
 
 // mutate changes the message part of a state with compare-and-set.

@@ -38,7 +38,6 @@ type Store struct {
 
 	mu     sync.Mutex
 	states map[string]*Entry
-	floor  uint64
 	caught chan struct{} // closed when the bucket has been read through once
 	once   sync.Once
 }

@@ -66,6 +66,9 @@ type Literal struct {
 	Text bool
 	// Secret reports that it is a password or a connection string by grammar.
 	Secret bool
+	// Position is the column that it is assigned to, from 1, where an INSERT
+	// names none: resolving turns it into Column.
+	Position int
 }
 
 // Facts is what is known of a command by parsing it. A field whose name is in
@@ -98,6 +101,10 @@ type Facts struct {
 	// ParameterColumns holds, at index n-1, the unqualified column that $n is
 	// compared with or assigned to, where that is certain; else empty.
 	ParameterColumns []string
+	// ParameterPositions is Literal.Position for the parameters.
+	ParameterPositions []int
+	// Positional is the table of an INSERT that names no columns (Name is empty).
+	Positional Column
 	// Settings are the names of session settings that the command assigns.
 	Settings    []string
 	Fingerprint string // equal for commands that differ in literals only

@@ -9,12 +9,14 @@ import (
 // PostgreSQL's own objects have OIDs below 16384 (FirstNormalObjectId); what
 // somebody put into pg_catalog later has not.
 
+// functions tells those in C apart, which only a superuser can have made.
+// pgcrypto brings a gen_random_uuid of its own.
 func (l *loader) functions() error {
-	var n postgres.Name
+	var f postgres.Function
 	return l.each(`
-		SELECT DISTINCT n.nspname::text, p.proname::text
-		FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE p.oid >= 16384`,
-		[]any{&n.Schema, &n.Name}, func() { l.out.Functions = append(l.out.Functions, n) })
+		SELECT n.nspname::text, p.proname::text, bool_and(p.prolang = 13 AND (p.provolatile <> 'v' OR p.proname = 'gen_random_uuid'))
+		FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE p.oid >= 16384 GROUP BY 1, 2`,
+		[]any{&f.Schema, &f.Name.Name, &f.Plain}, func() { l.out.Functions = append(l.out.Functions, f) })
 }
 
 // operators leaves out those that rest on a non-volatile function in C, or on

@@ -46,7 +46,7 @@ func (w *walker) alter(n *pg.Node, e env) bool {
 		w.define1("type", names(s.AlterTypeStmt.GetTypeName()), false)
 	case *pg.Node_AlterPolicyStmt:
 		w.ddl("alter policy")
-		w.children(s.AlterPolicyStmt.ProtoReflect(), e)
+		w.children(s.AlterPolicyStmt.ProtoReflect(), w.over(s.AlterPolicyStmt.GetTable(), e))
 	case *pg.Node_AlterOperatorStmt:
 		w.ddl("alter operator")
 		w.define1("operator", names(s.AlterOperatorStmt.GetOpername().GetObjname()), false)
@@ -98,6 +98,7 @@ func (w *walker) alterTable(s *pg.AlterTableStmt, e env) {
 	} else {
 		w.define1(kind, []string{s.GetRelation().GetSchemaname(), s.GetRelation().GetRelname()}, false)
 	}
+	e = w.over(s.GetRelation(), e)
 	for _, n := range s.GetCmds() {
 		c := n.GetAlterTableCmd()
 		cmd := e
@@ -118,6 +119,7 @@ func (w *walker) rename(s *pg.RenameStmt) {
 	t := s.GetRenameType()
 	if t == pg.ObjectType_OBJECT_COLUMN {
 		t = s.GetRelationType()
+		w.indexed(s.GetSubname(), w.over(s.GetRelation(), env{}))
 	}
 	w.altered(t, s.GetRelation(), s.GetObject())
 }

@@ -12,8 +12,8 @@ import (
 type Cache struct {
 	seed   maphash.Seed
 	shards [16]shard
-	// heavy lets few long texts be parsed at once: a tree takes many times the
-	// memory of its text.
+	// heavy lets one long text be parsed at a time: its tree takes some hundred
+	// times its memory.
 	heavy chan struct{}
 }
 
@@ -36,7 +36,7 @@ const heavyText = 64 << 10
 
 // NewCache returns a cache that holds about maxBytes at most.
 func NewCache(maxBytes int) *Cache {
-	c := &Cache{seed: maphash.MakeSeed(), heavy: make(chan struct{}, 2)}
+	c := &Cache{seed: maphash.MakeSeed(), heavy: make(chan struct{}, 1)}
 	for i := range c.shards {
 		c.shards[i] = shard{entries: map[string]*list.Element{}, recent: list.New(), limit: maxBytes / len(c.shards)}
 	}
@@ -100,13 +100,14 @@ func size(text string, statements []Statement) int {
 	for i := range statements {
 		f := &statements[i].Facts
 		n += base
-		n += len(f.Objects)*6*header + len(f.Literals)*3*header
+		n += len(f.Objects)*6*header + len(f.Literals)*4*header
 		n += (len(f.Columns) + len(f.Filters)) * 3 * header
 		for _, l := range [][]string{
 			f.Functions, f.Operators, f.Types, f.Attributes, f.ParameterColumns, f.Settings, f.Unknown,
 		} {
 			n += len(l) * 2 * header
 		}
+		n += len(f.ParameterPositions) * header / 2
 	}
 	return n
 }

@@ -13,14 +13,24 @@ type Name struct{ Schema, Name string }
 // Snapshot is what the target's catalog says, as libs/pgcatalog loads it.
 type Snapshot struct {
 	Relations []Relation
-	// Functions are all that are not in pg_catalog or information_schema.
-	Functions []Name
+	// Functions are all that are not PostgreSQL's own.
+	Functions []Function
 	// Operators are those that are not in pg_catalog, save those that rest on a
 	// non-volatile function in C: only a superuser can have made these.
 	Operators []Name
 	// Types are all that are not in pg_catalog or information_schema and no
 	// relation's row type.
 	Types []Type
+}
+
+// Function is a function, procedure or aggregate of some name that is not
+// PostgreSQL's own.
+type Function struct {
+	Name
+	// Plain reports that all overloads are in C and not volatile: only a
+	// superuser can have made them. One that has the name of a trusted function
+	// of PostgreSQL (citext has such) does not make a call of it unknown.
+	Plain bool
 }
 
 // Relation is a table, view, materialized view, foreign table or sequence.
@@ -82,7 +92,8 @@ type Catalog struct {
 	relations map[Name]*relation
 	byOID     map[uint32]*relation
 	children  map[uint32][]uint32
-	functions map[string][]string // name to schemas
+	functions map[string][]string // name to schemas, of all
+	shadows   map[string][]string // of those that are not plain
 	operators map[string][]string
 	types     map[Name]Type
 }
@@ -102,9 +113,19 @@ func NewCatalog(s *Snapshot) *Catalog {
 		relations: make(map[Name]*relation, len(s.Relations)),
 		byOID:     make(map[uint32]*relation, len(s.Relations)),
 		children:  map[uint32][]uint32{},
-		functions: schemasOf(s.Functions),
-		operators: schemasOf(s.Operators),
+		functions: map[string][]string{},
+		shadows:   map[string][]string{},
+		operators: map[string][]string{},
 		types:     make(map[Name]Type, len(s.Types)),
+	}
+	for _, f := range s.Functions {
+		c.functions[f.Name.Name] = append(c.functions[f.Name.Name], f.Schema)
+		if !f.Plain {
+			c.shadows[f.Name.Name] = append(c.shadows[f.Name.Name], f.Schema)
+		}
+	}
+	for _, o := range s.Operators {
+		c.operators[o.Name] = append(c.operators[o.Name], o.Schema)
 	}
 	coded := map[uint32]bool{}
 	for _, t := range s.Types {
@@ -177,14 +198,6 @@ func (c *Catalog) quiet(expr string) bool {
 	}
 	f := c.Resolve(st[0].Facts, definitionPath, "")
 	return f.Class == command.Read || f.Class == command.Write
-}
-
-func schemasOf(list []Name) map[string][]string {
-	out := make(map[string][]string, len(list))
-	for _, n := range list {
-		out[n.Name] = append(out[n.Name], n.Schema)
-	}
-	return out
 }
 
 // inheritCode lets a parent have the code of its partitions and children:

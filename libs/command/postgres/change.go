@@ -21,6 +21,10 @@ func (w *walker) target(rv *pg.RangeVar, e env, returning bool) *frame {
 	s.derived, s.schema, s.table = false, rv.GetSchemaname(), rv.GetRelname()
 	f := &frame{outer: e.from}
 	f.add(s)
+	if returning {
+		f.alias("old", s)
+		f.alias("new", s)
+	}
 	return f
 }
 
@@ -34,6 +38,9 @@ func (w *walker) insertStmt(n *pg.InsertStmt, e env) {
 		cols = append(cols, c.GetResTarget().GetName())
 		w.column(command.Column{Schema: f.items[0].schema, Table: f.items[0].table, Name: c.GetResTarget().GetName()}, e)
 		w.each(e, c.GetResTarget().GetIndirection()...)
+	}
+	if len(cols) == 0 {
+		w.positional(n.GetRelation())
 	}
 	sel := n.GetSelectStmt().GetSelectStmt()
 	for _, row := range sel.GetValuesLists() {
@@ -51,6 +58,7 @@ func (w *walker) insertStmt(n *pg.InsertStmt, e env) {
 	own.from = f
 	if c := n.GetOnConflictClause(); c != nil {
 		w.ranges["excluded"] = true
+		f.alias("excluded", f.items[0])
 		if c.GetAction() == pg.OnConflictAction_ONCONFLICT_UPDATE {
 			w.set(c.GetTargetList(), own)
 		}
@@ -62,11 +70,26 @@ func (w *walker) insertStmt(n *pg.InsertStmt, e env) {
 	w.targets(n.GetReturningList(), own, top)
 }
 
+// positional notes the table whose columns are meant by their position. Where
+// a statement has two such tables, positions tell nothing.
+func (w *walker) positional(rv *pg.RangeVar) {
+	t := command.Column{Schema: rv.GetSchemaname(), Table: rv.GetRelname()}
+	w.column(command.Column{Schema: t.Schema, Table: t.Table, Name: "*"}, env{})
+	if w.f.Positional == (command.Column{}) {
+		w.f.Positional = t
+	} else if w.f.Positional != t {
+		w.f.Positional = command.Column{Name: "?"}
+	}
+}
+
 // assignRow pairs values with the columns at the same place.
 func (w *walker) assignRow(cols []string, values []*pg.Node) {
 	for i, v := range values {
-		if i < len(cols) {
-			w.assign(cols[i], v)
+		switch {
+		case i < len(cols):
+			w.assign(place{column: cols[i]}, v)
+		case len(cols) == 0:
+			w.assign(place{position: i + 1}, v)
 		}
 	}
 }
@@ -95,10 +118,10 @@ func (w *walker) set(list []*pg.Node, e env) {
 		val := r.GetVal()
 		if m := val.GetMultiAssignRef(); m != nil {
 			if row := m.GetSource().GetRowExpr(); row != nil && int(m.GetColno()) <= len(row.GetArgs()) && m.GetColno() > 0 {
-				w.assign(r.GetName(), row.GetArgs()[m.GetColno()-1])
+				w.assign(place{column: r.GetName()}, row.GetArgs()[m.GetColno()-1])
 			}
 		}
-		w.assign(r.GetName(), val)
+		w.assign(place{column: r.GetName()}, val)
 		w.each(e, val)
 	}
 }
@@ -146,6 +169,9 @@ func (w *walker) mergeStmt(n *pg.MergeStmt, e env) {
 			for _, t := range m.GetTargetList() {
 				cols = append(cols, t.GetResTarget().GetName())
 				w.column(command.Column{Schema: f.items[0].schema, Table: f.items[0].table, Name: t.GetResTarget().GetName()}, e)
+			}
+			if len(cols) == 0 {
+				w.positional(n.GetRelation())
 			}
 			w.assignRow(cols, m.GetValues())
 			w.each(e, m.GetValues()...)

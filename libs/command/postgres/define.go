@@ -25,7 +25,7 @@ func (w *walker) define(n *pg.Node, e env) bool {
 		w.createSchema(s.CreateSchemaStmt, e)
 	case *pg.Node_IndexStmt:
 		w.ddl("create index")
-		w.children(s.IndexStmt.ProtoReflect(), e)
+		w.children(s.IndexStmt.ProtoReflect(), w.over(s.IndexStmt.GetRelation(), e))
 	case *pg.Node_ViewStmt:
 		w.ddl("create view")
 		w.creates(s.ViewStmt.GetView())
@@ -48,7 +48,7 @@ func (w *walker) define(n *pg.Node, e env) bool {
 		}
 	case *pg.Node_CreatePolicyStmt:
 		w.ddl("create policy")
-		w.children(s.CreatePolicyStmt.ProtoReflect(), stored)
+		w.children(s.CreatePolicyStmt.ProtoReflect(), w.over(s.CreatePolicyStmt.GetTable(), stored))
 	case *pg.Node_CreateFunctionStmt:
 		if s.CreateFunctionStmt.GetIsProcedure() {
 			w.ddl("create procedure")
@@ -91,6 +91,9 @@ func (w *walker) define(n *pg.Node, e env) bool {
 		w.ddl("create statistics")
 		w.define1("statistics", names(s.CreateStatsStmt.GetDefnames()), true)
 		w.each(e, s.CreateStatsStmt.GetRelations()...)
+		if r := s.CreateStatsStmt.GetRelations(); len(r) == 1 {
+			e = w.over(r[0].GetRangeVar(), e)
+		}
 		w.each(e, s.CreateStatsStmt.GetExprs()...)
 	default:
 		return false
@@ -138,4 +141,24 @@ func (w *walker) createSchema(s *pg.CreateSchemaStmt, e env) {
 		objects.add(o)
 	}
 	w.objects = objects
+}
+
+// columnDef reads a column of a new or altered table, or of a function in
+// FROM. Its type is no cast where the column is only made.
+func (w *walker) columnDef(n *pg.ColumnDef, e env) {
+	typ := e
+	typ.stored = e.stored || e.access == command.DDL
+	if n.GetTypeName() != nil {
+		w.typeName(n.GetTypeName(), typ)
+	}
+	w.each(e, n.GetRawDefault())
+	w.each(e, n.GetConstraints()...)
+	w.each(e, n.GetFdwoptions()...)
+}
+
+// indexed notes a column of an index, of statistics, or of ON CONFLICT.
+func (w *walker) indexed(name string, e env) {
+	if name != "" {
+		w.column(e.from.column([]string{name}), e)
+	}
 }

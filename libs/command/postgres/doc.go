@@ -21,10 +21,11 @@
 //
 // # Bounds
 //
-// libpg_query recurses without a limit when it writes the tree out: `1+1+1+…`
-// of 200 kB overflows the C stack and kills the process. A scan without
-// recursion therefore bounds the depth that a text can reach before it is
-// parsed, see depth. A text above MaxText is not read at all, and unknown.
+// libpg_query trusts its input: `1+1+1+…` of 200 kB overflows the C stack and
+// kills the process, `/**//**//**/…` keeps it busy for minutes, and
+// `SET (a,a,a,…) = (…)` takes gigabytes. A scanner of our own, that does none
+// of it, therefore measures a text before it is parsed (measured). A text that
+// is too much, or longer than MaxText, is not read at all, and is unknown.
 package postgres
 
 //go:generate go run ./internal/builtins -out builtin_generated.go

@@ -41,7 +41,10 @@ func (w *walker) column(c command.Column, e env) {
 // star notes that all columns of one or of all FROM items are mentioned.
 func (w *walker) star(qualifier []string, e env) {
 	if len(qualifier) > 0 {
-		w.column(e.from.column(append(qualifier[:len(qualifier):len(qualifier)], "*")), e)
+		// Of a derived item, what it returns is mentioned where it is made.
+		if c := e.from.column(append(qualifier[:len(qualifier):len(qualifier)], "*")); c.Table != "" {
+			w.column(c, e)
+		}
 		return
 	}
 	if e.from == nil || e.from.starred {
@@ -147,8 +150,8 @@ func (w *walker) compare(l, r *pg.Node) {
 		}
 		return
 	}
-	w.assign(onlyColumn(l), r)
-	w.assign(onlyColumn(r), l)
+	w.assign(place{column: onlyColumn(l)}, r)
+	w.assign(place{column: onlyColumn(r)}, l)
 }
 
 // onlyColumn returns the one column that an expression mentions, through
@@ -210,7 +213,7 @@ func (w *walker) caseExpr(n *pg.CaseExpr, e env) {
 	if n.GetArg() != nil {
 		w.operator([]string{"="}, e)
 		for _, a := range n.GetArgs() {
-			w.assign(onlyColumn(n.GetArg()), a.GetCaseWhen().GetExpr())
+			w.assign(place{column: onlyColumn(n.GetArg())}, a.GetCaseWhen().GetExpr())
 		}
 	}
 	w.each(e, n.GetArg())

@@ -10,29 +10,25 @@ import (
 )
 
 // facts reads the facts of one statement.
-func facts(sql string, s Statement, stmt *pg.Node, toks []*pg.ScanToken) (command.Facts, error) {
+func facts(sql string, s Statement, stmt *pg.Node, toks []token) command.Facts {
 	w := &walker{
 		sql:      sql,
-		consts:   literals{toks},
-		assigned: map[int]string{},
+		toks:     within(toks, s.Start, s.End),
+		assigned: map[int]place{},
 		ranges:   map[string]bool{},
 		f:        command.Facts{Class: command.Read, Filtered: true},
 	}
 	w.statement(stmt, env{top: true})
 	w.finish(s)
-	fp, err := pg.Fingerprint(s.Text)
-	if err != nil {
-		return command.Facts{}, syntaxError(s.Text, err)
-	}
-	w.f.Fingerprint = fp
-	return w.f, nil
+	w.f.Fingerprint = fingerprint(sql, w.toks)
+	return w.f
 }
 
 // walker collects the facts of one statement.
 type walker struct {
-	sql    string
-	f      command.Facts
-	consts literals
+	sql  string
+	f    command.Facts
+	toks []token
 
 	objects    set[command.Object]
 	columns    set[command.Column]
@@ -44,7 +40,7 @@ type walker struct {
 	settings   set[string]
 	unknowns   set[string]
 	// assigned has the column for constants, by their offset in sql.
-	assigned map[int]string
+	assigned map[int]place
 	// ranges are all names of FROM items; one that is mentioned as a column
 	// stands for the whole row.
 	ranges map[string]bool
@@ -52,6 +48,13 @@ type walker struct {
 	last []string
 	// secret reports that string constants are passwords by grammar.
 	secret bool
+}
+
+// place is what a constant is assigned to or compared with: a column by its
+// name, or by its position in an INSERT that names none.
+type place struct {
+	column   string
+	position int
 }
 
 // env is what holds at one place of the tree. It is passed by value.
@@ -133,62 +136,27 @@ func catalogOnly(objects []command.Object) bool {
 	return !slices.ContainsFunc(objects, func(o command.Object) bool { return !systemCatalog(o) })
 }
 
-// literals lists every constant token of the statement, whether or not the
-// tree keeps its place (options of utility statements do not).
-func (w *walker) literals(s Statement) []command.Literal {
-	var out []command.Literal
-	minus := -1 // offset of a minus that may belong to the next number
-	for _, t := range w.consts.toks {
-		start, end := int(t.GetStart()), int(t.GetEnd())
-		if comment(t) || start < s.Start {
-			continue
-		}
-		if end > s.End {
-			break
-		}
-		text, ok := constant(t)
-		if !ok {
-			minus = -1
-			if t.GetToken() == pg.Token_ASCII_45 {
-				minus = start
-			}
-			continue
-		}
-		l := command.Literal{Start: start, End: end, Text: text, Secret: w.secret && text}
-		if col, known := w.assigned[start]; known {
-			l.Column = col
-		} else if col, known := w.assigned[minus]; known && minus >= 0 {
-			l.Column, l.Start = col, minus
-		}
-		l.Start -= s.Start
-		l.End -= s.Start
-		out = append(out, l)
-		minus = -1
-	}
-	return out
-}
-
-// assign notes the column that constants or parameters are compared with.
-func (w *walker) assign(column string, values ...*pg.Node) {
-	if column == "" {
+// assign notes what constants or parameters are assigned to or compared with.
+func (w *walker) assign(to place, values ...*pg.Node) {
+	if to == (place{}) {
 		return
 	}
 	for _, v := range values {
 		switch n := v.GetNode().(type) {
 		case *pg.Node_AConst:
-			if start, _, _, ok := w.consts.at(w.sql, int(n.AConst.GetLocation())); ok {
-				w.assigned[start] = column
-			}
+			w.assigned[int(n.AConst.GetLocation())] = to
 		case *pg.Node_ParamRef:
-			w.parameter(int(n.ParamRef.GetNumber()), column)
+			w.parameter(int(n.ParamRef.GetNumber()), to)
 		case *pg.Node_TypeCast:
-			w.assign(column, n.TypeCast.GetArg())
+			w.assign(to, n.TypeCast.GetArg())
 		case *pg.Node_CollateClause:
-			w.assign(column, n.CollateClause.GetArg())
+			w.assign(to, n.CollateClause.GetArg())
 		case *pg.Node_AArrayExpr:
-			w.assign(column, n.AArrayExpr.GetElements()...)
+			w.assign(to, n.AArrayExpr.GetElements()...)
 		case *pg.Node_List:
-			w.assign(column, n.List.GetItems()...)
+			w.assign(to, n.List.GetItems()...)
+		case *pg.Node_FuncCall: // lower('x') tells as much
+			w.assign(to, n.FuncCall.GetArgs()...)
 		}
 	}
 }
@@ -196,15 +164,21 @@ func (w *walker) assign(column string, values ...*pg.Node) {
 // maxParameters is the protocol's limit: the count is a 16-bit number.
 const maxParameters = 65535
 
-func (w *walker) parameter(number int, column string) {
+func (w *walker) parameter(number int, to place) {
 	if number < 1 || number > maxParameters {
 		return
 	}
 	for len(w.f.ParameterColumns) < number {
 		w.f.ParameterColumns = append(w.f.ParameterColumns, "")
 	}
-	if column != "" {
-		w.f.ParameterColumns[number-1] = column
+	if to.column != "" {
+		w.f.ParameterColumns[number-1] = to.column
+	}
+	if to.position > 0 {
+		for len(w.f.ParameterPositions) < number {
+			w.f.ParameterPositions = append(w.f.ParameterPositions, 0)
+		}
+		w.f.ParameterPositions[number-1] = to.position
 	}
 }
 

@@ -24,6 +24,23 @@ func (f *frame) add(s source) {
 	f.byAlias[s.alias] = s
 }
 
+// alias gives a FROM item one more name, unless another has it.
+func (f *frame) alias(name string, s source) {
+	if _, taken := f.byAlias[name]; !taken {
+		f.byAlias[name] = s
+	}
+}
+
+// over is the environment of expressions over one table, as in an index.
+func (w *walker) over(rv *pg.RangeVar, e env) env {
+	f := &frame{}
+	if rv != nil {
+		f.add(source{alias: rv.GetRelname(), schema: rv.GetSchemaname(), table: rv.GetRelname()})
+	}
+	e.from = f
+	return e
+}
+
 // source is one FROM item: a table, or derived (sub-select, WITH, function).
 type source struct {
 	alias         string

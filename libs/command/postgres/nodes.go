@@ -8,12 +8,12 @@ var plainNodes = plain(`
 	TypeCast CollateClause BoolExpr NullTest BooleanTest CoalesceExpr MinMaxExpr SQLValueFunction
 	RowExpr CaseWhen GroupingFunc GroupingSet NamedArgExpr SetToDefault CurrentOfExpr
 	MergeSupportFunc ResTarget MultiAssignRef WindowDef WithClause CTESearchClause CTECycleClause
-	InferClause IndexElem OnConflictClause RangeTableFunc RangeTableFuncCol XmlExpr XmlSerialize
+	InferClause OnConflictClause RangeTableFunc RangeTableFuncCol XmlExpr XmlSerialize
 	JsonTable JsonTableColumn JsonTablePathSpec JsonFuncExpr JsonValueExpr JsonFormat JsonOutput
 	JsonReturning JsonArgument JsonBehavior JsonKeyValue JsonParseExpr JsonScalarExpr
 	JsonSerializeExpr JsonObjectConstructor JsonArrayConstructor JsonArrayQueryConstructor
 	JsonAggConstructor JsonObjectAgg JsonArrayAgg JsonIsPredicate
-	DefElem RoleSpec ColumnDef Constraint TableLikeClause PartitionElem PartitionSpec
+	DefElem RoleSpec Constraint TableLikeClause PartitionElem PartitionSpec
 	PartitionBoundSpec PartitionRangeDatum PartitionCmd AlterTableCmd ReplicaIdentityStmt
-	ObjectWithArgs AccessPriv FunctionParameter TriggerTransition StatsElem CreateOpClassItem
+	ObjectWithArgs AccessPriv FunctionParameter TriggerTransition CreateOpClassItem
 	VacuumRelation PublicationTable PublicationObjSpec ReturnStmt`)

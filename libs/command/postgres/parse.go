@@ -7,9 +7,10 @@ import (
 	"unicode/utf8"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
-	"github.com/pganalyze/pg_query_go/v6/parser"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/gatestay/gatestay/libs/command"
+	"github.com/gatestay/gatestay/libs/command/postgres/internal/grammar"
 )
 
 // MaxText is the longest text that is read, in bytes. A longer one is refused
@@ -67,16 +68,13 @@ func Parse(sql string) ([]Statement, error) {
 	if err := readable(sql); err != nil {
 		return nil, err
 	}
-	toks, err := scan(sql)
-	if err != nil {
+	toks := lex(sql)
+	if err := measured(sql, toks); err != nil {
 		return nil, err
 	}
-	if d := depth(sql, toks); d > maxDepth {
-		return nil, &SyntaxError{Message: "it is nested too deeply", Position: -1, Unread: true}
-	}
-	tree, err := pg.Parse(sql)
+	tree, err := parseTree(sql)
 	if err != nil {
-		return nil, syntaxError(sql, err)
+		return nil, err
 	}
 	out := make([]Statement, 0, len(tree.GetStmts()))
 	for i, raw := range tree.GetStmts() {
@@ -90,9 +88,7 @@ func Parse(sql string) ([]Statement, error) {
 			return nil, &SyntaxError{Message: "its statements cannot be told apart", Position: -1}
 		}
 		s.Text = sql[s.Start:s.End]
-		if s.Facts, err = facts(sql, s, raw.GetStmt(), toks); err != nil {
-			return nil, err
-		}
+		s.Facts = facts(sql, s, raw.GetStmt(), toks)
 		out = append(out, s)
 	}
 	return out, nil
@@ -114,16 +110,29 @@ func readable(sql string) error {
 	return nil
 }
 
+// parseTree gives a text to PostgreSQL's parser. The text has been measured.
+func parseTree(sql string) (*pg.ParseResult, error) {
+	raw, err := grammar.Parse(sql)
+	if err != nil {
+		return nil, syntaxError(sql, err)
+	}
+	tree := &pg.ParseResult{}
+	if err := proto.Unmarshal(raw, tree); err != nil {
+		return nil, &SyntaxError{Message: "it is nested too deeply", Position: -1, Unread: true}
+	}
+	return tree, nil
+}
+
 // syntaxError keeps PostgreSQL's reason and place, not the piece of text that
 // it quotes: that may hold a secret.
 func syntaxError(sql string, err error) *SyntaxError {
 	out := &SyntaxError{Message: err.Error(), Position: -1}
-	var pe *parser.Error
-	if errors.As(err, &pe) {
-		// Cursorpos counts characters from 1.
-		n := 1
+	var ge *grammar.Error
+	if errors.As(err, &ge) {
+		out.Message = ge.Message
+		n := 1 // Cursor counts characters from 1
 		for i := range sql {
-			if n == pe.Cursorpos {
+			if n == ge.Cursor {
 				out.Position = i
 				break
 			}

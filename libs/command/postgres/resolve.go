@@ -30,6 +30,7 @@ func (c *Catalog) Resolve(f command.Facts, searchPath []string, tempSchema strin
 	r.names()
 	r.objects()
 	r.columns()
+	r.positions()
 	r.f.Unknown = r.unknown.list
 	r.f.Catalog = r.f.Class == command.Read && r.complete && catalogOnly(r.f.Objects)
 	r.f.Neutral = r.neutral()
@@ -76,7 +77,7 @@ func (r *resolver) relation(schema, name string) *relation {
 func (r *resolver) names() {
 	stored := r.f.Class == command.DDL || r.f.Class == command.Admin // named there, not always called
 	for _, f := range r.f.Functions {
-		r.call("the function", f, r.catalog.functions, stored)
+		r.call("the function", f, r.catalog.shadows, stored)
 	}
 	for _, o := range r.f.Operators {
 		r.call("the operator", o, r.catalog.operators, stored)
@@ -257,6 +258,32 @@ func (r *resolver) resolveColumns(list []command.Column) []command.Column {
 		}
 	}
 	return out.list
+}
+
+// positions names the columns of an INSERT that names none.
+func (r *resolver) positions() {
+	rel := r.relation(r.f.Positional.Schema, r.f.Positional.Table)
+	if r.f.Positional.Table == "" || rel == nil {
+		return
+	}
+	name := func(position int) string {
+		if position < 1 || position > len(rel.Columns) {
+			return ""
+		}
+		return rel.Columns[position-1].Name
+	}
+	r.f.Literals = slices.Clone(r.f.Literals)
+	for i := range r.f.Literals {
+		if l := &r.f.Literals[i]; l.Position > 0 {
+			l.Column = name(l.Position)
+		}
+	}
+	r.f.ParameterColumns = slices.Clone(r.f.ParameterColumns)
+	for i, p := range r.f.ParameterPositions {
+		if p > 0 {
+			r.f.ParameterColumns[i] = name(p)
+		}
+	}
 }
 
 // candidates adds every column that an unqualified one may be.

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/gatestay/gatestay/libs/command"
 )
@@ -92,7 +93,6 @@ func (w *walker) twoPhase(verb string) {
 
 func (w *walker) variableSet(s *pg.VariableSetStmt) {
 	name := strings.ToLower(s.GetName())
-	class := command.Session
 	switch s.GetKind() {
 	case pg.VariableSetKind_VAR_SET_VALUE, pg.VariableSetKind_VAR_SET_DEFAULT, pg.VariableSetKind_VAR_SET_CURRENT:
 		w.verb("set")
@@ -119,11 +119,46 @@ func (w *walker) variableSet(s *pg.VariableSetStmt) {
 		w.opaque("it sets something in no known way")
 		return
 	}
+	w.assigns(name)
+}
+
+// assigns gives a statement that sets one thing its class: who acts is more
+// than a matter of the session.
+func (w *walker) assigns(name string) {
+	w.f.Class = command.Session
 	switch name {
 	case "role":
-		w.f.Verb, class = w.f.Verb+" role", command.Admin
+		w.f.Verb, w.f.Class = w.f.Verb+" role", command.Admin
 	case "session_authorization":
-		w.f.Verb, class = w.f.Verb+" session authorization", command.Admin
+		w.f.Verb, w.f.Class = w.f.Verb+" session authorization", command.Admin
 	}
-	w.f.Class = class
+}
+
+// setsOnly reads SELECT set_config('name', 'value', false), which pg_dump and
+// others send in place of SET: it is just that, where all is written out.
+func (w *walker) setsOnly(s *pg.SelectStmt) bool {
+	if len(s.GetTargetList()) != 1 {
+		return false
+	}
+	call := s.GetTargetList()[0].GetResTarget().GetVal().GetFuncCall()
+	parts := names(call.GetFuncname())
+	if schema, name := split(parts); name != "set_config" || len(parts) > 2 || schema != "pg_catalog" ||
+		len(call.GetArgs()) != 3 || call.GetFuncVariadic() || call.GetAggFilter() != nil || call.GetOver() != nil {
+		return false
+	}
+	for _, a := range call.GetArgs() {
+		if a.GetAConst() == nil {
+			return false
+		}
+	}
+	// Nothing else may be in it.
+	bare := &pg.SelectStmt{TargetList: s.GetTargetList(), LimitOption: s.GetLimitOption(), Op: s.GetOp()}
+	if !proto.Equal(bare, s) {
+		return false
+	}
+	w.verb("set")
+	w.functions.add(lower(parts))
+	w.setConfig(call)
+	w.assigns(strings.ToLower(call.GetArgs()[0].GetAConst().GetSval().GetSval()))
+	return true
 }

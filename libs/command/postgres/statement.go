@@ -20,6 +20,9 @@ func (w *walker) verb(v string) {
 func (w *walker) statement(n *pg.Node, e env) {
 	switch s := n.GetNode().(type) {
 	case *pg.Node_SelectStmt:
+		if e.top && w.setsOnly(s.SelectStmt) {
+			return
+		}
 		switch {
 		case s.SelectStmt.GetIntoClause() != nil:
 			w.verb("select into")
@@ -150,16 +153,19 @@ func (w *walker) copyStmt(s *pg.CopyStmt, e env) {
 		w.object(s.GetRelation(), access)
 		w.f.WholeRow = true
 	}
+	own := w.over(s.GetRelation(), e)
 	for _, c := range names(s.GetAttlist()) {
-		w.column(command.Column{Schema: s.GetRelation().GetSchemaname(), Table: s.GetRelation().GetRelname(), Name: c}, e)
+		w.indexed(c, own)
+	}
+	if s.GetRelation() != nil && len(s.GetAttlist()) == 0 {
+		w.indexed("*", own)
 	}
 	e.top = false
 	if s.GetQuery() != nil {
 		w.statement(s.GetQuery(), e)
 	}
-	where := e
-	where.filter = true
-	w.each(where, s.GetWhereClause())
+	own.filter = true
+	w.each(own, s.GetWhereClause())
 	switch {
 	case s.GetIsProgram():
 		w.raise(command.Admin)

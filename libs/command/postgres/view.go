@@ -97,7 +97,7 @@ func (r *relation) below() []*relation {
 // plainColumns finds the columns of a view that are plainly columns of a
 // table or view below it.
 func (c *Catalog) plainColumns(r *relation) map[int16]ColumnRef {
-	tree, err := pg.Parse(r.Definition)
+	tree, err := parseTree(r.Definition)
 	if err != nil || len(tree.GetStmts()) != 1 {
 		return nil
 	}

@@ -41,7 +41,7 @@ func (w *walker) node(m protoreflect.Message, e env) {
 	case *pg.ColumnRef:
 		w.columnRef(n, e)
 	case *pg.ParamRef:
-		w.parameter(int(n.GetNumber()), "")
+		w.parameter(int(n.GetNumber()), place{})
 	case *pg.FuncCall:
 		w.funcCall(n, e)
 	case *pg.A_Expr:
@@ -59,6 +59,14 @@ func (w *walker) node(m protoreflect.Message, e env) {
 		w.indirection(n, e)
 	case *pg.TypeName:
 		w.typeName(n, e)
+	case *pg.ColumnDef:
+		w.columnDef(n, e)
+	case *pg.IndexElem:
+		w.indexed(n.GetName(), e)
+		w.each(e, n.GetExpr())
+	case *pg.StatsElem:
+		w.indexed(n.GetName(), e)
+		w.each(e, n.GetExpr())
 	case *pg.CommonTableExpr:
 		w.each(e, n.GetCtequery())
 	case *pg.LockingClause:

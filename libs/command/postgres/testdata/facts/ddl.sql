@@ -1,0 +1,105 @@
+CREATE TABLE app.t (id serial PRIMARY KEY, m mood DEFAULT pick(), n int REFERENCES other (id) CHECK (n > 0))
+
+CREATE TEMP TABLE t (LIKE customers)
+
+CREATE TABLE t PARTITION OF p FOR VALUES FROM (evil()) TO (10)
+
+CREATE TABLE t AS SELECT email FROM customers
+
+CREATE TABLE t AS EXECUTE p
+
+CREATE MATERIALIZED VIEW mv AS SELECT evil() FROM customers
+
+CREATE OR REPLACE VIEW v AS SELECT evil(email) FROM customers
+
+CREATE INDEX CONCURRENTLY ON customers (lower(email)) WHERE id > 5
+
+CREATE INDEX ON customers (evil(email))
+
+CREATE SEQUENCE s OWNED BY t.id
+
+CREATE SCHEMA app CREATE TABLE t (id int) CREATE VIEW v AS SELECT 1
+
+CREATE SCHEMA AUTHORIZATION joe
+
+CREATE FUNCTION app.f(a int) RETURNS int LANGUAGE sql AS 'SELECT 1'
+
+CREATE FUNCTION f() RETURNS int RETURN (SELECT count(*) FROM customers)
+
+CREATE PROCEDURE p() LANGUAGE sql BEGIN ATOMIC DELETE FROM a; DELETE FROM b; END
+
+CREATE TRIGGER tr BEFORE INSERT ON customers FOR EACH ROW WHEN (NEW.id > evil()) EXECUTE FUNCTION app.f()
+
+CREATE RULE r AS ON INSERT TO a DO ALSO DELETE FROM b
+
+CREATE POLICY p ON customers USING (owner = current_user)
+
+CREATE TYPE mood AS ENUM ('a', 'b')
+
+CREATE TYPE pair AS (a int, b text)
+
+CREATE DOMAIN d AS int CHECK (evil(VALUE))
+
+CREATE AGGREGATE a (int) (SFUNC = int4pl, STYPE = int)
+
+CREATE OPERATOR app.+ (LEFTARG = int, RIGHTARG = int, FUNCTION = f)
+
+CREATE STATISTICS st ON a, b FROM customers
+
+CREATE FOREIGN TABLE ft (id int) SERVER s OPTIONS (password 'hunter2')
+
+ALTER TABLE customers ADD COLUMN a int DEFAULT evil(), DROP COLUMN email
+
+ALTER TABLE customers ALTER COLUMN a SET DEFAULT evil()
+
+ALTER TABLE customers ALTER COLUMN a TYPE int USING evil(a)
+
+ALTER TABLE customers OWNER TO joe
+
+ALTER TABLE customers RENAME COLUMN email TO mail
+
+ALTER TABLE customers RENAME TO clients
+
+ALTER TABLE customers SET SCHEMA app
+
+ALTER TABLE p ATTACH PARTITION c FOR VALUES IN (1)
+
+ALTER VIEW v OWNER TO joe
+
+ALTER SEQUENCE s RESTART
+
+ALTER TYPE mood ADD VALUE 'c'
+
+ALTER TYPE pair ADD ATTRIBUTE c int
+
+ALTER TYPE pair RENAME ATTRIBUTE a TO z
+
+ALTER DOMAIN d ADD CHECK (evil(VALUE))
+
+ALTER FUNCTION f(int) STABLE
+
+ALTER FUNCTION f(int) OWNER TO joe
+
+ALTER POLICY p ON customers USING (true)
+
+DROP TABLE IF EXISTS a, app.b CASCADE
+
+DROP VIEW v
+
+DROP INDEX app.i
+
+DROP FUNCTION f(int), app.g()
+
+DROP TRIGGER tr ON customers
+
+DROP POLICY p ON app.customers
+
+DROP TYPE mood
+
+DROP SCHEMA app CASCADE
+
+DROP CAST (int AS text)
+
+COMMENT ON TABLE customers IS 'x'
+
+COMMENT ON COLUMN app.customers.email IS 'x'

@@ -323,7 +323,9 @@ func TestExpiredMessagesAreToldAndSkipped(t *testing.T) {
 	until(t, "the last five", func() bool { return len(stored(t, b, "audit.record.gw1")) == 8 })
 	mu.Lock()
 	defer mu.Unlock()
-	if len(expired) != 1 || expired[0]["from"] != "4" || expired[0]["to"] != "15" {
+	// The server may have delivered the fourth to the relay that had ended, and
+	// forgets it when it expires.
+	if len(expired) != 1 || expired[0]["from"] != "4" && expired[0]["from"] != "5" || expired[0]["to"] != "15" {
 		t.Errorf("told %v", expired)
 	}
 }

@@ -37,6 +37,9 @@ const (
 	maxBatchBytes   = 512 << 10
 	maxWaitingBytes = 64 << 20
 	retryPause      = 200 * time.Millisecond
+	// linger is how long a record that nobody waits for may wait for company:
+	// it then shares the sync to disk of the next record that somebody does.
+	linger = 5 * time.Millisecond
 )
 
 // Producer numbers, chains and signs the records of one process life. One
@@ -50,7 +53,9 @@ type Producer struct {
 
 	mu      sync.Mutex
 	waiting []*entry
-	size    int // bytes in waiting
+	size    int       // bytes in waiting
+	urgent  bool      // somebody may wait for one of them
+	due     time.Time // of the oldest that nobody waits for
 	closed  bool
 	wake    chan struct{}
 	done    chan struct{}
@@ -101,7 +106,13 @@ func (p *Producer) Incarnation() string { return p.incarnation }
 
 // Offer queues a record and returns at once. The caller must not change the
 // record afterwards. Records of one caller keep their order.
-func (p *Producer) Offer(r *eventv1.Record) Pending {
+func (p *Producer) Offer(r *eventv1.Record) Pending { return p.offer(r, true) }
+
+// Later is Offer for a record that nobody waits for: it may linger for a few
+// milliseconds, to be packed with others.
+func (p *Producer) Later(r *eventv1.Record) { _ = p.offer(r, false) }
+
+func (p *Producer) offer(r *eventv1.Record, urgent bool) Pending {
 	if r.Id == "" {
 		r.Id = ulid.Make().String()
 	}
@@ -119,14 +130,28 @@ func (p *Producer) Offer(r *eventv1.Record) Pending {
 		close(e.done)
 		return Pending{e}
 	}
+	first := len(p.waiting) == 0
 	p.waiting = append(p.waiting, e)
 	p.size += e.size
+	switch {
+	case urgent:
+		p.urgent = true
+	case first:
+		p.due = time.Now().Add(linger)
+		time.AfterFunc(linger, p.poke)
+	}
 	p.mu.Unlock()
+	if urgent {
+		p.poke()
+	}
+	return Pending{e}
+}
+
+func (p *Producer) poke() {
 	select {
 	case p.wake <- struct{}{}:
 	default:
 	}
-	return Pending{e}
 }
 
 // Record offers a record and waits until it is durable.
@@ -140,10 +165,7 @@ func (p *Producer) Close(ctx context.Context) error {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
+	p.poke()
 	defer p.cancel()
 	select {
 	case <-p.done:
@@ -237,6 +259,9 @@ func (c *chain) append(ctx context.Context, entries []*entry) error {
 func (p *Producer) take() ([]*entry, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if !p.urgent && !p.closed && time.Now().Before(p.due) {
+		return nil, false // its timer wakes the committer
+	}
 	n, size := 0, 0
 	for n < len(p.waiting) && n < maxBatchRecords {
 		if n > 0 && size+p.waiting[n].size > maxBatchBytes {
@@ -249,7 +274,7 @@ func (p *Producer) take() ([]*entry, bool) {
 	p.waiting = p.waiting[n:]
 	p.size -= size
 	if len(p.waiting) == 0 {
-		p.waiting = nil
+		p.waiting, p.urgent = nil, false
 	}
 	return entries, p.closed
 }

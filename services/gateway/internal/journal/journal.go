@@ -1,11 +1,17 @@
 // Package journal is the gateway's own durable store-and-forward stream of
-// records: a JetStream work queue on an embedded server that listens nowhere,
+// records: a JetStream stream on an embedded server that listens nowhere,
 // synced to disk before it acknowledges.
 //
 // What is journalled survives the gateway's death and the hub's absence. A
-// forwarder publishes each batch to the hub and only then acknowledges it
-// here, so that the journal empties itself. It is bounded in bytes; when it is
-// full, Append fails, and with it every command that would need a record.
+// forwarder publishes each batch to the hub and only then removes it here, so
+// that the journal empties itself. It is bounded in bytes; when it is full,
+// Append fails, and with it every command that would need a record.
+//
+// It is emptied by purging up to the last forwarded batch, many at a time, and
+// not by work-queue acknowledgements: each of those is a removal, synced as
+// everything in this stream is, and they halved what the journal could take.
+// A batch that was forwarded and not yet purged when the gateway died goes out
+// again; its number tells the hub and archival that it is the same.
 package journal
 
 import (
@@ -28,10 +34,11 @@ import (
 const (
 	stream       = "JOURNAL"
 	subject      = "journal"
-	consumer     = "forwarder"
 	maxPayload   = 8 << 20
 	appendLimit  = 5 * time.Second
 	defaultBytes = 1 << 30
+	purgeBatches = 256                    // forwarded batches that may lie here
+	purgeIdle    = 100 * time.Millisecond // after which they are purged anyway
 )
 
 // Options says where the journal lives and how large it may grow.
@@ -86,15 +93,10 @@ func (j *Journal) connect(ctx context.Context, maxBytes int64) error {
 		return fmt.Errorf("journal: %w", err)
 	}
 	if _, err = j.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
-		Name: stream, Subjects: []string{subject}, Retention: jetstream.WorkQueuePolicy, Storage: jetstream.FileStorage,
+		Name: stream, Subjects: []string{subject}, Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage,
 		MaxBytes: maxBytes, Discard: jetstream.DiscardNew, Duplicates: 10 * time.Minute,
 	}); err != nil {
 		return fmt.Errorf("journal: stream: %w", err)
-	}
-	if _, err = j.js.CreateOrUpdateConsumer(ctx, stream, jetstream.ConsumerConfig{
-		Durable: consumer, AckPolicy: jetstream.AckExplicitPolicy, AckWait: 30 * time.Second, MaxAckPending: 1024,
-	}); err != nil {
-		return fmt.Errorf("journal: consumer: %w", err)
 	}
 	return nil
 }
@@ -126,7 +128,11 @@ func (j *Journal) Waiting(ctx context.Context) (batches, bytes uint64, err error
 // Forward publishes batch after batch to the hub subject until ctx ends. While
 // the hub is away it waits; it never passes a batch.
 func (j *Journal) Forward(ctx context.Context, hub *bus.Bus, hubSubject string) error {
-	c, err := j.js.Consumer(ctx, stream, consumer)
+	st, err := j.js.Stream(ctx, stream)
+	if err != nil {
+		return fmt.Errorf("journal: forward: %w", err)
+	}
+	c, err := st.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{})
 	if err != nil {
 		return fmt.Errorf("journal: forward: %w", err)
 	}
@@ -134,17 +140,18 @@ func (j *Journal) Forward(ctx context.Context, hub *bus.Bus, hubSubject string) 
 	if err != nil {
 		return fmt.Errorf("journal: forward: %w", err)
 	}
-	stop := context.AfterFunc(ctx, it.Stop)
-	defer stop()
+	defer context.AfterFunc(ctx, it.Stop)()
+	defer it.Stop()
+	f := &forwarder{journal: j, stream: st, hub: hub, subject: hubSubject}
 	for {
-		m, err := it.Next()
+		m, err := f.next(ctx, it)
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
 			return fmt.Errorf("journal: next: %w", err)
 		}
-		if err := j.forward(ctx, hub, hubSubject, m); err != nil {
+		if err := f.forward(ctx, m); err != nil {
 			return err
 		}
 		if ctx.Err() != nil {
@@ -153,25 +160,61 @@ func (j *Journal) Forward(ctx context.Context, hub *bus.Bus, hubSubject string) 
 	}
 }
 
-func (j *Journal) forward(ctx context.Context, hub *bus.Bus, hubSubject string, m jetstream.Msg) error {
+// forwarder is the journal's one reader.
+type forwarder struct {
+	journal *Journal
+	stream  jetstream.Stream
+	hub     *bus.Bus
+	subject string
+	last    uint64 // sequence of the last forwarded batch
+	lying   int    // forwarded batches that are not purged yet
+}
+
+// next returns the next batch; while none comes it purges what was forwarded.
+func (f *forwarder) next(ctx context.Context, it jetstream.MessagesContext) (jetstream.Msg, error) {
+	if f.lying >= purgeBatches {
+		f.purge(ctx)
+	}
+	for {
+		if f.lying == 0 {
+			return it.Next()
+		}
+		m, err := it.Next(jetstream.NextMaxWait(purgeIdle))
+		if !errors.Is(err, nats.ErrTimeout) {
+			return m, err
+		}
+		f.purge(ctx)
+	}
+}
+
+func (f *forwarder) purge(ctx context.Context) {
+	if err := f.stream.Purge(ctx, jetstream.WithPurgeSequence(f.last+1)); err != nil && ctx.Err() == nil {
+		f.journal.log.Warn().Err(err).Msg("forwarded records could not be removed from the journal; trying again")
+		return
+	}
+	f.lying = 0
+}
+
+func (f *forwarder) forward(ctx context.Context, m jetstream.Msg) error {
 	b := &eventv1.Batch{}
 	if err := proto.Unmarshal(m.Data(), b); err != nil {
 		return fmt.Errorf("journal: stored batch is damaged: %w", err)
 	}
 	pause := 50 * time.Millisecond
 	for {
-		err := bus.PublishBatch(ctx, hub.JS, hubSubject, b, m.Data())
+		err := bus.PublishBatch(ctx, f.hub.JS, f.subject, b, m.Data())
 		if err == nil {
-			if err := m.Ack(); err != nil && ctx.Err() == nil {
-				j.log.Warn().Err(err).Msg("journal acknowledgement failed; the batch will be forwarded again")
+			meta, err := m.Metadata()
+			if err != nil {
+				return fmt.Errorf("journal: %w", err)
 			}
+			f.last, f.lying = meta.Sequence.Stream, f.lying+1
 			return nil
 		}
 		if ctx.Err() != nil {
 			return nil
 		}
-		j.log.Warn().Err(err).Msg("hub does not take records; they wait in the journal")
-		_ = m.InProgress()
+		f.journal.log.Warn().Err(err).Msg("hub does not take records; they wait in the journal")
 		select {
 		case <-ctx.Done():
 			return nil

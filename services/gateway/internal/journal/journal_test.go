@@ -102,7 +102,7 @@ func TestFullJournalRefuses(t *testing.T) {
 	t.Fatal("a journal of 64 KiB took 256 KiB")
 }
 
-func open(t *testing.T, dir string, size int64) *journal.Journal {
+func open(t testing.TB, dir string, size int64) *journal.Journal {
 	t.Helper()
 	j, err := journal.Open(t.Context(), journal.Options{Dir: dir, MaxBytes: size, Log: zerolog.Nop()})
 	if err != nil {
@@ -111,7 +111,7 @@ func open(t *testing.T, dir string, size int64) *journal.Journal {
 	return j
 }
 
-func hub(t *testing.T) *bus.Bus {
+func hub(t testing.TB) *bus.Bus {
 	t.Helper()
 	s, err := server.NewServer(&server.Options{DontListen: true, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true})
 	if err != nil {

@@ -89,6 +89,7 @@ func (s *Session) alive() error {
 func (s *Session) begin(c *seam.Command) *admission {
 	a := &admission{session: s, command: c, id: "cmd_" + ulid.Make().String(), policy: s.gate.Policy.Current(), masking: s.gate.Masking.Current()}
 	a.decision = a.policy.Engine.Decide(s.input(c))
+	s.text.Store(&c.Text)
 	return a
 }
 
@@ -102,12 +103,12 @@ func (s *Session) input(c *seam.Command) policy.Input {
 // denied turns a deny into a refusal that teaches.
 func (a *admission) denied() *refusal.Refusal {
 	r := &refusal.Refusal{Code: refusal.DeniedByRule, Rule: a.decision.Rule, ID: a.id, Message: a.decision.Why}
-	if a.decision.Rule == "" {
+	switch {
+	case a.command.Facts.Class == command.Unknown && a.command.Facts.Why != "":
+		r.Code = refusal.CommandUnknown
+		r.Message = "what this command does cannot be established, so no rule allows it: " + a.command.Facts.Why
+	case a.decision.Rule == "":
 		r.Code = refusal.DeniedByDefault
-		if a.command.Facts.Class == command.Unknown {
-			r.Code = refusal.CommandUnknown
-			r.Message = "the command could not be classified: " + a.command.Facts.Why
-		}
 	}
 	if len(a.decision.Allowed) > 0 {
 		r.Detail = "Allowed here: " + strings.Join(a.decision.Allowed, "; ") + "."
@@ -123,8 +124,8 @@ func (s *Session) refuse(a *admission, r *refusal.Refusal) error {
 			a.scrubbed = scrubbed{statement: "(too long to be recorded)"}
 		}
 	}
-	_ = s.gate.Records.Offer(a.intent(nil, ""))
-	_ = s.gate.Records.Offer(s.outcome(a.id, func(rec *eventv1.Record) {
+	s.gate.Records.Later(a.intent(nil, ""))
+	s.gate.Records.Later(s.outcome(a.id, func(rec *eventv1.Record) {
 		rec.Status, rec.Code, rec.Message = "refused", string(r.Code), r.Message
 	}))
 	return r

@@ -119,7 +119,7 @@ func (g *Gate) EndRun(_ context.Context, raw string) error {
 	}
 	s := &Session{gate: g, id: run.ID, principal: run.Principal, target: run.Target, reason: run.Reason, traceID: run.TraceID, started: run.Expires}
 	s.sequence.Store(run.Sequence)
-	_ = g.Records.Offer(s.record(eventv1.Kind_KIND_SESSION_CLOSED, func(r *eventv1.Record) { r.Action = "run.ended" }))
+	g.Records.Later(s.record(eventv1.Kind_KIND_SESSION_CLOSED, func(r *eventv1.Record) { r.Action = "run.ended" }))
 	return nil
 }
 

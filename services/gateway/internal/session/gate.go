@@ -213,7 +213,7 @@ func (g *Gate) recordRefused(c seam.Credentials, s *Session, err error) {
 		return
 	}
 	s.release()
-	_ = g.Records.Offer(s.record(eventv1.Kind_KIND_SESSION_REFUSED, func(rec *eventv1.Record) {
+	g.Records.Later(s.record(eventv1.Kind_KIND_SESSION_REFUSED, func(rec *eventv1.Record) {
 		rec.Status, rec.Code, rec.Message, rec.Details = "refused", string(r.Code), r.Message, asserted(c)
 	}))
 }

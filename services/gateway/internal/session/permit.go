@@ -136,11 +136,11 @@ func (m *masker) Mask(i int, value []byte) ([]byte, bool) {
 func (p *permit) Done(o seam.Outcome) {
 	p.done.Do(func() {
 		s := p.admission.session
-		_ = s.gate.Records.Offer(s.outcome(p.admission.id, func(r *eventv1.Record) {
+		s.gate.Records.Later(s.outcome(p.admission.id, func(r *eventv1.Record) {
 			r.Status, r.Code, r.Rows, r.Bytes = o.Status, o.Code, o.Rows, o.Bytes
 			r.DurationNs, r.MaskedCells = o.Duration.Nanoseconds(), p.masked.Load()
 			if o.Message != "" {
-				r.Message = s.ScrubError(o.Message)
+				r.Message = s.scrubError(o.Message, p.admission.scrubbed.statement)
 			}
 		}))
 	})

@@ -35,8 +35,8 @@ func (a *admission) scrub() *refusal.Refusal {
 	engine, target := a.masking.Engine, a.session.target
 	a.scrubbed.statement = a.limit(strings.ToValidUTF8(engine.ScrubStatement(target, a.command.Text, &a.command.Facts), "\uFFFD"), maxStatement)
 	total := 0
-	for i, p := range a.command.Parameters {
-		text := a.limit(strings.ToValidUTF8(engine.ScrubParameter(target, p, a.parameterColumn(i)), "\uFFFD"), maxParameter)
+	for i, p := range engine.ScrubParameters(target, a.command.Text, a.command.Parameters, &a.command.Facts) {
+		text := a.limit(strings.ToValidUTF8(p, "\uFFFD"), maxParameter)
 		if total += len(text); total > maxParameters {
 			a.scrubbed.cut = true
 			a.scrubbed.parameters = append(a.scrubbed.parameters, fmt.Sprintf("… and %d more parameters", len(a.command.Parameters)-i))
@@ -54,10 +54,6 @@ func (a *admission) limit(text string, most int) string {
 	a.scrubbed.cut = true
 	return strings.ToValidUTF8(text[:most], "") + fmt.Sprintf("… [%d more bytes]", len(text)-most)
 }
-
-// parameterColumn is the column a parameter is compared with or assigned to,
-// where the facts tell.
-func (a *admission) parameterColumn(i int) string { return a.command.Facts.ParameterColumn(i) }
 
 func (a *admission) intent(approvers []string, approvalID string) *eventv1.Record {
 	f := &a.command.Facts
@@ -86,8 +82,8 @@ func (s *Session) refuseHeld(a *admission, approvalID string, err error) error {
 	if errors.As(err, &r) {
 		code, message = string(r.Code), r.Message
 	}
-	_ = s.gate.Records.Offer(a.intent(nil, approvalID))
-	_ = s.gate.Records.Offer(s.outcome(a.id, func(rec *eventv1.Record) {
+	s.gate.Records.Later(a.intent(nil, approvalID))
+	s.gate.Records.Later(s.outcome(a.id, func(rec *eventv1.Record) {
 		rec.Status, rec.Code, rec.Message, rec.ApprovalId = "refused", code, message, approvalID
 	}))
 	return err

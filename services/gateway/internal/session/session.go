@@ -36,6 +36,7 @@ type Session struct {
 	timer     *time.Timer
 
 	sequence atomic.Uint64
+	text     atomic.Pointer[string] // of the latest command
 	closed   sync.Once
 	released sync.Once
 
@@ -144,14 +145,23 @@ func (s *Session) Masks() []seam.MaskedColumn {
 	return masks
 }
 
-// ScrubError implements seam.Session. Without a masking bundle nothing of the
-// text passes.
+// ScrubError implements seam.Session: what the client itself has just sent is
+// no secret to it, and an error that names a mistyped column stays readable.
 func (s *Session) ScrubError(text string) string {
+	if own := s.text.Load(); own != nil {
+		return s.scrubError(text, *own)
+	}
+	return s.scrubError(text)
+}
+
+// scrubError lets pass what known already says. Without a masking bundle
+// nothing of the text passes.
+func (s *Session) scrubError(text string, known ...string) string {
 	current := s.gate.Masking.Current()
 	if current == nil {
 		return "(withheld: no masking rules are loaded)"
 	}
-	return current.Engine.ScrubText(text)
+	return current.Engine.ScrubError(s.target, text, known...)
 }
 
 // Close implements seam.Session.
@@ -163,7 +173,7 @@ func (s *Session) Close(reason string) {
 		s.end(&refusal.Refusal{Code: refusal.SessionEnded, ID: s.id, Message: "the session is closed"})
 		s.gate.remove(s)
 		s.release()
-		_ = s.gate.Records.Offer(s.record(eventv1.Kind_KIND_SESSION_CLOSED, func(r *eventv1.Record) {
+		s.gate.Records.Later(s.record(eventv1.Kind_KIND_SESSION_CLOSED, func(r *eventv1.Record) {
 			r.Action = reason
 			r.DurationNs = s.gate.Now().Sub(s.started).Nanoseconds()
 		}))

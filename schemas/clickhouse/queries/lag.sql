@@ -5,17 +5,17 @@
 --
 -- clickhouse client --queries-file lag.sql
 SELECT
-    producer,
-    argMax(incarnation, stored_at) AS incarnation,
-    argMax(number, stored_at) AS latest_batch,
-    max(stored_at) AS latest_stored,
-    round(argMax(stored_at - sealed_at, stored_at) / 1, 3) AS latest_seconds,
-    round(quantile(0.5)(dateDiff('millisecond', sealed_at, stored_at)) / 1000, 3) AS median_seconds,
-    round(quantile(0.99)(dateDiff('millisecond', sealed_at, stored_at)) / 1000, 3) AS p99_seconds,
-    sum(record_count) AS records,
-    countIf(integrity NOT IN ('verified', 'placeholder')) AS unverified_batches,
-    maxIf(number, digest = '') - uniqExactIf(number, digest = '') AS missing_batches
-FROM gatestay.batches
-WHERE stored_at >= now() - INTERVAL 1 DAY AND producer != 'approval/steps'
-GROUP BY producer, incarnation
+    b.producer AS producer,
+    b.incarnation AS incarnation,
+    max(b.number) AS latest_batch,
+    max(b.stored_at) AS latest_stored,
+    round(argMax(dateDiff('millisecond', b.sealed_at, b.stored_at), b.number) / 1000, 3) AS latest_seconds,
+    round(quantile(0.5)(dateDiff('millisecond', b.sealed_at, b.stored_at)) / 1000, 3) AS median_seconds,
+    round(quantile(0.99)(dateDiff('millisecond', b.sealed_at, b.stored_at)) / 1000, 3) AS p99_seconds,
+    sum(b.record_count) AS records,
+    countIf(b.digest != '') AS unverified_batches,
+    maxIf(b.number, b.digest = '') - minIf(b.number, b.digest = '') + 1 - uniqExactIf(b.number, b.digest = '') AS missing_batches
+FROM gatestay.batches AS b
+WHERE b.stored_at >= now() - INTERVAL 1 DAY AND b.producer != 'approval/steps'
+GROUP BY b.producer, b.incarnation
 ORDER BY latest_stored DESC;

@@ -1,7 +1,7 @@
 -- Who did what on an object: every command that touched a table, newest first.
 --
 -- Parameters: object  String    schema.name, or the name alone
---             since   DateTime  default: 30 days ago
+--             since   DateTime
 --
 -- clickhouse client --param_object=public.customers --param_since='2026-11-01 00:00:00' --queries-file who_did_what.sql
 SELECT

@@ -15,6 +15,7 @@ package archive
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,7 +80,7 @@ type Writer struct {
 	// flagged are the numbers for which only a batch came that does not verify.
 	flagged map[intake.Chain]map[uint64]bool
 	// apart are batches outside of the chains that are on their way.
-	apart  map[intake.ID]bool
+	apart  map[intake.ID]*intake.Item
 	group  store.Group
 	size   int // bytes of the group
 	since  time.Time
@@ -96,7 +97,7 @@ const (
 
 // Run stores until ctx ends. It returns nil then.
 func (w *Writer) Run(ctx context.Context) error {
-	w.sequencer, w.flagged, w.apart = order.New(), map[intake.Chain]map[uint64]bool{}, map[intake.ID]bool{}
+	w.sequencer, w.flagged, w.apart = order.New(), map[intake.Chain]map[uint64]bool{}, map[intake.ID]*intake.Item{}
 	w.group, w.unsure, w.stale = store.Group{}, nil, nil
 	if err := w.retry(ctx, func(ctx context.Context) (err error) {
 		w.orphans, err = w.Store.Takeover(ctx)
@@ -256,11 +257,14 @@ func (w *Writer) learn(ctx context.Context, items []*intake.Item) error {
 	for _, i := range items {
 		if i.InChain() {
 			unknown[i.Chain()] = true
-		} else if w.apart[i.ID()] || apart[i.ID()] != nil {
-			w.Report.Duplicate()
-		} else {
-			apart[i.ID()] = i
+			continue
 		}
+		if held := cmp.Or(w.apart[i.ID()], apart[i.ID()]); held != nil {
+			held.Join(i)
+			w.Report.Duplicate()
+			continue
+		}
+		apart[i.ID()] = i
 	}
 	for chains := range slices.Chunk(slices.Collect(maps.Keys(unknown)), lookup) {
 		var marks map[intake.Chain]order.Stored
@@ -335,7 +339,7 @@ func (w *Writer) flag(i *intake.Item) {
 	if len(w.flagged[c]) < maxFlagged {
 		w.flagged[c][i.Batch.Number] = true
 	}
-	w.apart[i.ID()] = true
+	w.apart[i.ID()] = i
 	w.Report.Flagged(i)
 	w.add([]*intake.Item{i})
 }

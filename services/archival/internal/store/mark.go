@@ -117,7 +117,7 @@ func (s *Store) marks(ctx context.Context, chains []intake.Chain) (map[intake.Ch
 // holes returns the ranges of numbers that a chain has passed.
 func (s *Store) holes(ctx context.Context, c intake.Chain) (holes []order.Range, err error) {
 	rows, err := s.conn.Query(ctx, `
-		SELECT previous + 1, number - 1 FROM (
+		SELECT toUInt64(previous + 1), toUInt64(number - 1) FROM (
 			SELECT number, lagInFrame(number, 1, 0) OVER (ORDER BY number ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS previous
 			FROM batches WHERE producer = {producer:String} AND incarnation = {incarnation:String} AND digest = ''
 		) WHERE number > previous + 1`, clickhouse.Named("producer", c.Producer), clickhouse.Named("incarnation", c.Incarnation))

@@ -171,3 +171,12 @@ func eventually(t testing.TB, what string, ok func() bool) {
 		<-time.After(5 * time.Millisecond)
 	}
 }
+
+func targetLog(t testing.TB) string {
+	t.Helper()
+	log, err := os.ReadFile(target.LogPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(log)
+}

@@ -88,27 +88,34 @@ func Ref(ref string) string {
 	return ref
 }
 
-// Headline names verb and objects first: "UPDATE public.customers". More than
-// three objects are counted.
+// Headline names verb and objects first: "UPDATE public.customers", "INSERT
+// public.archive (reading public.customers)". More than three are counted.
 func Headline(verb string, objects []*eventv1.Object) string {
 	if verb == "" {
 		verb = "unknown command"
 	}
 	head := strings.ToUpper(verb)
-	names := objectNames(objects)
+	changed, read := objectNames(objects)
 	switch {
-	case len(names) == 0:
-	case len(names) <= 3:
-		head += " " + strings.Join(names, ", ")
-	default:
-		head += " " + strings.Join(names[:3], ", ") + " and " + strconv.Itoa(len(names)-3) + " more"
+	case len(changed) > 0 && len(read) > 0:
+		head += " " + atMostThree(changed) + " (reading " + atMostThree(read) + ")"
+	case len(changed) > 0:
+		head += " " + atMostThree(changed)
+	case len(read) > 0:
+		head += " " + atMostThree(read)
 	}
 	return Visible(head)
 }
 
-// objectNames lists what is changed before what is read, each once.
-func objectNames(objects []*eventv1.Object) []string {
-	var changed, read []string
+func atMostThree(names []string) string {
+	if len(names) <= 3 {
+		return strings.Join(names, ", ")
+	}
+	return strings.Join(names[:3], ", ") + " and " + strconv.Itoa(len(names)-3) + " more"
+}
+
+// objectNames lists what is changed, and what is only read, each once.
+func objectNames(objects []*eventv1.Object) (changed, read []string) {
 	for _, o := range objects {
 		name := o.GetName()
 		if o.GetSchema() != "" {
@@ -122,12 +129,8 @@ func objectNames(objects []*eventv1.Object) []string {
 			*list = append(*list, name)
 		}
 	}
-	for _, name := range read {
-		if !slices.Contains(changed, name) {
-			changed = append(changed, name)
-		}
-	}
-	return changed
+	read = slices.DeleteFunc(read, func(name string) bool { return slices.Contains(changed, name) })
+	return changed, read
 }
 
 // Voters says who may approve: "dana", "dana or kim", "2 of dana, kim, lee".

@@ -69,12 +69,13 @@ func (s *session) prepareCommands(d *decoded, parameters []command.Parameter) ([
 	tx, dirty := s.track.tx, s.track.dirty
 	s.pipeline.mu.Unlock()
 	for i := range facts {
-		if err := s.allowed(d.statement(i), &facts[i]); err != nil {
-			return nil, nil, err
-		}
 		state := s.asked.state
 		state.InTransaction = tx
 		commands[i] = seam.Command{Text: d.statement(i), Parameters: parameters, Facts: facts[i], State: state, Dirty: dirty}
+		if err := s.allowed(d.statement(i), &facts[i]); err != nil {
+			s.gate.Refused(&commands[i], err)
+			return nil, nil, err
+		}
 		tx = after(tx, &facts[i], d.statement(i))
 	}
 	return commands, facts, nil

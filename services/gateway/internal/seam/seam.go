@@ -74,6 +74,9 @@ type Session interface {
 	// blocks while the command is held. For a write the intent record is
 	// durable when it returns; for a read it may still be on its way.
 	Admit(ctx context.Context, c *Command) (Permit, error)
+	// Refused records an attempt that the protocol itself refuses before any
+	// rule is asked, because it could not follow it.
+	Refused(c *Command, cause error)
 	// Done is closed when the session must end (hard limit, run ended, kill,
 	// shutdown); Cause then tells why, as a *refusal.Refusal.
 	Done() <-chan struct{}

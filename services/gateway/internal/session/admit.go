@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -75,6 +76,17 @@ func (s *Session) Admit(ctx context.Context, c *seam.Command) (seam.Permit, erro
 	default:
 		return nil, s.refuse(a, a.denied())
 	}
+}
+
+// Refused implements seam.Session.
+func (s *Session) Refused(c *seam.Command, cause error) {
+	var r *refusal.Refusal
+	if s.alive() != nil || !errors.As(cause, &r) {
+		return
+	}
+	a := s.begin(c)
+	a.decision = policy.Decision{Effect: policy.Deny}
+	_ = s.refuse(a, r)
 }
 
 func (s *Session) alive() error {

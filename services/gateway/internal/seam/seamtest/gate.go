@@ -39,6 +39,7 @@ type Gate struct {
 	mu       sync.Mutex
 	sessions []*Session
 	admitted []*Admitted
+	refused  []*Admitted
 	held     chan *Held
 	once     sync.Once
 }
@@ -98,6 +99,13 @@ func (g *Gate) Admitted(needle string) []*Admitted {
 	return found
 }
 
+// Refused returns the commands that the protocol refused by itself.
+func (g *Gate) Refused() []*Admitted {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return append([]*Admitted(nil), g.refused...)
+}
+
 // Sessions returns the sessions opened so far.
 func (g *Gate) Sessions() []*Session {
 	g.mu.Lock()
@@ -131,6 +139,9 @@ type Session struct {
 }
 
 var _ seam.Session = (*Session)(nil)
+
+// Refused implements seam.Session: the script asks nothing of it.
+func (s *Session) Refused(*seam.Command, error) {}
 
 // ID implements seam.Session.
 func (s *Session) ID() string { return s.id }
@@ -198,6 +209,13 @@ func (s *Session) hold(ctx context.Context, c *seam.Command) error {
 	case <-s.done:
 		return s.Cause()
 	}
+}
+
+// Refused implements seam.Session.
+func (s *Session) Refused(c *seam.Command, cause error) {
+	s.gate.mu.Lock()
+	defer s.gate.mu.Unlock()
+	s.gate.refused = append(s.gate.refused, &Admitted{Command: *c, Err: cause})
 }
 
 // Done implements seam.Session.

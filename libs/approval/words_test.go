@@ -47,7 +47,7 @@ func TestHeadline(t *testing.T) {
 		objects []*eventv1.Object
 	}{
 		"UPDATE public.customers":                   {"update", []*eventv1.Object{o("public", "customers", "write"), o("public", "customers", "read")}},
-		"INSERT public.b (reading public.a)":                 {"insert", []*eventv1.Object{o("public", "a", "read"), o("public", "b", "write")}},
+		"INSERT public.b (reading public.a)":        {"insert", []*eventv1.Object{o("public", "a", "read"), o("public", "b", "write")}},
 		"TRUNCATE a, b, c and 2 more":               {"truncate", []*eventv1.Object{o("", "a", "ddl"), o("", "b", "ddl"), o("", "c", "ddl"), o("", "d", "ddl"), o("", "e", "ddl")}},
 		"UNKNOWN COMMAND":                           {"", nil},
 		"DELETE public.‹U+200B›x":                   {"delete", []*eventv1.Object{o("public", "\u200bx", "write")}},

@@ -140,9 +140,6 @@ type Session struct {
 
 var _ seam.Session = (*Session)(nil)
 
-// Refused implements seam.Session: the script asks nothing of it.
-func (s *Session) Refused(*seam.Command, error) {}
-
 // ID implements seam.Session.
 func (s *Session) ID() string { return s.id }
 

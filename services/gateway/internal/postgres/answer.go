@@ -89,6 +89,9 @@ func (s *session) answer(h wire.Header) error {
 
 // send writes to the client; one that is gone gets nothing more.
 func (s *session) send(message []byte) {
+	if s.silent.Load() {
+		return
+	}
 	if _, err := s.out.Write(message); err != nil {
 		s.lose(s.pipeline.pending())
 	}

@@ -302,6 +302,9 @@ func TestMessagesThatAreNotForwarded(t *testing.T) {
 			equal(t, name, r.until(t, 2), append(c.want, "columns ?column?:23/0", `row ["1"]`, "complete SELECT 1", "ready I"))
 		})
 	}
+	if n := len(g.Refused()); n != 4 {
+		t.Errorf("%d of 4 attempts to COPY were recorded", n)
+	}
 	if seen(t, "COPY customers") {
 		t.Error("a COPY was forwarded")
 	}

@@ -52,6 +52,7 @@ type session struct {
 	stop       context.CancelCauseFunc
 	background sync.WaitGroup
 	left       atomic.Bool // the client has said all it has to say
+	silent     atomic.Bool // the client was told that the session is over
 	ending     sync.Once
 	losing     sync.Once
 }
@@ -192,6 +193,7 @@ func (s *session) end(cause error) {
 		running := s.pipeline.pending()
 		s.pipeline.end()
 		_ = s.client.SetWriteDeadline(time.Now().Add(2 * time.Second))
+		s.silent.Store(true)
 		if err := s.out.Append(func(dst []byte) []byte {
 			return wire.AppendReport(dst, wire.ErrorResponse, report(cause, severityFatal))
 		}); err == nil {

@@ -213,18 +213,14 @@ func mentionsColumn(m protoreflect.Message) bool {
 	case *pg.ColumnRef, *pg.CurrentOfExpr:
 		return true
 	}
-	found := false
-	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		switch {
-		case fd.Message() == nil:
-		case fd.IsList():
-			for i := range v.List().Len() {
-				found = found || mentionsColumn(v.List().Get(i).Message())
-			}
-		default:
-			found = mentionsColumn(v.Message())
+	if n, ok := m.Interface().(*pg.Node); ok {
+		fd := m.WhichOneof(m.Descriptor().Oneofs().Get(0))
+		return n.GetNode() != nil && fd != nil && mentionsColumn(m.Get(fd).Message())
+	}
+	for child := range below(m) {
+		if mentionsColumn(child) {
+			return true
 		}
-		return !found
-	})
-	return found
+	}
+	return false
 }

@@ -169,7 +169,8 @@ func (l *lexer) quoted(prefix int, escapes bool) {
 }
 
 // continues goes behind the quote of a continued string, if there is one: it
-// must be on another line, with nothing but space and -- comments before it.
+// must be on another line. The server allows -- comments between the parts,
+// libpg_query does not: such a text is a syntax error.
 func (l *lexer) continues() bool {
 	saved, newline := l.pos, false
 	for l.pos < len(l.s) {
@@ -177,9 +178,6 @@ func (l *lexer) continues() bool {
 		case isSpace(c):
 			newline = newline || c == '\n' || c == '\r'
 			l.pos++
-			continue
-		case c == '-' && l.at(1) == '-':
-			l.line()
 			continue
 		case c == '\'' && newline:
 			l.pos++

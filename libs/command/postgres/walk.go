@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -16,8 +17,10 @@ import (
 // other makes the class unknown.
 func (w *walker) node(m protoreflect.Message, e env) {
 	switch n := m.Interface().(type) {
-	case *pg.Node:
-		w.children(m, e)
+	case *pg.Node: // has one of 270 fields: do not ask for each
+		if fd := m.WhichOneof(m.Descriptor().Oneofs().Get(0)); fd != nil {
+			w.node(m.Get(fd).Message(), e)
+		}
 	case *pg.SelectStmt:
 		w.selectStmt(n, e)
 	case *pg.InsertStmt:
@@ -83,18 +86,34 @@ func (w *walker) node(m protoreflect.Message, e env) {
 
 // children walks every message below m.
 func (w *walker) children(m protoreflect.Message, e env) {
-	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		switch {
-		case fd.Message() == nil:
-		case fd.IsList():
-			for i := range v.List().Len() {
-				w.node(v.List().Get(i).Message(), e)
+	for child := range below(m) {
+		w.node(child, e)
+	}
+}
+
+// below yields the messages that m holds, in the order of the grammar.
+func below(m protoreflect.Message) iter.Seq[protoreflect.Message] {
+	return func(yield func(protoreflect.Message) bool) {
+		fields := m.Descriptor().Fields()
+		for i := range fields.Len() {
+			fd := fields.Get(i)
+			if fd.Message() == nil || !m.Has(fd) {
+				continue
 			}
-		default:
-			w.node(v.Message(), e)
+			if !fd.IsList() {
+				if !yield(m.Get(fd).Message()) {
+					return
+				}
+				continue
+			}
+			list := m.Get(fd).List()
+			for j := range list.Len() {
+				if !yield(list.Get(j).Message()) {
+					return
+				}
+			}
 		}
-		return true
-	})
+	}
 }
 
 // each walks nodes that may be nil.

@@ -10,6 +10,7 @@ import (
 
 // serveUpstream takes the target's answers until there are no more.
 func (s *session) serveUpstream() {
+	defer s.server.survive("upstream", s.broken)
 	for {
 		h, err := s.up.in.Next()
 		if err == nil {

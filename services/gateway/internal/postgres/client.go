@@ -14,6 +14,7 @@ var errTerminated = errors.New("postgres: the client has terminated the session"
 
 // serveClient takes the client's messages until it has no more.
 func (s *session) serveClient() {
+	defer s.server.survive("client", s.broken)
 	err := s.takeAll()
 	var protocol *refusal.Refusal
 	switch {

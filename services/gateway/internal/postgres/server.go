@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -115,6 +117,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 // serve takes one connection from its first byte to its last.
 func (s *Server) serve(ctx context.Context, raw net.Conn) {
 	defer func() { _ = raw.Close() }()
+	defer s.survive("connection", nil)
 	keepAlive(raw)
 	leave, evicted := s.room.enter(raw)
 	defer leave()
@@ -129,7 +132,7 @@ func (s *Server) serve(ctx context.Context, raw net.Conn) {
 		return
 	}
 	if first.cancel != nil {
-		s.keys.cancel(ctx, first.cancel.pid, first.cancel.key)
+		s.keys.cancel(context.WithoutCancel(ctx), first.cancel.pid, first.cancel.key)
 		return
 	}
 	session, err := s.open(ctx, c, first)
@@ -151,6 +154,24 @@ func (s *Server) serve(ctx context.Context, raw net.Conn) {
 func (s *Server) rejected(reason string) {
 	if s.hooks.Rejected != nil {
 		s.hooks.Rejected(reason)
+	}
+}
+
+// survive keeps a bug that one connection meets from ending all the others. To
+// be deferred.
+func (s *Server) survive(what string, then func()) {
+	r := recover()
+	if r == nil {
+		return
+	}
+	// A runtime error quotes indexes and types; any other value may quote anything.
+	bug := fmt.Sprintf("%T", r)
+	if e, ok := r.(runtime.Error); ok {
+		bug = e.Error()
+	}
+	s.log.Error().Str("panic", bug).Bytes("stack", debug.Stack()).Str("in", what).Msg("a connection was ended by a bug in the gateway")
+	if then != nil {
+		then()
 	}
 }
 

@@ -204,6 +204,19 @@ func (s *session) end(cause error) {
 	})
 }
 
+// broken ends the session after a bug, which may have left a lock taken: both
+// connections are closed, and what waits on them returns.
+func (s *session) broken() {
+	s.stop(errors.New("postgres: a bug"))
+	_ = s.client.Close()
+	_ = s.up.conn.Close()
+	if p := s.pipeline; p.mu.TryLock() {
+		p.over = true
+		p.moved.Broadcast()
+		p.mu.Unlock()
+	}
+}
+
 // lose gives up the client: what runs is cancelled, and its outcome awaited for
 // a moment.
 func (s *session) lose(running bool) {

@@ -178,15 +178,16 @@ func (u *upstream) cancel(ctx context.Context) error {
 	ctx, done := context.WithTimeout(ctx, 5*time.Second)
 	defer done()
 	d := net.Dialer{}
-	c, err := d.DialContext(ctx, "tcp", u.address)
+	raw, err := d.DialContext(ctx, "tcp", u.address)
 	if err != nil {
 		return fmt.Errorf("postgres: cancel: %w", err)
 	}
-	defer func() { _ = c.Close() }()
+	defer func() { _ = raw.Close() }()
 	deadline, _ := ctx.Deadline()
-	_ = c.SetDeadline(deadline)
+	_ = raw.SetDeadline(deadline)
+	c := raw
 	if u.tls != nil {
-		if c, err = startTLS(ctx, c, u.tls); err != nil {
+		if c, err = startTLS(ctx, raw, u.tls); err != nil {
 			return err
 		}
 	}

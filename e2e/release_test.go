@@ -29,13 +29,14 @@ func TestReleaseBinariesAreStaticAndExplainThemselves(t *testing.T) {
 			if err != nil {
 				t.Fatalf("--help: %v", err)
 			}
-			for _, want := range []string{name, "Usage:", "Example"} {
+			says := []string{name, "Usage:", "Example", "/readyz"}
+			if name == "gatestay" {
+				says = []string{name, "Usage:", "run", "dev", "policy"}
+			}
+			for _, want := range says {
 				if !strings.Contains(string(help), want) {
 					t.Errorf("--help does not say %q:\n%s", want, help)
 				}
-			}
-			if name != "gatestay" && !strings.Contains(string(help), "/readyz") {
-				t.Errorf("--help names no endpoints:\n%s", help)
 			}
 		})
 	}

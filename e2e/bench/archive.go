@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	batchRecords = 500    // as many as a busy gateway packs into one
-	blockBatches = 20     // of a bare insert: 10,000 rows, a size ClickHouse likes
+	batchRecords = 500     // as many as a busy gateway packs into one
+	blockBatches = 20      // of a bare insert: 10,000 rows, a size ClickHouse likes
 	benchName    = "bench" // of the producer
 )
 

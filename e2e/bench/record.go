@@ -19,7 +19,7 @@ var benchPrincipal = &eventv1.Principal{
 // of the size that a small statement's have.
 func benchRecord(session string, i int) *eventv1.Record {
 	r := &eventv1.Record{
-		Id: ulid.Make().String(), Time: timestamppb.Now(), Kind: eventv1.Kind_KIND_INTENT, SessionId: session, SessionSequence: uint64(i + 1), //nolint:gosec // counts up from zero
+		Id: ulid.Make().String(), Time: timestamppb.Now(), Kind: eventv1.Kind_KIND_INTENT, SessionId: session, SessionSequence: uint64(i + 1),
 		CommandId: fmt.Sprintf("cmd_bench_%d", i/2), TraceId: "4bf92f3577b34da6a3ce929d0e0e4736", Principal: benchPrincipal,
 		Target: "prod-db", Database: "shop", Environment: "production", Protocol: "postgres",
 	}

@@ -28,6 +28,9 @@ func dialRaw(t testing.TB, c *pgconn.Config) *raw {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := conn.SyncConn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	h, err := conn.Hijack()
 	if err != nil {
 		t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 
 // Run measures and prints tables to w as it goes.
 func Run(ctx context.Context, w io.Writer, o Options) (results []Result, err error) {
-	g, err := kit.Start(ctx, kit.Options{Bin: o.Bin, Progress: o.Log})
+	g, err := kit.Start(ctx, kit.Options{Bin: o.Bin, LogLevel: "info", Progress: o.Log})
 	if err != nil {
 		return nil, err
 	}

@@ -25,13 +25,14 @@ func Splice(l net.Listener, target string, server, client *tls.Config) error {
 	}
 }
 
-func forward(c net.Conn, target string, server, client *tls.Config) error {
-	defer func() { _ = c.Close() }()
-	upstream, err := net.Dial("tcp", target)
+func forward(raw net.Conn, target string, server, client *tls.Config) error {
+	defer func() { _ = raw.Close() }()
+	rawUpstream, err := net.Dial("tcp", target)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = upstream.Close() }()
+	defer func() { _ = rawUpstream.Close() }()
+	c, upstream := raw, rawUpstream
 	if server != nil {
 		if c, err = secure(c, func(raw net.Conn) net.Conn { return tls.Server(raw, server) }, true); err != nil {
 			return err

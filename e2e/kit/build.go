@@ -29,33 +29,37 @@ func Repository() (string, error) {
 // build compiles what the kit runs, from the sources as they are. Go's cache
 // makes it quick when nothing has changed.
 func (g *Gatestay) build(ctx context.Context) error {
-	if g.options.Bin != "" {
-		return nil
-	}
 	root, err := Repository()
 	if err != nil {
 		return err
 	}
-	flavour := "e2e"
-	arguments := []string{"build"}
+	g.natsServer = filepath.Join(root, "build", "e2e", "nats-server")
+	if err := compile(ctx, root, "-o", g.natsServer, "github.com/nats-io/nats-server/v2"); err != nil {
+		return err
+	}
+	if g.options.Bin != "" {
+		return nil
+	}
+	flavour, flags := "e2e", []string(nil)
 	if g.options.Race {
-		flavour = "e2e-race"
-		arguments = append(arguments, "-race")
+		flavour, flags = "e2e-race", []string{"-race"}
 	}
 	g.options.Bin = filepath.Join(root, "build", flavour)
 	if err := os.MkdirAll(g.options.Bin, 0o750); err != nil {
 		return fmt.Errorf("kit: %w", err)
 	}
-	arguments = append(arguments, "-o", g.options.Bin+string(filepath.Separator))
+	arguments := append(flags, "-o", g.options.Bin+string(filepath.Separator))
 	for _, name := range append([]string{"gatestay"}, Services...) {
 		arguments = append(arguments, "./services/"+name+"/cmd/"+name)
 	}
-	for _, a := range [][]string{arguments, {"build", "-o", g.options.Bin + "/nats-server", "github.com/nats-io/nats-server/v2"}} {
-		command := exec.CommandContext(ctx, "go", a...)
-		command.Dir = root
-		if out, err := command.CombinedOutput(); err != nil {
-			return fmt.Errorf("kit: go %v: %w\n%s", a[0], err, out)
-		}
+	return compile(ctx, root, arguments...)
+}
+
+func compile(ctx context.Context, root string, arguments ...string) error {
+	command := exec.CommandContext(ctx, "go", append([]string{"build"}, arguments...)...)
+	command.Dir = root
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("kit: go build: %w\n%s", err, out)
 	}
 	return nil
 }

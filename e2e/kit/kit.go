@@ -53,7 +53,7 @@ const (
 
 // Options say what a Gatestay is started from.
 type Options struct {
-	// Bin holds the binaries of the services and nats-server; empty: build them.
+	// Bin holds the binaries of the services; empty: build them.
 	Bin string
 	// Race builds them with the race detector; a race they report fails Close.
 	Race bool
@@ -61,6 +61,9 @@ type Options struct {
 	Dir string
 	// TargetSettings are further lines of the target's postgresql.conf.
 	TargetSettings map[string]string
+	// LogLevel of the services; default debug: a secret that is logged at any
+	// level is a leak, and tests look for it.
+	LogLevel string
 	// Progress gets a line now and then; may be nil.
 	Progress func(string)
 }
@@ -82,6 +85,7 @@ type Gatestay struct {
 	targetPass string
 	clickhouse *embedded.ClickHouseServer
 	ownDir     bool
+	natsServer string // path of its binary
 
 	mu        sync.Mutex
 	processes map[string]*process
@@ -98,6 +102,9 @@ type addresses struct {
 
 // Start returns a Gatestay that is ready. Close ends it.
 func Start(ctx context.Context, o Options) (*Gatestay, error) {
+	if o.LogLevel == "" {
+		o.LogLevel = "debug"
+	}
 	g := &Gatestay{Dir: o.Dir, options: o, processes: map[string]*process{}, passwords: map[string]string{}}
 	if err := g.start(ctx); err != nil {
 		return nil, errors.Join(err, g.Close())

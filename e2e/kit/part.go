@@ -149,7 +149,7 @@ func (g *Gatestay) start1(ctx context.Context, part string) error {
 	case Bus:
 		return g.run(part, g.busCommand())
 	default:
-		cmd := exec.Command(g.Binary(part), "--config", g.path("gatestay.yaml"), "--log-level", "debug")
+		cmd := exec.Command(g.Binary(part), "--config", g.path("gatestay.yaml"), "--log-level", g.options.LogLevel)
 		cmd.Env = append(os.Environ(),
 			"GATESTAY_BUS_URL="+g.busURL(part),
 			"CLICKHOUSE_ADDR="+g.clickhouse.Native,
@@ -236,7 +236,7 @@ func (g *Gatestay) races() error {
 // busCommand runs a NATS server with the permissions that deploy/nats ships.
 func (g *Gatestay) busCommand() *exec.Cmd {
 	host, port, _ := net.SplitHostPort(g.addresses.bus)
-	cmd := exec.Command(g.Binary("nats-server"), "--config", g.path("nats-server.conf"), "--addr", host, "--port", port)
+	cmd := exec.Command(g.natsServer, "--config", g.path("nats-server.conf"), "--addr", host, "--port", port)
 	cmd.Env = append(os.Environ(), "GATESTAY_BUS_STORE="+g.path("data", "bus"))
 	for name, password := range g.passwords {
 		cmd.Env = append(cmd.Env, "GATESTAY_BUS_PASSWORD_"+strings.ToUpper(name)+"="+password)

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatestay/gatestay/libs/service"
+	"github.com/gatestay/gatestay/services/gatestay/internal/approvals"
 	"github.com/gatestay/gatestay/services/gatestay/internal/audit"
 	"github.com/gatestay/gatestay/services/gatestay/internal/can"
 	"github.com/gatestay/gatestay/services/gatestay/internal/cli"
@@ -39,7 +40,7 @@ func Command(env *cli.Env) *cobra.Command {
 	root.PersistentFlags().StringVarP(&env.Output, "output", "o", env.Output, "text or json")
 	root.AddCommand(
 		run.Command(env), can.Command(env), token.Command(env),
-		login.Command(env), login.Logout(env), audit.Command(env),
+		login.Command(env), login.Logout(env), approvals.Command(env), audit.Command(env),
 		initialise.Command(env), policy.Command(env), keys.Command(env),
 		dev.Command(env), demo.Command(env),
 	)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatestay/gatestay/libs/approval"
 	"github.com/gatestay/gatestay/services/gatestay/internal/cli"
+	"github.com/gatestay/gatestay/services/gatestay/internal/remote"
 	"github.com/gatestay/gatestay/services/gatestay/internal/ui"
 )
 
@@ -132,7 +133,7 @@ func (f *searchFlags) query(now time.Time) (url.Values, error) {
 }
 
 // pages asks until the limit is reached or there are no more.
-func (f *searchFlags) pages(ctx context.Context, c *client, query url.Values) (commands []command, more bool, err error) {
+func (f *searchFlags) pages(ctx context.Context, c *remote.Client, query url.Values) (commands []command, more bool, err error) {
 	commands = []command{}
 	for {
 		query.Set("limit", strconv.Itoa(min(f.limit-len(commands), pageLimit)))
@@ -140,8 +141,8 @@ func (f *searchFlags) pages(ctx context.Context, c *client, query url.Values) (c
 			Commands []command `json:"commands"`
 			Next     string    `json:"next"`
 		}
-		if err := c.get(ctx, []string{"v1", "audit", "search"}, query, &page); err != nil {
-			return nil, false, err
+		if err := c.Get(ctx, []string{"v1", "audit", "search"}, query, &page); err != nil {
+			return nil, false, fmt.Errorf("audit: %w", err)
 		}
 		commands = append(commands, page.Commands...)
 		if page.Next == "" || len(page.Commands) == 0 || len(commands) >= f.limit {

@@ -33,8 +33,8 @@ func (t *tool) show(ctx context.Context, id string) error {
 		return err
 	}
 	var s session
-	if err := c.get(ctx, []string{"v1", "audit", "sessions", id}, nil, &s); err != nil {
-		return err
+	if err := c.Get(ctx, []string{"v1", "audit", "sessions", id}, nil, &s); err != nil {
+		return fmt.Errorf("audit: %w", err)
 	}
 	switch t.env.Output {
 	case "json":

@@ -1,0 +1,116 @@
+// Package approvals is gatestay approvals: what Slack's buttons do, from a
+// terminal.
+package approvals
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatestay/gatestay/services/gatestay/internal/cli"
+	"github.com/gatestay/gatestay/services/gatestay/internal/login"
+	"github.com/gatestay/gatestay/services/gatestay/internal/remote"
+)
+
+const help = `See commands that wait for an approval, and vote, as whoever 'gatestay login'
+signed in. The same rules hold as in Slack: only those whom the rule names may
+vote, nobody approves what they asked for, and one person counts once.`
+
+// tool is what the commands share.
+type tool struct {
+	env   *cli.Env
+	token func(*cli.Env) (string, error)
+	now   func() time.Time
+}
+
+// Command returns gatestay approvals.
+func Command(env *cli.Env) *cobra.Command {
+	return (&tool{env: env, token: login.Token, now: time.Now}).command()
+}
+
+func (t *tool) command() *cobra.Command {
+	c := &cobra.Command{
+		Use: "approvals", Short: "See what waits for an approval, and vote", Long: help,
+		Example: "  gatestay approvals list\n  gatestay approvals show apr_01J…\n  gatestay approvals approve apr_01J…\n  gatestay approvals deny apr_01J… --reason \"not on a Friday\"",
+	}
+	c.AddCommand(t.listCommand(), t.showCommand(), t.voteCommand("approve"), t.voteCommand("deny"))
+	return c
+}
+
+func (t *tool) client() (*remote.Client, error) {
+	c, err := remote.New(t.env, remote.Approvals, t.token)
+	if err != nil {
+		return nil, fmt.Errorf("approvals: %w", err)
+	}
+	return c, nil
+}
+
+func (t *tool) listCommand() *cobra.Command {
+	var state string
+	c := &cobra.Command{
+		Use: "list", Short: "What waits, newest first", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return t.list(c.Context(), state) },
+	}
+	c.Flags().StringVar(&state, "state", "waiting", "waiting, decided or all")
+	return c
+}
+
+func (t *tool) list(ctx context.Context, state string) error {
+	c, err := t.client()
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		Approvals []Approval `json:"approvals"`
+	}
+	if err := c.Get(ctx, []string{"v1", "approvals"}, url.Values{"state": {state}}, &answer); err != nil {
+		return fmt.Errorf("approvals: %w", err)
+	}
+	if t.env.JSON() {
+		return t.env.PrintJSON(answer)
+	}
+	t.printList(state, answer.Approvals)
+	return nil
+}
+
+func (t *tool) showCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "show ID", Short: "One approval, whole", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			client, err := t.client()
+			if err != nil {
+				return err
+			}
+			var a Approval
+			if err := client.Get(c.Context(), []string{"v1", "approvals", args[0]}, nil, &a); err != nil {
+				return fmt.Errorf("approvals: %w", err)
+			}
+			return t.print(a)
+		},
+	}
+}
+
+func (t *tool) voteCommand(vote string) *cobra.Command {
+	var reason string
+	c := &cobra.Command{
+		Use: vote + " ID", Short: strings.ToUpper(vote[:1]) + vote[1:] + " a held command", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			client, err := t.client()
+			if err != nil {
+				return err
+			}
+			var a Approval
+			body := map[string]string{"vote": vote, "reason": reason}
+			if err := client.Post(c.Context(), []string{"v1", "approvals", args[0], "vote"}, body, &a); err != nil {
+				return fmt.Errorf("approvals: %w", err)
+			}
+			return t.print(a)
+		},
+	}
+	c.Flags().StringVar(&reason, "reason", "", "why; the requester and the audit see it")
+	return c
+}

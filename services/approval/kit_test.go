@@ -37,7 +37,7 @@ import (
 )
 
 const (
-	patience = 10 * time.Second
+	patience = 20 * time.Second
 	channel  = "C0PROD"
 	gateway  = "gw1"
 )
@@ -102,6 +102,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	t.Parallel() // each has all of its own, and mostly waits
 	w := &world{t: t, dir: t.TempDir(), log: zerolog.Nop(), admins: []string{"riley"}}
 	if os.Getenv("VERBOSE") != "" {
 		w.log = zerolog.New(zerolog.NewTestWriter(t))

@@ -82,13 +82,16 @@ func (r *running) people() electorate.People {
 // run works until ctx ends.
 func (r *running) run(ctx context.Context) error {
 	s := r.s
+	policies, err := r.bus.JS.KeyValue(ctx, bus.BucketPolicy)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("approval: bucket: %w", err)
+	}
 	r.producer = event.NewProducer("approval/"+s.instance, s.key, bus.NewSink(r.bus, bus.AdminSubject("approval", s.instance))) //nolint:contextcheck // it outlives ctx: Close waits for the last records
 	if rec := s.started(); rec != nil {
 		r.findings <- rec
-	}
-	policies, err := r.bus.JS.KeyValue(ctx, bus.BucketPolicy)
-	if err != nil {
-		return fmt.Errorf("approval: bucket: %w", err)
 	}
 	group, inner := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.store.Run(inner, func(st *machine.State) { r.changed(st, false) }) })

@@ -31,7 +31,7 @@ func (s *session) serveUpstream() {
 				Hint: "Connect again in a moment; what ran last may or may not have taken effect.",
 			})
 		default:
-			s.flushClient()
+			_ = s.flushClient()
 			s.lose(false)
 		}
 		return

@@ -89,7 +89,7 @@ func (g *gateway) config(t testing.TB) *pgconn.Config {
 	host, port, _ := net.SplitHostPort(g.addr)
 	var n uint16
 	for _, d := range port {
-		n = n*10 + uint16(d-'0') //nolint:gosec // a digit
+		n = n*10 + uint16(d-'0')
 	}
 	c.Host, c.Port = host, n
 	c.TLSConfig = &tls.Config{RootCAs: g.roots, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12}

@@ -94,7 +94,7 @@ func (s *Server) readFirst(c *net.Conn, g *greeting, first bool) (*wire.Startup,
 	if _, err := io.ReadFull(*c, b[:]); err != nil {
 		return nil, fmt.Errorf("postgres: first byte: %w", err)
 	}
-	var src io.Reader = io.MultiReader(bytes.NewReader(b[:]), *c)
+	src := io.MultiReader(bytes.NewReader(b[:]), *c)
 	if b[0] == firstTLSByte {
 		t, err := s.handshake(&prefixed{Conn: *c, first: b[:]})
 		if err != nil {

@@ -57,11 +57,12 @@ func sqlState(c refusal.Code) string {
 		return "58000"
 	case refusal.ProtocolViolation:
 		return "08P01"
+	default:
+		if strings.HasPrefix(string(c), "GS11") {
+			return "28000"
+		}
+		return "42501" // insufficient_privilege
 	}
-	if strings.HasPrefix(string(c), "GS11") {
-		return "28000"
-	}
-	return "42501" // insufficient_privilege
 }
 
 // answer is an error that goes to the client as a server's own would, word for

@@ -87,7 +87,7 @@ func (s *session) prepare(ctx context.Context) error {
 	if err := s.fixed(); err != nil {
 		return err
 	}
-	s.catalog.Warm()
+	s.catalog.Warm(ctx)
 	err := s.out.Append(func(dst []byte) []byte {
 		dst = wire.AppendAuthenticationOK(dst)
 		s.pipeline.mu.Lock()
@@ -225,7 +225,7 @@ func (s *session) lose(running bool) {
 		s.pipeline.end()
 		_ = s.client.SetReadDeadline(time.Now())
 		if running {
-			if err := s.up.cancel(context.Background()); err != nil {
+			if err := s.up.cancel(context.WithoutCancel(s.ctx)); err != nil {
 				s.log.Debug().Err(err).Msg("cancelling on the target failed")
 			}
 		}

@@ -47,7 +47,7 @@ func (g *gateway) secure(t testing.TB) *tls.Conn {
 
 // packet makes a first packet.
 func packet(code uint32, body []byte) []byte {
-	b := binary.BigEndian.AppendUint32(nil, uint32(8+len(body))) //nolint:gosec // a test's
+	b := binary.BigEndian.AppendUint32(nil, uint32(8+len(body)))
 	return append(binary.BigEndian.AppendUint32(b, code), body...)
 }
 

@@ -135,7 +135,7 @@ func (h *Handle) Current(ctx context.Context) (*Snapshot, error) {
 			return s, nil
 		case age <= h.cache.maxAge:
 			if e.flight == nil && time.Since(e.failed) > retryAfter {
-				h.load()
+				h.load(ctx)
 			}
 			e.mu.Unlock()
 			return s, nil
@@ -173,7 +173,7 @@ func (h *Handle) wait(ctx context.Context) (*Snapshot, error) {
 		defer e.mu.Unlock()
 		return &Snapshot{}, e.reason
 	case f == nil:
-		f = h.load()
+		f = h.load(ctx)
 	case e.stale:
 		// The one under way began before the change: wait for it, then load again.
 		e.mu.Unlock()
@@ -197,22 +197,23 @@ func (h *Handle) wait(ctx context.Context) (*Snapshot, error) {
 }
 
 // Warm begins to load the catalog where there is none.
-func (h *Handle) Warm() {
+func (h *Handle) Warm(ctx context.Context) {
 	h.entry.mu.Lock()
 	defer h.entry.mu.Unlock()
 	if h.entry.current == nil && h.entry.flight == nil {
-		h.load()
+		h.load(ctx)
 	}
 }
 
-// load begins a load. The caller holds mu.
-func (h *Handle) load() *flight {
+// load begins a load, which is nobody's request in particular: it does not end
+// with ctx. The caller holds mu.
+func (h *Handle) load(ctx context.Context) *flight {
 	e, c := h.entry, h.cache
 	f, stale := &flight{done: make(chan struct{})}, e.stale
 	e.flight, e.stale = f, false
 	begun := time.Now()
 	c.loading.Go(func() {
-		catalog, err := read(h.dial)
+		catalog, err := read(context.WithoutCancel(ctx), h.dial)
 		if err != nil {
 			c.log.Warn().Err(err).Str("target", h.key.Target).Msg("a target's catalog could not be loaded")
 		}
@@ -235,12 +236,11 @@ func (h *Handle) load() *flight {
 	return f
 }
 
-// loadLimit bounds a load. It is nobody's request in particular, so it ends
-// with no session.
+// loadLimit bounds a load.
 const loadLimit = 60 * time.Second
 
-func read(dial Dial) (*pgfacts.Catalog, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), loadLimit)
+func read(ctx context.Context, dial Dial) (*pgfacts.Catalog, error) {
+	ctx, cancel := context.WithTimeout(ctx, loadLimit)
 	defer cancel()
 	conn, err := dial(ctx)
 	if err != nil {

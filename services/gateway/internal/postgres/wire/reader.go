@@ -140,7 +140,7 @@ func (r *Reader) Waiting(look func(typ byte) bool) {
 	rest := append(append([]byte(nil), r.buf[r.r:r.w]...), r.ahead...)
 	for len(rest) >= headerSize {
 		n := uint64(binary.BigEndian.Uint32(rest[1:]))
-		if n < 4 || n > uint64(len(rest)-1) || !look(rest[0]) {
+		if n < 4 || n > uint64(len(rest)-1) || !look(rest[0]) { //nolint:gosec // rest has a header
 			return
 		}
 		rest = rest[1+n:]

@@ -46,7 +46,7 @@ func runLibrary(path string, args []string) error {
 	setSignalHandlers(0) // the Go runtime has its own
 	argv := make([]*byte, 0, len(args)+1)
 	for _, a := range args {
-		argv = append(argv, unsafe.SliceData(append([]byte(a), 0)))
+		argv = append(argv, unsafe.SliceData(append([]byte(a), 0))) //nolint:gosec // a C string, kept alive below
 	}
 	argv = append(argv, nil)
 	result := queryCommandLine(int32(len(args)), unsafe.Pointer(&argv[0])) //nolint:gosec // a handful of arguments

@@ -36,7 +36,7 @@ func parentRole(dir string) {
 }
 
 func TestServersDieWithTheirParent(t *testing.T) {
-	cmd := exec.Command(os.Args[0]) //nolint:gosec // ourselves
+	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), parentVariable+"="+t.TempDir())
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()

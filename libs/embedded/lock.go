@@ -17,7 +17,7 @@ func lock(ctx context.Context, path string, waiting func()) (func(), error) {
 		return nil, fmt.Errorf("embedded: lock: %w", err)
 	}
 	for first := true; ; first = false {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) //nolint:gosec // a file descriptor fits
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
 			return func() { _ = f.Close() }, nil
 		}

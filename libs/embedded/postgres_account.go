@@ -78,7 +78,7 @@ func (a account) own(path string) error {
 		if err != nil {
 			return err
 		}
-		return os.Lchown(p, int(a.uid), int(a.gid))
+		return os.Lchown(p, int(a.uid), int(a.gid)) //nolint:gosec // our own folder, and links are not followed
 	})
 	if err != nil {
 		return fmt.Errorf("embedded: postgres: change owner: %w", err)

@@ -16,7 +16,7 @@ host all all ::1/128      scram-sha-256
 
 // configure writes the server's settings anew at each start.
 func (s *PostgreSQLServer) configure(o PostgreSQLOptions, a account) error {
-	settings := map[string]string{
+	settings := map[string]string{ //nolint:gosec // names of settings, no secrets
 		"listen_addresses":        "127.0.0.1",
 		"port":                    s.Port(),
 		"unix_socket_directories": "",

@@ -89,10 +89,10 @@ func TestArchival_answersAuditorsOnly(t *testing.T) {
 		w.eventually(func() error {
 			got, said, err := get(t.Context(), s, path, token[who])
 			body = said
-			if err != nil || got != status {
-				return fmt.Errorf("%s: %d %s, %v, want %d", who, got, said, err, status)
+			if err == nil && got != status {
+				err = fmt.Errorf("%s: %d %s, want %d", who, got, said, status)
 			}
-			return nil
+			return err
 		})
 		return body
 	}

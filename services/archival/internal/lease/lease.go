@@ -94,7 +94,9 @@ func (l *Lease) hold(ctx context.Context, revision uint64, since time.Time, writ
 			return err
 		case <-expiry.C:
 			stop(ErrLost)
-			<-done
+			if err := <-done; err != nil {
+				return err
+			}
 			return ErrLost
 		case <-renew.C:
 			now := time.Now()

@@ -42,7 +42,7 @@ var columns = []column{
 	text("producer", func(r *row) string { return r.item.Batch.Producer }),
 	text("incarnation", func(r *row) string { return r.item.Batch.Incarnation }),
 	values("batch_number", func(r *row) uint64 { return r.item.Batch.Number }),
-	values("position", func(r *row) uint32 { return uint32(r.position) }), //nolint:gosec // within a batch
+	values("position", func(r *row) uint32 { return uint32(r.position) }),
 	text("digest", func(r *row) string { return r.item.ID().Digest }),
 	values("sealed_at", func(r *row) time.Time { return clamp(r.item.SealedAt()) }),
 	text("integrity", func(r *row) string { return string(r.item.Integrity) }),

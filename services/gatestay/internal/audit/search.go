@@ -176,8 +176,13 @@ func (t *tool) print(commands []command, more bool) {
 
 func searchTable(p *ui.Printer, commands []command, now time.Time) []column {
 	table := []column{
-		{title: "TIME"}, {title: "WHO", optional: 1}, {title: "TARGET", optional: 4}, {title: "DECISION"}, {title: "ENDED", optional: 3},
-		{title: "STATEMENT", elastic: true}, {title: "SESSION", optional: 2},
+		{title: "TIME"},
+		{title: "WHO", optional: 1},
+		{title: "TARGET", optional: 4},
+		{title: "DECISION"},
+		{title: "ENDED", optional: 3},
+		{title: "STATEMENT", elastic: true},
+		{title: "SESSION", optional: 2},
 	}
 	for i := range commands {
 		c := &commands[i]

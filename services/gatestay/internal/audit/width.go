@@ -15,13 +15,13 @@ import (
 // columns is how wide the output may be; 0 is no limit (a pipe, a file).
 func columns(env *cli.Env) int {
 	f, ok := env.Stdout.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) { //nolint:gosec // a file descriptor fits
+	if !ok || !term.IsTerminal(int(f.Fd())) {
 		if n, err := strconv.Atoi(env.Getenv("COLUMNS")); err == nil && n >= 20 {
 			return n
 		}
 		return 0
 	}
-	n, _, err := term.GetSize(int(f.Fd())) //nolint:gosec // a file descriptor fits
+	n, _, err := term.GetSize(int(f.Fd()))
 	if err != nil || n < 20 {
 		return 80
 	}

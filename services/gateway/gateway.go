@@ -204,8 +204,8 @@ func (s *Service) Run(ctx context.Context) error {
 		return fmt.Errorf("gateway: %w", err)
 	}
 	defer j.Close()
-	s.metrics(j)
-	s.gate.Records = event.NewProducer("gateway/"+cfg.Gateway.ID, s.key, j)
+	s.metrics(ctx, j)
+	s.gate.Records = event.NewProducer("gateway/"+cfg.Gateway.ID, s.key, j) //nolint:contextcheck // outlives ctx: Close ends it, after the last record
 
 	// The bus outlives the sessions: what they record last must still go out.
 	late, stopLate := context.WithCancel(context.WithoutCancel(ctx))
@@ -231,7 +231,7 @@ func (s *Service) Run(ctx context.Context) error {
 	s.deps.Log.Info().Str("postgres", s.PostgresAddr()).Str("api", s.APIAddr()).Msg("gateway listening")
 	err = serving.Wait()
 	s.deps.Log.Info().Msg("gateway drained")
-	return errors.Join(err, s.finish(j, stopLate, background))
+	return errors.Join(err, s.finish(context.WithoutCancel(ctx), j, stopLate, background))
 }
 
 func (s *Service) serve(ctx context.Context, group *errgroup.Group) error {
@@ -292,8 +292,8 @@ func (s *Service) runBus(ctx context.Context, j *journal.Journal) error {
 
 // finish makes the last records durable and gives the forwarder a moment to
 // empty the journal; what is left waits for the next start.
-func (s *Service) finish(j *journal.Journal, stopLate context.CancelFunc, background *errgroup.Group) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+func (s *Service) finish(ctx context.Context, j *journal.Journal, stopLate context.CancelFunc, background *errgroup.Group) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	err := s.gate.Records.Close(ctx)
 	if drained := j.Drained(ctx); drained != nil {

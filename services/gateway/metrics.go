@@ -10,7 +10,7 @@ import (
 )
 
 // metrics registers what is read when asked.
-func (s *Service) metrics(j *journal.Journal) {
+func (s *Service) metrics(ctx context.Context, j *journal.Journal) {
 	gauge := func(name, help string, f func() float64) {
 		s.health.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f))
 	}
@@ -30,7 +30,7 @@ func (s *Service) metrics(j *journal.Journal) {
 	})
 	waiting := func(pick func(batches, bytes uint64) uint64) func() float64 {
 		return func() float64 {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 			defer cancel()
 			batches, bytes, err := j.Waiting(ctx)
 			if err != nil {

@@ -41,7 +41,7 @@ func play(ctx context.Context, env *cli.Env) (err error) {
 		return fmt.Errorf("demo: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := os.Chmod(dir, 0o711); err != nil { // PostgreSQL runs as another user when we are root
+	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // PostgreSQL runs as another user when we are root; nobody may list it
 		return fmt.Errorf("demo: %w", err)
 	}
 	own := *env

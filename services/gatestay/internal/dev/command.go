@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
@@ -86,7 +85,7 @@ func Log(env *cli.Env, level zerolog.Level) (zerolog.Logger, func(), error) {
 	if err != nil {
 		return zerolog.Nop(), nil, fmt.Errorf("dev: %w", err)
 	}
-	var screen io.Writer = env.Stderr
+	screen := env.Stderr
 	if env.Color(env.Stderr) {
 		screen = zerolog.ConsoleWriter{Out: env.Stderr, TimeFormat: time.TimeOnly}
 	}

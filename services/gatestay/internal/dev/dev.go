@@ -90,7 +90,7 @@ func Start(ctx context.Context, o Options) (_ *Instance, err error) {
 	}
 	cfg.Overlay = i.parts.overlay(i.layout)
 	cfg.Overlay(cfg)
-	if i.services, err = newServices(cfg, i.parts, o.Log); err != nil {
+	if i.services, err = newServices(cfg, i.parts, o.Log); err != nil { //nolint:contextcheck // what New makes lives as long as the service
 		return nil, err
 	}
 	i.services.run(running, i.group)

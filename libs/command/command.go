@@ -79,6 +79,7 @@ type Facts struct {
 	Objects   []Object
 	Columns   []Column // every column mentioned anywhere
 	Filters   []Column // columns mentioned in WHERE, ON, HAVING
+	Assigned  []Column // columns written with a value that other columns go into
 	Functions []string // schema-qualified where written so, lower case
 	Operators []string // schema-qualified where written so
 	Types     []string // cast to, where they are not the dialect's own

@@ -67,6 +67,7 @@ func (l *loader) run() error {
 	}{
 		{"relations", l.relations},
 		{"columns", l.columns},
+		{"generated columns", l.generated},
 		{"inheritance", l.inheritance},
 		{"view dependencies", l.dependencies},
 		{"triggers and rules", l.code},

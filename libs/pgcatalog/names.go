@@ -10,13 +10,23 @@ import (
 // somebody put into pg_catalog later has not.
 
 // functions tells those in C apart, which only a superuser can have made.
-// pgcrypto brings a gen_random_uuid of its own.
+// pgcrypto brings a gen_random_uuid of its own. What another version of
+// PostgreSQL has in pg_catalog counts as not PostgreSQL's own.
 func (l *loader) functions() error {
-	var f postgres.Function
+	var (
+		f     postgres.Function
+		later bool // made after the database was
+	)
 	return l.each(`
-		SELECT n.nspname::text, p.proname::text, bool_and(p.prolang = 13 AND (p.provolatile <> 'v' OR p.proname = 'gen_random_uuid'))
-		FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE p.oid >= 16384 GROUP BY 1, 2`,
-		[]any{&f.Schema, &f.Name.Name, &f.Plain}, func() { l.out.Functions = append(l.out.Functions, f) })
+		SELECT n.nspname::text, p.proname::text, bool_and(p.prolang = 13 AND (p.provolatile <> 'v' OR p.proname = 'gen_random_uuid')),
+		       p.oid >= 16384
+				FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+		WHERE p.oid >= 16384 OR n.nspname = 'pg_catalog' GROUP BY 1, 2, p.oid >= 16384`,
+		[]any{&f.Schema, &f.Name.Name, &f.Plain, &later}, func() {
+			if later || !postgres.KnownFunction(f.Name.Name) {
+				l.out.Functions = append(l.out.Functions, f)
+			}
+		})
 }
 
 // operators leaves out those that rest on a non-volatile function in C, or on

@@ -50,6 +50,31 @@ func (l *loader) columns() error {
 		})
 }
 
+// generated finds what generated columns are computed from.
+func (l *loader) generated() error {
+	var (
+		oid          uint32
+		number, from int16
+	)
+	return l.each(`
+		SELECT DISTINCT ad.adrelid, ad.adnum, d.refobjsubid::int2
+		FROM pg_attrdef ad
+		JOIN pg_attribute a ON a.attrelid = ad.adrelid AND a.attnum = ad.adnum AND a.attgenerated <> ''
+		JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = ad.oid
+		WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ad.adrelid AND d.refobjsubid NOT IN (0, ad.adnum)`,
+		[]any{&oid, &number, &from}, func() {
+			r := l.relation(oid)
+			if r == nil {
+				return
+			}
+			for i := range r.Columns {
+				if r.Columns[i].Number == number {
+					r.Columns[i].From = append(r.Columns[i].From, from)
+				}
+			}
+		})
+}
+
 func (l *loader) inheritance() error {
 	var child, parent uint32
 	return l.each(`SELECT inhrelid, inhparent FROM pg_inherits`, []any{&child, &parent}, func() {

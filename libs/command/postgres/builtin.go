@@ -74,6 +74,12 @@ func TrustedFunction(schema, name string) bool {
 	return functionTrust([]string{schema, name}) == trusted
 }
 
+// KnownFunction reports that pg_catalog of PostgreSQL 18 has functions of this
+// name, trusted or not.
+func KnownFunction(name string) bool {
+	return has(trustedFunctions, name) || has(writingFunctions, name) || has(otherFunctions, name)
+}
+
 // builtinOperator reports that an operator of this name is PostgreSQL's.
 func builtinOperator(parts []string) bool {
 	schema, name := split(parts)

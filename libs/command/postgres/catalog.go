@@ -63,6 +63,9 @@ type CatalogColumn struct {
 	Number   int16
 	Type     uint32
 	TypeName string
+	// From are the columns of the same relation that a generated column is
+	// computed from.
+	From []int16
 }
 
 // ColumnRef is a column by its relation's OID and its number.

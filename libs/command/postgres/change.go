@@ -53,6 +53,7 @@ func (w *walker) insertStmt(n *pg.InsertStmt, e env) {
 		}
 		w.assignRow(cols, values)
 	}
+	w.inserted(f.items[0], cols, sel)
 	w.each(e, n.GetSelectStmt())
 	own := e
 	own.from = f
@@ -68,6 +69,33 @@ func (w *walker) insertStmt(n *pg.InsertStmt, e env) {
 		w.each(where, c.GetWhereClause())
 	}
 	w.targets(n.GetReturningList(), own, top)
+}
+
+// inserted notes the columns of an INSERT that take their values from other
+// columns, of the query or of a sub-select.
+func (w *walker) inserted(into source, cols []string, sel *pg.SelectStmt) {
+	if sel == nil {
+		return
+	}
+	if len(sel.GetValuesLists()) > 0 && len(cols) > 0 {
+		for _, row := range sel.GetValuesLists() {
+			for i, v := range row.GetList().GetItems() {
+				if i < len(cols) && mentionsColumn(v.ProtoReflect()) {
+					w.computed.add(command.Column{Schema: into.schema, Table: into.table, Name: cols[i]})
+				}
+			}
+		}
+		return
+	}
+	if !mentionsColumn(sel.ProtoReflect()) {
+		return
+	}
+	if len(cols) == 0 {
+		cols = []string{"*"}
+	}
+	for _, c := range cols {
+		w.computed.add(command.Column{Schema: into.schema, Table: into.table, Name: c})
+	}
 }
 
 // positional notes the table whose columns are meant by their position. Where
@@ -113,7 +141,11 @@ func (w *walker) updateStmt(n *pg.UpdateStmt, e env) {
 func (w *walker) set(list []*pg.Node, e env) {
 	for _, t := range list {
 		r := t.GetResTarget()
-		w.column(command.Column{Schema: e.from.items[0].schema, Table: e.from.items[0].table, Name: r.GetName()}, e)
+		c := command.Column{Schema: e.from.items[0].schema, Table: e.from.items[0].table, Name: r.GetName()}
+		w.column(c, e)
+		if r.GetVal() != nil && mentionsColumn(r.GetVal().ProtoReflect()) {
+			w.computed.add(c)
+		}
 		w.each(e, r.GetIndirection()...)
 		val := r.GetVal()
 		if m := val.GetMultiAssignRef(); m != nil {
@@ -174,6 +206,9 @@ func (w *walker) mergeStmt(n *pg.MergeStmt, e env) {
 				w.positional(n.GetRelation())
 			}
 			w.assignRow(cols, m.GetValues())
+			w.inserted(f.items[0], cols, &pg.SelectStmt{ValuesLists: []*pg.Node{
+				{Node: &pg.Node_List{List: &pg.List{Items: m.GetValues()}}},
+			}})
 			w.each(e, m.GetValues()...)
 			continue
 		}

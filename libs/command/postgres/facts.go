@@ -33,6 +33,7 @@ type walker struct {
 	objects    set[command.Object]
 	columns    set[command.Column]
 	filters    set[command.Column]
+	computed   set[command.Column] // Facts.Assigned
 	functions  set[string]
 	operators  set[string]
 	types      set[string]
@@ -121,6 +122,7 @@ func (w *walker) finish(s Statement) {
 		}
 	}
 	w.f.Objects, w.f.Columns, w.f.Filters = w.objects.list, w.columns.list, w.filters.list
+	w.f.Assigned = w.computed.list
 	w.f.Functions, w.f.Operators, w.f.Types = w.functions.list, w.operators.list, w.types.list
 	w.f.Attributes, w.f.Settings, w.f.Unknown = w.attributes.list, w.settings.list, w.unknowns.list
 	w.f.Literals = w.literals(s)

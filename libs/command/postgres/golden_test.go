@@ -122,6 +122,7 @@ func render(s Statement) string {
 	line("objects", objects...)
 	line("columns", columnNames(f.Columns)...)
 	line("filters", columnNames(f.Filters)...)
+	line("assigned", columnNames(f.Assigned)...)
 	line("functions", f.Functions...)
 	line("operators", f.Operators...)
 	line("types", f.Types...)

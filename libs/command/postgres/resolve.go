@@ -233,6 +233,7 @@ func (rel *relation) title() string { return rel.Schema + "." + rel.Name }
 func (r *resolver) columns() {
 	r.f.Columns = r.resolveColumns(r.f.Columns)
 	r.f.Filters = r.resolveColumns(r.f.Filters)
+	r.f.Assigned = r.resolveColumns(r.f.Assigned)
 }
 
 func (r *resolver) resolveColumns(list []command.Column) []command.Column {

@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"slices"
+
 	"github.com/gatestay/gatestay/libs/command"
 )
 
@@ -14,6 +16,9 @@ type Taint struct {
 	Views map[uint32]bool
 
 	masks *Masks
+	// assigned are columns that this statement gives a value that may derive
+	// from a masked one.
+	assigned map[ColumnRef]bool
 }
 
 // Column says what a result column with this origin is: the masked column
@@ -26,7 +31,8 @@ func (t Taint) Column(oid uint32, num int16) (masked command.Column, is, tainted
 	if t.masks == nil {
 		return command.Column{}, false, false
 	}
-	return t.masks.column(oid, num)
+	masked, is, tainted = t.masks.column(oid, num)
+	return masked, is, !is && (tainted || t.assigned[ColumnRef{oid, num}])
 }
 
 // Taint says what result columns of a resolved statement may derive from one
@@ -46,6 +52,8 @@ type Masks struct {
 	// columns are the masked columns by their place, with the column as the
 	// masking rule names it.
 	columns map[ColumnRef]command.Column
+	// generated are the columns that are computed from masked ones.
+	generated map[ColumnRef]bool
 	// tables are the relations that have one.
 	tables map[uint32]bool
 	views  map[uint32]bool
@@ -62,6 +70,8 @@ func (c *Catalog) Masks(masked []command.Column) *Masks {
 		columns: map[ColumnRef]command.Column{},
 		tables:  map[uint32]bool{},
 		views:   map[uint32]bool{},
+
+		generated: map[ColumnRef]bool{},
 	}
 	for _, col := range masked {
 		m.names[col.Name] = true
@@ -120,6 +130,11 @@ func (m *Masks) mark(rel *relation, col, rule command.Column) {
 		m.columns[ColumnRef{rel.OID, num}] = rule
 	}
 	m.tables[rel.OID] = true
+	for _, c := range rel.Columns {
+		if slices.Contains(c.From, num) {
+			m.generated[ColumnRef{rel.OID, c.Number}] = true
+		}
+	}
 }
 
 // spread finds the views that read a masked column, through other views too.
@@ -138,7 +153,7 @@ func (m *Masks) spread() {
 // reaches reports that a view's query may read a masked column.
 func (m *Masks) reaches(rel *relation) bool {
 	for _, ref := range rel.Reads {
-		if _, ok := m.columns[ref]; ok || m.views[ref.OID] || (ref.Number == 0 && m.tables[ref.OID]) {
+		if _, ok := m.columns[ref]; ok || m.generated[ref] || m.views[ref.OID] || (ref.Number == 0 && m.tables[ref.OID]) {
 			return true
 		}
 	}
@@ -161,6 +176,9 @@ func (m *Masks) column(oid uint32, num int16) (masked command.Column, is, tainte
 	for range deepest {
 		if rule, ok := m.columns[ColumnRef{oid, num}]; ok {
 			return rule, true, false
+		}
+		if m.generated[ColumnRef{oid, num}] {
+			return command.Column{}, false, true
 		}
 		rel := m.catalog.byOID[oid]
 		if rel == nil {
@@ -191,6 +209,14 @@ func (m *Masks) Taint(f *command.Facts) Taint {
 		return t
 	}
 	t.Expressions = f.Class == command.Unknown || f.IsUnknown("objects") || m.mentions(f)
+	if t.Expressions && len(f.Assigned) > 0 {
+		t.assigned = map[ColumnRef]bool{}
+		for _, c := range f.Assigned {
+			if rel := m.catalog.relations[Name{c.Schema, c.Table}]; rel != nil {
+				t.assigned[ColumnRef{rel.OID, rel.numbers[c.Name]}] = true
+			}
+		}
+	}
 	return t
 }
 
@@ -208,7 +234,8 @@ func (m *Masks) mentions(f *command.Facts) bool {
 		if rel == nil {
 			return true
 		}
-		if _, ok := m.columns[ColumnRef{rel.OID, rel.numbers[c.Name]}]; ok {
+		place := ColumnRef{rel.OID, rel.numbers[c.Name]}
+		if _, ok := m.columns[place]; ok || m.generated[place] {
 			return true
 		}
 	}

@@ -9,7 +9,8 @@
 // A function is trusted when every overload of its name is immutable or
 // stable, or is one of the volatile ones listed in harmless, and when it is
 // not in denied: those take SQL, relation or type names as text and run them,
-// or tell what other sessions are doing.
+// or tell what other sessions are doing. Input, output and support functions
+// are not trusted either: nobody calls record_out(t) in good faith.
 package main
 
 import (
@@ -168,9 +169,8 @@ func sort(ctx context.Context, conn *pgx.Conn, schema string) (trusted, other []
 	_, err = pgx.ForEachRow(rows, []any{&name, &quiet, &machinery}, func() error {
 		switch {
 		case slices.Contains(writes, name):
-		case slices.Contains(denied, name):
+		case slices.Contains(denied, name), machinery:
 			other = append(other, name)
-		case machinery:
 		case quiet, slices.Contains(harmless, name):
 			trusted = append(trusted, name)
 		default:

@@ -1,0 +1,112 @@
+package postgres
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gatestay/gatestay/libs/command"
+)
+
+// leaks are the statements of testdata/leaks.sql.
+func leaks(t testing.TB) []string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join("testdata", "leaks.sql"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSpace(string(raw)), "\n\n")[1:]
+}
+
+var maskedEmail = []command.Column{{Schema: "public", Table: "customers", Name: "email"}}
+
+// TestRedteam13_ExpressionsOverAMaskedColumn: a result column without an
+// origin is tainted wherever the masked column may flow into it.
+// libs/pgcatalog shows the same with planted values on a real server.
+func TestRedteam13_ExpressionsOverAMaskedColumn(t *testing.T) {
+	c := NewCatalog(shop())
+	m := c.Masks(maskedEmail)
+	for _, sql := range append(leaks(t),
+		"SELECT name FROM nowhere",
+		"SELECT lower(x) FROM nowhere",
+		"SELECT app.emails()",
+		"EXECUTE p",
+		"FETCH c",
+	) {
+		f := resolved(t, c, sql, public, "")
+		if !m.Taint(&f).Expressions {
+			t.Errorf("%s: an expression is not tainted\n%s", sql, render(Statement{Text: sql, Facts: f}))
+		}
+		if c.Taint(&f, nil).Expressions {
+			t.Errorf("%s: tainted, though nothing is masked", sql)
+		}
+	}
+}
+
+// TestRedteam13_WhatIsCleanStaysClean: a mask that hides too much is turned off
+// by its users.
+func TestRedteam13_WhatIsCleanStaysClean(t *testing.T) {
+	c := NewCatalog(shop())
+	m := c.Masks(maskedEmail)
+	for _, sql := range []string{
+		"SELECT 1",
+		"SELECT count(*) FROM customers",
+		"SELECT lower(name) FROM customers",
+		"SELECT count(*), max(id) FROM customers WHERE name LIKE 'a%' GROUP BY name",
+		"SELECT lower(name) FROM customers c JOIN orders o ON o.customer = c.id",
+		"SELECT (SELECT max(total) FROM orders WHERE customer = c.id) FROM customers c",
+		"SELECT x || '' FROM (SELECT name AS x FROM customers) s",
+		"SELECT * FROM (VALUES (1, 'a')) v(a, b)",
+		"SELECT upper(name) FROM safe",
+		"SELECT row_to_json(o) FROM orders o",
+		"WITH o AS (SELECT * FROM orders) SELECT count(*) FROM o",
+		"SELECT sum(total) FROM orders UNION SELECT 1",
+		"UPDATE customers SET name = 'x' WHERE id = 1 RETURNING lower(name)",
+		"SELECT relname || '' FROM pg_class",
+		"SHOW search_path",
+	} {
+		f := resolved(t, c, sql, public, "")
+		if m.Taint(&f).Expressions {
+			t.Errorf("%s: an expression is tainted\n%s", sql, render(Statement{Text: sql, Facts: f}))
+		}
+	}
+}
+
+// TestRedteam13_OriginsOfAMaskedColumn: what a RowDescription names.
+func TestRedteam13_OriginsOfAMaskedColumn(t *testing.T) {
+	c := NewCatalog(shop())
+	for _, tc := range []struct {
+		name    string
+		masked  command.Column
+		oid     uint32
+		number  int16
+		is      bool
+		tainted bool
+	}{
+		{"the column", maskedEmail[0], oidCustomers, 2, true, false},
+		{"its neighbour", maskedEmail[0], oidCustomers, 3, false, false},
+		{"a system column", maskedEmail[0], oidCustomers, -1, false, false},
+		{"renamed by a view", maskedEmail[0], oidContacts, 2, true, false},
+		{"a view's plain column", maskedEmail[0], oidContacts, 1, false, false},
+		{"a view's expression", maskedEmail[0], oidContacts, 3, false, true},
+		{"a view upon a view", maskedEmail[0], oidOver, 2, true, false},
+		{"its plain column", maskedEmail[0], oidOver, 1, false, false},
+		{"a view with a whole row", maskedEmail[0], oidWhole, 2, false, true},
+		{"a view that does not read it", maskedEmail[0], oidSafe, 2, false, false},
+		{"a partition of the table", command.Column{Schema: "public", Table: "events", Name: "secret"}, oidEvents26, 2, true, false},
+		{"the table of a partition", command.Column{Schema: "public", Table: "events_2026", Name: "secret"}, oidEvents, 2, true, false},
+		{"samples of values", maskedEmail[0], oidStats, 2, false, true},
+		{"a relation newer than the catalog", maskedEmail[0], 9999, 1, false, true},
+		{"a column newer than the catalog", maskedEmail[0], oidCustomers, 99, false, true},
+		{"a table of that name elsewhere", maskedEmail[0], oidScratch, 1, false, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f := command.Facts{Class: command.Read}
+			column, is, tainted := c.Taint(&f, []command.Column{tc.masked}).Column(tc.oid, tc.number)
+			if is != tc.is || tainted != tc.tainted || (is && column != tc.masked) {
+				t.Errorf("%v, masked %v, tainted %v; want %v, %v", column, is, tainted, tc.is, tc.tainted)
+			}
+		})
+	}
+}

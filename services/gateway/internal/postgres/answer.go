@@ -84,7 +84,10 @@ func (s *session) answer(h wire.Header) error {
 	case wire.ReadyForQuery:
 		return s.ready(h, e)
 	}
-	// COPY among them: it is refused, so it cannot begin.
+	switch h.Type {
+	case wire.CopyInResponse, wire.CopyOutResponse, wire.CopyBothResponse:
+		return copyBegan() // by a text that could not be read, and that a rule let pass
+	}
 	return unexpected(h)
 }
 
@@ -209,7 +212,7 @@ func (s *session) completed(h wire.Header, e *expectation, r *run) {
 // is an implicit one, when that has ended: a later failure takes it back. The
 // caller holds pipeline.mu.
 func (s *session) endWell(r *run, implicit bool) {
-	if implicit {
+	if implicit && len(s.done) < s.pipeline.limit {
 		r.freeze()
 		s.done = append(s.done, r)
 		return

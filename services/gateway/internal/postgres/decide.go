@@ -28,7 +28,7 @@ func (s *session) decide(d *decoded, parameters []command.Parameter) ([]*run, er
 		}
 	}
 	for i := range commands {
-		if s.gate.WouldHold(&commands[i]) {
+		if s.pipeline.pending() && s.gate.WouldHold(&commands[i]) {
 			if err := s.settle(); err != nil {
 				return nil, err
 			}
@@ -42,6 +42,7 @@ func (s *session) decide(d *decoded, parameters []command.Parameter) ([]*run, er
 	for i := range commands {
 		permit, err := s.admit(&commands[i])
 		if err != nil {
+			s.unexplained(err)
 			for _, r := range runs {
 				r.finish(statusNotExecuted, "", "")
 			}
@@ -144,13 +145,25 @@ func (s *session) allowed(text string, f *command.Facts) error {
 		}
 	}
 	if f.Verb == "copy" {
-		return &refusal.Refusal{
-			Code: refusal.ProtocolUnsupported, Message: "COPY is not supported yet",
-			Detail: "Its rows would pass policy and masking unseen.",
-			Hint:   `Use SELECT and INSERT; psql writes CSV with --csv, or \g FILE.`,
-		}
+		return copyBegan()
 	}
 	return nil
+}
+
+func copyBegan() error {
+	return &refusal.Refusal{
+		Code: refusal.ProtocolUnsupported, Message: "COPY is not supported yet",
+		Detail: "Its rows would pass policy and masking unseen.",
+		Hint:   `Use SELECT and INSERT; psql writes CSV with --csv, or \g FILE.`,
+	}
+}
+
+// unexplained logs what the client is not told the reason of.
+func (s *session) unexplained(err error) {
+	var r *refusal.Refusal
+	if !errors.As(err, &r) && !errors.Is(err, seam.ErrClientCancelled) && s.ctx.Err() == nil {
+		s.log.Error().Err(err).Msg("a command could not be decided")
+	}
 }
 
 // isAnswer reports an error that is for the client.

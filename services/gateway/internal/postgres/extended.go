@@ -21,6 +21,9 @@ func (s *session) parse(message, body []byte) error {
 	if err := ownNameOnly(name); err != nil {
 		return s.refuse(ofExecute, "", err)
 	}
+	if err := s.roomFor(len(m.Text)); err != nil {
+		return s.refuse(ofParse, name, err)
+	}
 	d := s.decode(m.Text)
 	if err := s.precheck(d); err != nil {
 		if !isAnswer(err) {
@@ -38,6 +41,21 @@ func (s *session) parse(message, body []byte) error {
 			e.undo = s.names.unprepare("")
 		}
 	})
+}
+
+// roomFor refuses more prepared statements, or portals, than a session may
+// have at a time.
+func (s *session) roomFor(text int) error {
+	l := s.server.limits
+	s.pipeline.mu.Lock()
+	defer s.pipeline.mu.Unlock()
+	if len(s.names.statements) < l.Names && len(s.names.portals) < l.Names && s.names.bytes+text <= l.Texts {
+		return nil
+	}
+	return &refusal.Refusal{
+		Code: refusal.LimitReached, Message: "this session has as many prepared statements or portals as it may",
+		Hint: "Close those that are not needed any more (DEALLOCATE does not tell the gateway).",
+	}
 }
 
 // precheck decides without parameters.
@@ -74,6 +92,9 @@ func (s *session) bind(message, body []byte) error {
 			return s.fail(ofBind, err)
 		}
 		return err
+	}
+	if err := s.roomFor(0); err != nil {
+		return s.fail(ofBind, err)
 	}
 	p := &portal{name: name, statement: st, formats: slices.Clone(m.ResultFormats)}
 	if !st.text.empty() {

@@ -80,7 +80,7 @@ func (s *session) takeBack(e *expectation, code, message string) {
 		e.undo()
 	}
 	if e.lasting {
-		delete(s.names.statements, "")
+		s.names.forget("")
 	}
 	e.drop(code, message)
 	for _, d := range dropped {

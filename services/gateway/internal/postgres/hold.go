@@ -108,7 +108,7 @@ func (s *session) cancelHold(cause error) {
 // cancel serves a request to cancel: of a hold, or of what runs on the target.
 // It returns when the target has been told, so that a cancel never meets a
 // later command: the client's goroutine forwards nothing in between.
-func (s *session) cancel(ctx context.Context) {
+func (s *session) cancel() {
 	p := s.pipeline
 	p.mu.Lock()
 	if s.hold.active {
@@ -122,7 +122,7 @@ func (s *session) cancel(ctx context.Context) {
 	}
 	p.cancels++
 	p.mu.Unlock()
-	err := s.up.cancel(ctx)
+	err := s.up.cancel()
 	p.mu.Lock()
 	p.cancels--
 	p.moved.Broadcast()

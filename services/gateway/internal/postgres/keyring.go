@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/binary"
@@ -46,11 +45,11 @@ func (k *keyring) remove(s *session) {
 }
 
 // cancel serves a CancelRequest, which gets no answer whatever comes of it.
-func (k *keyring) cancel(ctx context.Context, pid uint32, key []byte) {
+func (k *keyring) cancel(pid uint32, key []byte) {
 	k.mu.Lock()
 	s := k.sessions[pid]
 	k.mu.Unlock()
 	if s != nil && subtle.ConstantTimeCompare(s.key[:], key) == 1 {
-		s.cancel(ctx)
+		s.cancel()
 	}
 }

@@ -11,6 +11,8 @@ type Limits struct {
 	Message         int           // bytes of a message that is decided; 64 MiB
 	Row             int           // bytes of a row that is masked; 64 MiB
 	Pipeline        int           // messages forwarded and not answered; 4096
+	Names           int           // prepared statements of a session, and portals; 8192 each
+	Texts           int           // bytes of a session's prepared statements; 64 MiB
 	Drain           time.Duration // for running commands when the gateway stops; 30 s
 	Reminder        time.Duration // between notices to a client that is held; 60 s
 	Catalog         time.Duration // the age from which a catalog is not trusted; 60 s
@@ -23,6 +25,8 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Message, 64<<20)
 	set(&l.Row, 64<<20)
 	set(&l.Pipeline, 4096)
+	set(&l.Names, 8192)
+	set(&l.Texts, 64<<20)
 	set(&l.Drain, 30*time.Second)
 	set(&l.Reminder, time.Minute)
 	set(&l.Catalog, time.Minute)

@@ -55,14 +55,12 @@ func (s *Server) open(ctx context.Context, c net.Conn, g *greeting) (*session, e
 // begin checks what a client asks for before it is asked for a credential.
 func (s *Server) begin(c net.Conn, g *greeting) (*opening, error) {
 	if g.version>>16 != 3 {
-		s.rejected("startup")
 		return nil, &refusal.Refusal{
 			Code:    refusal.ProtocolUnsupported,
 			Message: fmt.Sprintf("protocol %d.%d is not supported: this gateway speaks 3.0", g.version>>16, g.version&0xffff),
 		}
 	}
 	if err := s.requireTLS(g); err != nil {
-		s.rejected("plaintext")
 		return nil, err
 	}
 	o, err := readOpening(g.settings)

@@ -95,7 +95,7 @@ func TestUnmaskedPasses(t *testing.T) {
 // TestRedteam14_Binary asks for binary results.
 func TestRedteam14_Binary(t *testing.T) {
 	g := start(t, &seamtest.Gate{Masked: append(emails, seam.MaskedColumn{Schema: "public", Table: "customers", Column: "balance"})})
-	ask := func(describe string, text string, formats ...int16) []pgproto3.FrontendMessage {
+	ask := func(describe, text string, formats ...int16) []pgproto3.FrontendMessage {
 		m := []pgproto3.FrontendMessage{&pgproto3.Parse{Query: text}}
 		if strings.Contains(describe, "S") {
 			m = append(m, &pgproto3.Describe{ObjectType: 'S'})
@@ -110,7 +110,9 @@ func TestRedteam14_Binary(t *testing.T) {
 		t.Run("described "+describe, func(t *testing.T) {
 			r := dialRaw(t, g.config(t))
 			rows := func(got []string) []string {
-				return slices.DeleteFunc(got, func(s string) bool { return !strings.HasPrefix(s, "row") && !strings.HasPrefix(s, "error") && !strings.HasPrefix(s, "ready") })
+				return slices.DeleteFunc(got, func(s string) bool {
+					return !strings.HasPrefix(s, "row") && !strings.HasPrefix(s, "error") && !strings.HasPrefix(s, "ready")
+				})
 			}
 			r.send(t, ask(describe, "SELECT email FROM customers WHERE id = 7", 1)...)
 			equal(t, "text is masked in binary", rows(r.until(t, 1)), []string{`row ["***"]`, "ready I"})

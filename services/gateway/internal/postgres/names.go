@@ -56,35 +56,48 @@ func (p *portal) drop() {
 type names struct {
 	statements map[string]*statement
 	portals    map[string]*portal
+	bytes      int // of the statements' texts
 }
 
 func newNames() names {
 	return names{statements: map[string]*statement{}, portals: map[string]*portal{}}
 }
 
+func (n *names) put(st *statement) {
+	n.forget(st.name)
+	n.statements[st.name] = st
+	n.bytes += len(st.text.text)
+}
+
+func (n *names) forget(name string) {
+	if st := n.statements[name]; st != nil {
+		n.bytes -= len(st.text.text)
+		delete(n.statements, name)
+	}
+}
+
 // prepare puts a statement under its name, and returns how to undo that.
 func (n *names) prepare(st *statement) (undo func()) {
 	before := n.statements[st.name]
-	n.statements[st.name] = st
+	n.put(st)
 	return func() {
 		if n.statements[st.name] != st {
 			return
 		}
-		if before == nil {
-			delete(n.statements, st.name)
-			return
+		n.forget(st.name)
+		if before != nil {
+			n.put(before)
 		}
-		n.statements[st.name] = before
 	}
 }
 
 // unprepare takes a name away.
 func (n *names) unprepare(name string) (undo func()) {
 	before := n.statements[name]
-	delete(n.statements, name)
+	n.forget(name)
 	return func() {
 		if _, ok := n.statements[name]; !ok && before != nil {
-			n.statements[name] = before
+			n.put(before)
 		}
 	}
 }

@@ -15,7 +15,7 @@ func (s *session) query(message, body []byte) error {
 		return s.refuse(ofQuery, "", violation(err))
 	}
 	s.pipeline.mu.Lock()
-	delete(s.names.statements, "") // the target drops it, whatever comes of the text
+	s.names.forget("") // the target drops it, whatever comes of the text
 	s.pipeline.mu.Unlock()
 	d := s.decode(text)
 	e := &expectation{kind: ofQuery, whole: d.unreadable != nil}

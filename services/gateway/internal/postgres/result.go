@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"context"
 	"fmt"
 	"math"
 
@@ -289,7 +288,7 @@ func (s *session) giveUp(e *expectation, cause error) {
 	p.cancels++ // nothing is forwarded meanwhile, so that nothing else is hit
 	p.mu.Unlock()
 	s.background.Go(func() {
-		if err := s.up.cancel(context.WithoutCancel(s.ctx)); err != nil {
+		if err := s.up.cancel(); err != nil {
 			s.log.Debug().Err(err).Msg("cancelling on the target failed")
 		}
 		p.mu.Lock()

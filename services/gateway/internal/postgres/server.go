@@ -40,7 +40,7 @@ type Options struct {
 type Hooks struct {
 	Opened   func()
 	Closed   func()
-	Rejected func(reason string) // startup, crowded, plaintext, login
+	Rejected func(reason string) // startup, crowded, login
 }
 
 // Server takes PostgreSQL clients. It is safe for concurrent use.
@@ -85,8 +85,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer context.AfterFunc(ctx, func() { _ = l.Close() })()
 	defer func() { _ = l.Close() }()
 	var connections sync.WaitGroup
-	defer connections.Wait()
 	defer s.catalogs.Wait()
+	defer connections.Wait()
 	pause := time.Duration(0)
 	for {
 		conn, err := l.Accept()
@@ -132,7 +132,7 @@ func (s *Server) serve(ctx context.Context, raw net.Conn) {
 		return
 	}
 	if first.cancel != nil {
-		s.keys.cancel(context.WithoutCancel(ctx), first.cancel.pid, first.cancel.key)
+		s.keys.cancel(first.cancel.pid, first.cancel.key)
 		return
 	}
 	session, err := s.open(ctx, c, first)

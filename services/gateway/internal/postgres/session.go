@@ -9,9 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 
+	pgfacts "github.com/gatestay/gatestay/libs/command/postgres"
 	"github.com/gatestay/gatestay/libs/refusal"
 	"github.com/gatestay/gatestay/services/gateway/internal/postgres/catalog"
 	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
@@ -67,7 +67,7 @@ func newSession(s *Server, gate seam.Session, o *opening, c net.Conn, in *wire.R
 	ses.ctx, ses.stop = context.WithCancelCause(context.Background())
 	ses.hold.renew(ses.ctx)
 	ses.resolved.texts = map[string]*decoded{}
-	ses.catalog = s.catalogs.For(catalog.Key{Target: o.target, Database: o.database}, func(ctx context.Context) (*pgx.Conn, error) { return dialCatalog(ctx, gate) })
+	ses.catalog = s.catalogs.For(catalog.Key{Target: o.target, Database: o.database}, func(ctx context.Context) (*pgfacts.Catalog, error) { return loadCatalog(ctx, gate) })
 	in.BeforeRead = ses.up.out.Flush
 	up.in.BeforeRead = ses.flushClient
 	return ses
@@ -133,6 +133,7 @@ func (s *session) run(ctx context.Context) {
 	s.oversee(ctx, upstreamDone)
 	<-waiting
 	s.close("ended")
+	hangUp(s.client)
 }
 
 // oversee ends the session when the core or the server says so.
@@ -225,7 +226,7 @@ func (s *session) lose(running bool) {
 		s.pipeline.end()
 		_ = s.client.SetReadDeadline(time.Now())
 		if running {
-			if err := s.up.cancel(context.WithoutCancel(s.ctx)); err != nil {
+			if err := s.up.cancel(); err != nil {
 				s.log.Debug().Err(err).Msg("cancelling on the target failed")
 			}
 		}
@@ -268,7 +269,6 @@ func (s *session) close(reason string) {
 		}
 	}
 	s.gate.Close(reason)
-	hangUp(s.client)
 }
 
 // settleAccounts gives an outcome to every command that has none yet.

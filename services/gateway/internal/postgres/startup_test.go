@@ -265,8 +265,10 @@ func TestRedteam15_UpstreamLoginTellsNothing(t *testing.T) {
 		"no database":    func(g *seamtest.Gate) { g.Upstream.Database = secrets[2] },
 		"nobody listens": func(g *seamtest.Gate) { g.Upstream.Address = "127.0.0.1:1" },
 		"no such host":   func(g *seamtest.Gate) { g.Upstream.Address = secrets[4] + ":5432" },
-		"wrong name":     func(g *seamtest.Gate) { g.Upstream.Address = strings.Replace(target.Address, "127.0.0.1", secrets[5], 1) },
-		"wrong CA":       func(g *seamtest.Gate) { g.Upstream.CA = "" },
+		"wrong name": func(g *seamtest.Gate) {
+			g.Upstream.Address = strings.Replace(target.Address, "127.0.0.1", secrets[5], 1)
+		},
+		"wrong CA": func(g *seamtest.Gate) { g.Upstream.CA = "" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			gate := &seamtest.Gate{Upstream: upstreamOf(t)}

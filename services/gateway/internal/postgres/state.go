@@ -122,7 +122,7 @@ func (s *session) verifyNames(list []byte) error {
 		}
 		sum := sha256.Sum256([]byte(st.text.text))
 		if digests[name] != hex.EncodeToString(sum[:]) {
-			delete(s.names.statements, name)
+			s.names.forget(name)
 		}
 	}
 	return nil

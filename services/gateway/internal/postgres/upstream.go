@@ -15,6 +15,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	pgfacts "github.com/gatestay/gatestay/libs/command/postgres"
+	"github.com/gatestay/gatestay/libs/pgcatalog"
 	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
 )
@@ -149,8 +151,8 @@ func verifyChain(s tls.ConnectionState, roots *x509.CertPool) error {
 	return nil
 }
 
-// dialCatalog opens a connection beside a session, for its target's catalog.
-func dialCatalog(ctx context.Context, gate seam.Session) (*pgx.Conn, error) {
+// loadCatalog reads a target's catalog over a connection beside the session.
+func loadCatalog(ctx context.Context, gate seam.Session) (*pgfacts.Catalog, error) {
 	up, err := gate.Upstream(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: upstream: %w", err)
@@ -169,25 +171,32 @@ func dialCatalog(ctx context.Context, gate seam.Session) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("postgres: catalog connection: %w", err)
 	}
-	return conn, nil
+	defer func() { _ = conn.Close(ctx) }()
+	snapshot, err := pgcatalog.Load(ctx, conn)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: catalog: %w", err)
+	}
+	return pgfacts.NewCatalog(snapshot), nil
 }
+
+// cancelLimit bounds a request to cancel. It ends with nothing else: the session
+// or the gateway may be ending just then, which is why it is sent.
+const cancelLimit = 5 * time.Second
 
 // cancel asks the target to cancel what runs on the connection, and returns
 // when the target has passed that on.
-func (u *upstream) cancel(ctx context.Context) error {
-	ctx, done := context.WithTimeout(ctx, 5*time.Second)
-	defer done()
-	d := net.Dialer{}
-	raw, err := d.DialContext(ctx, "tcp", u.address)
+func (u *upstream) cancel() error {
+	deadline := time.Now().Add(cancelLimit)
+	d := net.Dialer{Deadline: deadline}
+	raw, err := d.Dial("tcp", u.address)
 	if err != nil {
 		return fmt.Errorf("postgres: cancel: %w", err)
 	}
 	defer func() { _ = raw.Close() }()
-	deadline, _ := ctx.Deadline()
 	_ = raw.SetDeadline(deadline)
 	c := raw
 	if u.tls != nil {
-		if c, err = startTLS(ctx, raw, u.tls); err != nil {
+		if c, err = startTLS(raw, u.tls); err != nil {
 			return err
 		}
 	}
@@ -199,7 +208,7 @@ func (u *upstream) cancel(ctx context.Context) error {
 	return nil
 }
 
-func startTLS(ctx context.Context, c net.Conn, config *tls.Config) (net.Conn, error) {
+func startTLS(c net.Conn, config *tls.Config) (net.Conn, error) {
 	if _, err := c.Write(wire.AppendCode(nil, wire.CodeSSL)); err != nil {
 		return nil, fmt.Errorf("postgres: cancel: %w", err)
 	}
@@ -208,7 +217,7 @@ func startTLS(ctx context.Context, c net.Conn, config *tls.Config) (net.Conn, er
 		return nil, errors.New("postgres: cancel: the target takes no TLS")
 	}
 	t := tls.Client(c, config)
-	if err := t.HandshakeContext(ctx); err != nil {
+	if err := t.Handshake(); err != nil {
 		return nil, fmt.Errorf("postgres: cancel: %w", err)
 	}
 	return t, nil

@@ -1,8 +1,7 @@
 // Package catalog keeps what targets' catalogs say, one for each target and
 // database, shared by all sessions.
 //
-// A catalog is loaded over a connection of its own, beside the sessions. It is
-// loaded anew after a definition was changed through this gateway, when a name
+// A catalog is loaded beside the sessions, and loaded anew after a definition was changed through this gateway, when a name
 // or an OID is not in it, and in the background while it is used. One that is
 // too old, and cannot be loaded anew, is not trusted: names are unknown then.
 package catalog
@@ -13,19 +12,17 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 
 	"github.com/gatestay/gatestay/libs/command"
 	pgfacts "github.com/gatestay/gatestay/libs/command/postgres"
-	"github.com/gatestay/gatestay/libs/pgcatalog"
 )
 
 // Key names a catalog.
 type Key struct{ Target, Database string }
 
-// Dial opens a connection to the target.
-type Dial func(context.Context) (*pgx.Conn, error)
+// Load reads a target's catalog.
+type Load func(context.Context) (*pgfacts.Catalog, error)
 
 // Snapshot is a catalog at one time. The zero Snapshot knows nothing.
 type Snapshot struct {
@@ -78,11 +75,11 @@ type Handle struct {
 	cache *Cache
 	key   Key
 	entry *entry
-	dial  Dial
+	read  Load
 }
 
 // For returns a session's handle. Release gives it back.
-func (c *Cache) For(key Key, dial Dial) *Handle {
+func (c *Cache) For(key Key, read Load) *Handle {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.entries[key]
@@ -91,7 +88,7 @@ func (c *Cache) For(key Key, dial Dial) *Handle {
 		c.entries[key] = e
 	}
 	e.refs++
-	return &Handle{cache: c, key: key, entry: e, dial: dial}
+	return &Handle{cache: c, key: key, entry: e, read: read}
 }
 
 // Release drops a catalog that no session uses any more and that is too old to
@@ -213,7 +210,9 @@ func (h *Handle) load(ctx context.Context) *flight {
 	e.flight, e.stale = f, false
 	begun := time.Now()
 	c.loading.Go(func() {
-		catalog, err := read(context.WithoutCancel(ctx), h.dial)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadLimit)
+		defer cancel()
+		catalog, err := h.read(ctx)
 		if err != nil {
 			c.log.Warn().Err(err).Str("target", h.key.Target).Msg("a target's catalog could not be loaded")
 		}
@@ -238,21 +237,6 @@ func (h *Handle) load(ctx context.Context) *flight {
 
 // loadLimit bounds a load.
 const loadLimit = 60 * time.Second
-
-func read(ctx context.Context, dial Dial) (*pgfacts.Catalog, error) {
-	ctx, cancel := context.WithTimeout(ctx, loadLimit)
-	defer cancel()
-	conn, err := dial(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("catalog: %w", err)
-	}
-	defer func() { _ = conn.Close(ctx) }()
-	snapshot, err := pgcatalog.Load(ctx, conn)
-	if err != nil {
-		return nil, fmt.Errorf("catalog: %w", err)
-	}
-	return pgfacts.NewCatalog(snapshot), nil
-}
 
 // Masks resolves the columns that masking rules name in this catalog.
 func (s *Snapshot) Masks(columns []command.Column) *pgfacts.Masks {

@@ -1,0 +1,71 @@
+package postgres
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestParse_isBounded gives the parser what would overflow its stack, keep it
+// busy or fill the memory. Each must come back, read or refused, in time.
+func TestParse_isBounded(t *testing.T) {
+	const limit = 20 * time.Second // under the race detector on a busy machine; each takes far less
+	for _, tc := range []struct {
+		name, head, part, tail string
+		times                  int
+		refused                bool
+	}{
+		{"brackets", "SELECT ", "(", "1", 100_000, true},
+		{"closed brackets", "SELECT " + strings.Repeat("(", 100_000) + "1", ")", "", 100_000, true},
+		{"some brackets", "SELECT " + strings.Repeat("(", 500) + "1", ")", "", 500, false},
+		{"sub-selects", "SELECT ", "(SELECT ", "1", 50_000, true},
+		{"left-leaning sum", "SELECT 1", "+1", "", 100_000, true},
+		{"a sum that fits", "SELECT 1", "+1", "", 900, false},
+		{"casts", "SELECT 1", "::int", "", 100_000, true},
+		{"unions", "SELECT 1", " UNION SELECT 1", "", 30_000, true},
+		{"unions with lists", "SELECT 1,2", " UNION SELECT 1,2", "", 30_000, true},
+		{"joins", "SELECT FROM a", " JOIN a ON x AND y", "", 30_000, true},
+		{"negations", "SELECT ", "NOT ", "true", 100_000, true},
+		{"minus signs", "SELECT ", "- ", "1", 100_000, true},
+		{"nested CASE", "SELECT ", "CASE WHEN a AND b THEN 1 ELSE ", "1", 20_000, true},
+		{"subscripts", "SELECT a", "[1]", "", 20_000, true},
+		{"conditions", "SELECT 1 WHERE a", " AND b OR c", "", 40_000, false},
+		{"comments", "SELECT 1", "/**/", "", 250_000, true},
+		{"comments apart", "SELECT 1", " /**/", "", 100_000, false},
+		{"nested comments", "SELECT 1 ", "/*", "", 200_000, true},
+		{"operators", "SELECT ", "*+", "1", 200_000, true},
+		{"rows of dashes", "SELECT 1\n", "-----------------------------\n", "", 20_000, false},
+		{"statements", "", "SELECT 1;", "", 70_000, false},
+		{"semicolons", "", ";", "", 200_000, false},
+		{"columns", "SELECT ", "a,", "b", 140_000, false},
+		{"constants", "SELECT * FROM t WHERE id IN (", "1,", "2)", 140_000, false},
+		{"stars", "SELECT ", "*,", "* FROM t", 140_000, false},
+		{"FROM items", "SELECT * FROM ", "t,", "t", 140_000, false},
+		{"WITH", "WITH a AS (SELECT 1)", ",a AS (TABLE a)", " SELECT 1", 40_000, false},
+		{"rows", "INSERT INTO t VALUES ", "(1,'x'),", "(1,'x')", 40_000, false},
+		{"assigned lists", "UPDATE t SET (" + strings.Repeat("a,", 1000) + "b) = (SELECT '", "x", "')", 100_000, true},
+		{"assigned rows", "UPDATE t SET ", "(a,b) = (1,2),", "c = 1", 10_000, false},
+		{"compared rows", "SELECT 1 WHERE ", "(a,b) = (1,2) OR ", "true", 10_000, false},
+		{"parameters", "SELECT ", "$65535,", "1", 100_000, false},
+		{"huge parameter", "SELECT $", "9", "", 5, false},
+		{"too many words", "SELECT ", "1,", "1", 400_000, true},
+		{"one long literal", "SELECT '", "x", "'", MaxText - 20, false},
+		{"too long", "SELECT '", "x", "'", MaxText, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			began := time.Now()
+			_, err := Parse(tc.head + strings.Repeat(tc.part, tc.times) + tc.tail)
+			var se *SyntaxError
+			if err != nil && !errors.As(err, &se) {
+				t.Fatalf("error %v", err)
+			}
+			if refused := se != nil && se.Unread; refused != tc.refused || (err != nil) != tc.refused {
+				t.Errorf("refused %v (%v), want %v", refused, err, tc.refused)
+			}
+			if took := time.Since(began); took > limit {
+				t.Errorf("took %s", took)
+			}
+		})
+	}
+}

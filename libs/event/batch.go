@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatestay/gatestay/libs/seal"
@@ -119,21 +120,46 @@ func Redacted(r *eventv1.Record) []string {
 	return names
 }
 
+// uncovered are the fields that a leaf leaves out: the committed texts, and the
+// salt that their commitments are made with.
+var uncovered = map[protoreflect.Name]bool{
+	"statement": true, "reason": true, "message": true, "parameters": true, "details": true, "salt": true,
+}
+
 // Leaf returns the record's hash: SHA-256 over its deterministic bytes without
 // the committed texts and the salt.
+//
+// A field that a newer producer knows and an older reader does not is hashed by
+// the reader where unknown bytes go: behind all known fields. So a new field
+// takes a number above all others of its message, or every batch that has it
+// would look changed to an older archival.
 func Leaf(r *eventv1.Record) ([]byte, error) {
-	c := proto.CloneOf(r)
-	for _, get := range redactable {
-		*get(c) = ""
-	}
-	c.Parameters, c.Details = nil, nil
-	c.Salt = nil
-	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(c)
+	from, covered := r.ProtoReflect(), (&eventv1.Record{}).ProtoReflect()
+	from.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		if !uncovered[f.Name()] {
+			covered.Set(f, v) // shares what v refers to: nothing is copied
+		}
+		return true
+	})
+	covered.SetUnknown(from.GetUnknown())
+	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(covered.Interface())
 	if err != nil {
 		return nil, fmt.Errorf("event: leaf: %w", err)
 	}
 	sum := sha256.Sum256(raw)
 	return sum[:], nil
+}
+
+// Leaves returns the leaves of a batch's records, in their order.
+func Leaves(b *eventv1.Batch) ([][]byte, error) {
+	leaves := make([][]byte, len(b.Records))
+	for i, r := range b.Records {
+		var err error
+		if leaves[i], err = Leaf(r); err != nil {
+			return nil, err
+		}
+	}
+	return leaves, nil
 }
 
 // Seal completes a batch: commitments of its records, hash and signature.
@@ -161,6 +187,14 @@ func Seal(b *eventv1.Batch, key *seal.Key) error {
 
 // Hash returns the SHA-256 over the batch's head and the leaves of its records.
 func Hash(b *eventv1.Batch) ([]byte, error) {
+	leaves, err := Leaves(b)
+	if err != nil {
+		return nil, err
+	}
+	return hash(b, leaves), nil
+}
+
+func hash(b *eventv1.Batch, leaves [][]byte) []byte {
 	h := sha256.New()
 	write := func(p []byte) {
 		var n [8]byte
@@ -176,23 +210,24 @@ func Hash(b *eventv1.Batch) ([]byte, error) {
 	write(b.PreviousHash)
 	binary.BigEndian.PutUint64(n[:], uint64(b.SealedAt.AsTime().UnixNano()))
 	write(n[:])
-	for _, r := range b.Records {
-		leaf, err := Leaf(r)
-		if err != nil {
-			return nil, err
-		}
+	for _, leaf := range leaves {
 		write(leaf)
 	}
-	return h.Sum(nil), nil
+	return h.Sum(nil)
 }
 
 // Verify checks hash and signature against the trusted producer keys.
 func Verify(b *eventv1.Batch, trust seal.Trust) error {
-	h, err := Hash(b)
+	leaves, err := Leaves(b)
 	if err != nil {
 		return err
 	}
-	if !hmac.Equal(h, b.Hash) {
+	return VerifyLeaves(b, leaves, trust)
+}
+
+// VerifyLeaves is Verify for a caller that has the batch's Leaves at hand.
+func VerifyLeaves(b *eventv1.Batch, leaves [][]byte, trust seal.Trust) error {
+	if !hmac.Equal(hash(b, leaves), b.Hash) {
 		return fmt.Errorf("%w: hash of %s", ErrChain, ID(b))
 	}
 	if _, err := trust.Open(seal.ContextBatch, &eventv1.Signed{Payload: b.Hash, KeyId: b.KeyId, Signature: b.Signature}); err != nil {

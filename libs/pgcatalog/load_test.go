@@ -220,7 +220,7 @@ func TestLoad_tracksMasksThroughViewsAndInheritance(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i, fd := range sd.Fields {
-				col, is, may := taint.Column(fd.TableOID, int16(fd.TableAttributeNumber)) //nolint:gosec // an attnum
+				col, is, may := taint.Column(fd.TableOID, int16(fd.TableAttributeNumber))
 				got := clean
 				if is {
 					got = masked

@@ -93,7 +93,7 @@ func TestRedteam13_NoPlantedValueIsClean(t *testing.T) {
 		ran++
 		for _, r := range results {
 			for i, fd := range r.FieldDescriptions {
-				_, is, tainted := taint.Column(fd.TableOID, int16(fd.TableAttributeNumber)) //nolint:gosec // an attnum
+				_, is, tainted := taint.Column(fd.TableOID, int16(fd.TableAttributeNumber))
 				for _, row := range r.Rows {
 					value := strings.ToLower(string(row[i]))
 					if !slices.ContainsFunc(disguises(), func(d string) bool { return strings.Contains(value, strings.ToLower(d)) }) {

@@ -228,7 +228,7 @@ func (r *resolver) runs(rel *relation) {
 	}
 }
 
-func (rel *relation) title() string { return rel.Schema + "." + rel.Name }
+func (r *relation) title() string { return r.Schema + "." + r.Name }
 
 func (r *resolver) columns() {
 	r.f.Columns = r.resolveColumns(r.f.Columns)
@@ -315,7 +315,7 @@ func (r *resolver) notColumn(rel *relation, name string) {
 // neutral reports that the statement cannot have changed the session's state:
 // a read of what is known, or a write that runs no code of the target's own.
 func (r *resolver) neutral() bool {
-	switch r.f.Class { //nolint:exhaustive // all others may
+	switch r.f.Class {
 	case command.Read:
 		return true
 	case command.Write:

@@ -30,7 +30,7 @@ const (
 func table(oid uint32, schema, name string, kind byte, columns ...string) Relation {
 	r := Relation{OID: oid, Schema: schema, Name: name, Kind: kind}
 	for i, c := range columns {
-		r.Columns = append(r.Columns, CatalogColumn{Name: c, Number: int16(i + 1), Type: 25, TypeName: "text"}) //nolint:gosec // few
+		r.Columns = append(r.Columns, CatalogColumn{Name: c, Number: int16(i + 1), Type: 25, TypeName: "text"})
 	}
 	return r
 }
@@ -76,7 +76,8 @@ func shop() *Snapshot {
 		},
 		Operators: []Name{{"app", "="}},
 		Types: []Type{
-			{Name: Name{"public", "mood"}, OID: 900, Plain: true}, {Name: Name{"app", "sneaky"}, OID: 901},
+			{Name: Name{"public", "mood"}, OID: 900, Plain: true},
+			{Name: Name{"app", "sneaky"}, OID: 901},
 			{Name: Name{"public", "checked"}, OID: 902, Plain: true, Checks: []string{"(app.evil() > 0)"}},
 		},
 	}

@@ -19,7 +19,6 @@ import (
 	"flag"
 	"fmt"
 	"go/format"
-	"log"
 	"os"
 	"slices"
 	"strings"
@@ -98,7 +97,9 @@ func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := run(ctx, *dsn, *out); err != nil {
-		log.Fatal(err) //nolint:gocritic // the process ends
+		fmt.Fprintln(os.Stderr, err)
+		cancel()
+		os.Exit(1)
 	}
 }
 

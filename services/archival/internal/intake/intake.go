@@ -145,14 +145,14 @@ func Read(m Message, sequence uint64, arrived time.Time, keys *Keys) (*Item, err
 	}
 	sum := sha256.Sum256(raw)
 	i := &Item{Message: m, Batch: b, Sequence: sequence, Arrived: arrived, Size: len(raw), digest: hex.EncodeToString(sum[:])}
-	for _, r := range b.Records {
-		leaf, err := event.Leaf(r)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
-		}
-		redacted := event.Redacted(r)
-		slices.Sort(redacted)
-		i.Leaves, i.Redacted = append(i.Leaves, leaf), append(i.Redacted, redacted)
+	var err error
+	if i.Leaves, err = event.Leaves(b); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
+	}
+	i.Redacted = make([][]string, len(b.Records))
+	for n, r := range b.Records {
+		i.Redacted[n] = event.Redacted(r)
+		slices.Sort(i.Redacted[n])
 	}
 	i.check(keys.Trust())
 	if i.Integrity == Untrusted && keys.Refresh() {
@@ -165,7 +165,7 @@ func Read(m Message, sequence uint64, arrived time.Time, keys *Keys) (*Item, err
 func (i *Item) check(trust seal.Trust) {
 	b := i.Batch
 	_, signature := trust.Open(seal.ContextBatch, &eventv1.Signed{Payload: b.Hash, KeyId: b.KeyId, Signature: b.Signature})
-	switch err := event.Verify(b, trust); {
+	switch err := event.VerifyLeaves(b, i.Leaves, trust); {
 	case signature != nil:
 		i.Integrity, i.Problem = Untrusted, "no trusted key signed it: "+signature.Error()
 	case !speaksFor(i.Message.Subject(), b.Producer):

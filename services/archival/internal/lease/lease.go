@@ -82,7 +82,8 @@ func (l *Lease) hold(ctx context.Context, revision uint64, since time.Time, writ
 	mine, stop := context.WithCancelCause(ctx)
 	done := make(chan error, 1)
 	go func() { done <- write(mine) }()
-	expiry := time.NewTimer(time.Until(since.Add(l.TTL - l.TTL/3)))
+	until := since.Add(l.TTL - l.TTL/3)
+	expiry := time.NewTimer(time.Until(until))
 	defer expiry.Stop()
 	renew := time.NewTicker(l.TTL / renewals)
 	defer renew.Stop()
@@ -100,19 +101,42 @@ func (l *Lease) hold(ctx context.Context, revision uint64, since time.Time, writ
 			return ErrLost
 		case <-renew.C:
 			now := time.Now()
-			attempt, cancel := context.WithTimeout(mine, l.TTL/renewals)
+			if !now.Before(until) {
+				continue // expiry is due as well
+			}
+			attempt, cancel := context.WithDeadline(mine, earlier(now.Add(l.TTL/renewals), until))
 			next, err := l.Bucket.Update(attempt, key, []byte(l.Holder), revision)
 			cancel()
 			if err == nil {
-				revision = next
-				expiry.Reset(time.Until(now.Add(l.TTL - l.TTL/3)))
+				revision, until = next, now.Add(l.TTL-l.TTL/3)
+				expiry.Reset(time.Until(until))
 				continue
 			}
 			if mine.Err() == nil {
 				l.Log.Warn().Err(err).Msg("the writer's lease was not renewed; trying again")
+				revision = l.revision(mine, revision, until)
 			}
 		}
 	}
+}
+
+// revision returns the key's revision where it is still this process's: a renewal
+// may have worked though its answer was lost.
+func (l *Lease) revision(ctx context.Context, known uint64, until time.Time) uint64 {
+	ctx, cancel := context.WithDeadline(ctx, earlier(time.Now().Add(l.TTL/renewals), until))
+	defer cancel()
+	e, err := l.Bucket.Get(ctx, key)
+	if err != nil || string(e.Value()) != l.Holder {
+		return known
+	}
+	return e.Revision()
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // release lets the next one begin at once.

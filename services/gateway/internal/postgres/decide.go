@@ -27,15 +27,14 @@ func (s *session) decide(d *decoded, parameters []command.Parameter) ([]*run, er
 			}
 		}
 	}
-	for i := range commands {
-		if s.pipeline.pending() && s.gate.WouldHold(&commands[i]) {
-			if err := s.settle(); err != nil {
-				return nil, err
-			}
-			// What was in flight has ended; it may have left locks.
-			s.pipeline.mu.Lock()
-			commands[i].Dirty = s.track.dirty
-			s.pipeline.mu.Unlock()
+	if s.pipeline.pending() && slices.ContainsFunc(commands, func(c seam.Command) bool { return s.gate.WouldHold(&c) }) {
+		// An approver is asked when all that came before has ended well: it may
+		// have left locks, or the transaction in another state than foreseen.
+		if err := s.settle(); err != nil {
+			return nil, err
+		}
+		if commands, facts, err = s.prepareCommands(d, parameters); err != nil {
+			return nil, err
 		}
 	}
 	runs := make([]*run, 0, len(commands))

@@ -105,6 +105,40 @@ func TestTerminateDuringAHold(t *testing.T) {
 	}
 }
 
+// TestTheCoreEndsASlowReader ends a session whose client reads nothing, so that
+// it cannot even be told.
+func TestTheCoreEndsASlowReader(t *testing.T) {
+	g := start(t, &seamtest.Gate{})
+	r := dialRaw(t, g.config(t))
+	r.send(t, &pgproto3.Query{String: "SELECT repeat('x', 1000) FROM generate_series(1, 200000) /* sr_large */"})
+	eventually(t, "it runs", func() bool { return seen(t, "sr_large") })
+	g.Sessions()[0].End(&refusal.Refusal{Code: refusal.SessionEnded, Message: "the job has ended"})
+	closed(t, g, 0)
+	if o := onlyOutcome(t, g.Gate, "sr_large"); o.Status != "cancelled" {
+		t.Errorf("%+v", o)
+	}
+}
+
+// TestCancelBeforeTheRecordIsDurable cancels while the core is not holding, but
+// writing the intent down.
+func TestCancelBeforeTheRecordIsDurable(t *testing.T) {
+	never := make(chan struct{})
+	g := start(t, &seamtest.Gate{Decide: func(c *seam.Command) seamtest.Decision {
+		if strings.Contains(c.Text, "cb_write") {
+			return seamtest.Decision{Durable: never, Wait: true}
+		}
+		return seamtest.Decision{}
+	}})
+	r := dialRaw(t, g.config(t))
+	r.send(t, &pgproto3.Query{String: "UPDATE scratch SET note = 'cb_write' WHERE id < 0"})
+	eventually(t, "it waits", func() bool { return len(g.Waiting()) == 1 })
+	g.cancelRequest(t, r.pid, r.key)
+	equal(t, "cancelled", r.until(t, 1), []string{"error 57014", "ready I"})
+	if seen(t, "cb_write") {
+		t.Error("it was forwarded")
+	}
+}
+
 func TestUpstreamGoes(t *testing.T) {
 	g := start(t, &seamtest.Gate{})
 	admin := direct(t)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gatestay/gatestay/libs/refusal"
 	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
 )
@@ -45,10 +46,15 @@ func (s *session) admit(c *seam.Command) (seam.Permit, error) {
 	p.mu.Lock()
 	s.hold.active = false
 	p.mu.Unlock()
-	if err != nil && errors.Is(context.Cause(ctx), seam.ErrClientCancelled) {
-		err = errors.Join(err, seam.ErrClientCancelled)
+	if err != nil && errors.Is(context.Cause(ctx), seam.ErrClientCancelled) && !isCode(err, refusal.ApprovalCancelled) {
+		err = seam.ErrClientCancelled // whatever it got in the way of
 	}
 	return permit, err //nolint:wrapcheck // a refusal, for the client
+}
+
+func isCode(err error, code refusal.Code) bool {
+	var r *refusal.Refusal
+	return errors.As(err, &r) && r.Code == code
 }
 
 // watch looks at the client while its command is held, and reminds it that it

@@ -16,7 +16,10 @@ import (
 
 // forbidden texts are refused by the script; the model's server is sent what
 // no parser takes in their place, and both must answer alike.
-const forbidden = "/* forbidden */"
+const (
+	forbidden = "/* forbidden */"
+	held      = "/* held */" // and approved at once
+)
 
 var modelTexts = []string{
 	"SELECT 1", "SELECT 1", "SELECT 1; SELECT 2", "BEGIN", "BEGIN", "COMMIT", "ROLLBACK", "SELECT 1/0", "SELECT 1; SELECT 1/0; SELECT 2",
@@ -25,6 +28,7 @@ var modelTexts = []string{
 	"SET work_mem = '2MB'", "SET LOCAL work_mem = '3MB'", "SHOW work_mem", "SET search_path = pg_catalog, public", "RESET ALL", "DISCARD ALL",
 	"PREPARE q1 AS SELECT 6", "EXECUTE q1", "DEALLOCATE ALL", "SELECT pg_catalog.set_config('lock_timeout', '1s', false)", "COMMIT AND CHAIN",
 	"SET client_encoding = 'UTF8'", "SELECT '" + strings.Repeat("long ", 20000) + "'", "DO $$ BEGIN RAISE NOTICE 'noted'; END $$",
+	held + "SELECT 10", held + "SELECT 11; SELECT 12", held + "BEGIN", held + "SELECT 1/0",
 	forbidden + "SELECT 1", forbidden + "UPDATE scratch SET note = 'y'", "SELECT 7; " + forbidden + "SELECT 8",
 }
 
@@ -77,11 +81,26 @@ func drawStep() *rapid.Generator[step] {
 // server itself: the answers are the same, whatever is refused in between.
 func TestModel(t *testing.T) {
 	g := start(t, &seamtest.Gate{Decide: func(c *seam.Command) seamtest.Decision {
+		if strings.Contains(c.Text, held) {
+			return seamtest.Decision{Hold: !c.Dirty}
+		}
 		if strings.Contains(c.Text, forbidden) {
 			return seamtest.Decision{Refuse: &refusal.Refusal{Code: refusal.DeniedByRule, Message: "forbidden"}}
 		}
 		return seamtest.Decision{}
 	}})
+	approver := make(chan struct{})
+	defer close(approver)
+	go func() {
+		for {
+			select {
+			case h := <-g.Held():
+				h.Approve()
+			case <-approver:
+				return
+			}
+		}
+	}()
 	defer func() {
 		eventually(t, "every admitted command has one outcome", func() bool {
 			for _, a := range g.Admitted("") {
@@ -156,7 +175,8 @@ func converse(t testing.TB, r *raw, messages []pgproto3.FrontendMessage) []strin
 	if err != nil {
 		t.Fatalf("after %v: %v", short(got), err)
 	}
-	return got
+	// A hold is told with notices of its own.
+	return slices.DeleteFunc(got, func(s string) bool { return s == "notice 00000" })
 }
 
 func short(list []string) []string {

@@ -230,7 +230,7 @@ func (s *session) lose(running bool) {
 				s.log.Debug().Err(err).Msg("cancelling on the target failed")
 			}
 		}
-		_ = s.up.conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_ = s.up.conn.SetDeadline(time.Now().Add(5 * time.Second))
 	})
 }
 

@@ -21,6 +21,8 @@ type Decision struct {
 	MaxRows int64
 	// Durable, where set, is closed by the test when the intent is durable.
 	Durable <-chan struct{}
+	// Wait lets Admit wait for Durable, as for a write.
+	Wait bool
 }
 
 // Gate is a seam.Gate that follows a script. Set its fields before it is used;
@@ -42,6 +44,7 @@ type Gate struct {
 	sessions []*Session
 	admitted []*Admitted
 	refused  []*Admitted
+	waiting  []*Admitted
 	held     chan *Held
 	once     sync.Once
 }
@@ -106,6 +109,13 @@ func (g *Gate) Refused() []*Admitted {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return append([]*Admitted(nil), g.refused...)
+}
+
+// Waiting returns the commands whose Admit has waited for its record.
+func (g *Gate) Waiting() []*Admitted {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return append([]*Admitted(nil), g.waiting...)
 }
 
 // Sessions returns the sessions opened so far.
@@ -195,7 +205,24 @@ func (s *Session) Admit(ctx context.Context, c *seam.Command) (seam.Permit, erro
 	if a.Err != nil {
 		return nil, a.Err
 	}
+	if d.Wait {
+		if err := s.waitDurable(ctx, a, d); err != nil {
+			return nil, err
+		}
+	}
 	return &permit{gate: s.gate, command: a, decision: d}, nil
+}
+
+func (s *Session) waitDurable(ctx context.Context, a *Admitted, d Decision) error {
+	s.gate.mu.Lock()
+	s.gate.waiting = append(s.gate.waiting, a)
+	s.gate.mu.Unlock()
+	p := &permit{gate: s.gate, command: a, decision: d}
+	if err := p.Durable(ctx); err != nil {
+		a.Err = &refusal.Refusal{Code: refusal.JournalUnavailable, Message: err.Error()}
+		return a.Err
+	}
+	return nil
 }
 
 func (s *Session) hold(ctx context.Context, c *seam.Command) error {

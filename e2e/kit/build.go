@@ -40,7 +40,7 @@ func (g *Gatestay) build(ctx context.Context) error {
 	if g.options.Bin != "" {
 		return nil
 	}
-	flavour, flags := "e2e", []string(nil)
+	flavour, flags := "e2e", []string{"-trimpath", "-tags", "netgo,osusergo"} // as `make build`, whose cache it shares
 	if g.options.Race {
 		flavour, flags = "e2e-race", []string{"-race"}
 	}

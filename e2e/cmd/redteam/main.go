@@ -33,6 +33,8 @@ func run(output string, race bool) (bool, error) {
 	arguments := []string{"test", "-json", "-count=1", "-timeout", "20m", "-run", "^TestRedteam"}
 	if race {
 		arguments = append(arguments, "-race")
+	} else {
+		arguments = append(arguments, "-trimpath", "-tags", "netgo,osusergo") // as `make build`, whose cache it shares
 	}
 	command := exec.Command("go", append(arguments, "work")...)
 	command.Stderr = os.Stderr

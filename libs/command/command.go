@@ -87,6 +87,9 @@ type Facts struct {
 	Attributes []string
 	// Filtered reports a WHERE clause on an UPDATE or DELETE (true for others).
 	Filtered bool
+	// Changes reports that rows which exist may be changed or removed: UPDATE,
+	// DELETE, MERGE, TRUNCATE, ON CONFLICT DO UPDATE.
+	Changes bool
 	// WholeRow reports a whole-row reference in an expression, a column alias
 	// list on a FROM item, or anything else through which columns flow unnamed.
 	WholeRow bool

@@ -71,6 +71,7 @@ func (l *loader) run() error {
 		{"inheritance", l.inheritance},
 		{"view dependencies", l.dependencies},
 		{"triggers and rules", l.code},
+		{"foreign keys", l.cascades},
 		{"expressions", l.expressions},
 		{"functions", l.functions},
 		{"operators", l.operators},

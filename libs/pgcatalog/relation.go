@@ -103,15 +103,26 @@ func (l *loader) dependencies() error {
 		})
 }
 
-// code finds what runs at a write, whatever its text: triggers, rules, and
-// foreign keys that change other tables.
+// cascades are what foreign keys change besides the table that is written.
+func (l *loader) cascades() error {
+	var child, parent uint32
+	return l.each(`
+		SELECT DISTINCT conrelid, confrelid FROM pg_constraint
+		WHERE contype = 'f' AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd'))`,
+		[]any{&child, &parent}, func() {
+			if r := l.relation(parent); r != nil {
+				r.Cascades = append(r.Cascades, child)
+				r.WriteCode = true // the child's triggers may run
+			}
+		})
+}
+
+// code finds what runs at a write, whatever its text: triggers and rules.
 func (l *loader) code() error {
 	var oid uint32
 	return l.each(`
 		SELECT tgrelid FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'
-		UNION SELECT ev_class FROM pg_rewrite WHERE ev_type <> '1' AND ev_enabled <> 'D'
-		UNION SELECT confrelid FROM pg_constraint
-		      WHERE contype = 'f' AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd'))`,
+		UNION SELECT ev_class FROM pg_rewrite WHERE ev_type <> '1' AND ev_enabled <> 'D'`,
 		[]any{&oid}, func() {
 			if r := l.relation(oid); r != nil {
 				r.WriteCode = true

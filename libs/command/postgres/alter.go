@@ -18,6 +18,7 @@ func (w *walker) alter(n *pg.Node, e env) bool {
 		for _, o := range s.DropStmt.GetObjects() {
 			w.changed(s.DropStmt.GetRemoveType(), o)
 		}
+		w.cascades(s.DropStmt.GetBehavior())
 	case *pg.Node_RenameStmt:
 		w.rename(s.RenameStmt)
 	case *pg.Node_AlterObjectSchemaStmt:
@@ -73,6 +74,8 @@ func (w *walker) alter(n *pg.Node, e env) bool {
 		w.verb("truncate")
 		w.raise(command.Write)
 		w.f.Filtered = false
+		w.changes(e)
+		w.cascades(s.TruncateStmt.GetBehavior())
 		e.access = command.Write
 		w.each(e, s.TruncateStmt.GetRelations()...)
 	case *pg.Node_LockStmt:
@@ -89,6 +92,13 @@ func (w *walker) alter(n *pg.Node, e env) bool {
 	return true
 }
 
+// cascades notes that CASCADE takes along what is not named.
+func (w *walker) cascades(b pg.DropBehavior) {
+	if b == pg.DropBehavior_DROP_CASCADE {
+		w.unknown("objects", "writes")
+	}
+}
+
 // alterTable reads ALTER TABLE and its like: index, view, sequence, type.
 func (w *walker) alterTable(s *pg.AlterTableStmt, e env) {
 	words, kind, _, _ := kindOf(s.GetObjtype())
@@ -102,6 +112,7 @@ func (w *walker) alterTable(s *pg.AlterTableStmt, e env) {
 	for _, n := range s.GetCmds() {
 		c := n.GetAlterTableCmd()
 		cmd := e
+		w.cascades(c.GetBehavior())
 		switch c.GetSubtype() { //nolint:exhaustive // the others run what they hold, and change no privilege
 		case pg.AlterTableType_AT_ChangeOwner:
 			w.raise(command.Admin)

@@ -48,6 +48,9 @@ type Relation struct {
 	Definition string
 	// Parents are the relations it inherits from or is a partition of.
 	Parents []uint32
+	// Cascades are the relations whose rows change with its own: by foreign keys
+	// with ON DELETE or ON UPDATE CASCADE, SET NULL or SET DEFAULT.
+	Cascades []uint32
 	// ReadExpressions run when it is read (row security), WriteExpressions when
 	// it is written (defaults, checks, indexes); names outside pg_catalog are
 	// qualified. NewCatalog finds out whether they call what is not PostgreSQL's.
@@ -224,6 +227,14 @@ func (c *Catalog) ancestors(oid uint32) []uint32 {
 		}
 		return nil
 	})
+}
+
+// cascades are the relations that foreign keys change along with one.
+func (c *Catalog) cascades(oid uint32) []uint32 {
+	if r := c.byOID[oid]; r != nil {
+		return r.Cascades
+	}
+	return nil
 }
 
 // closure follows next from a start, which is not part of the result.

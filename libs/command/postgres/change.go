@@ -62,6 +62,7 @@ func (w *walker) insertStmt(n *pg.InsertStmt, e env) {
 		f.alias("excluded", f.items[0])
 		if c.GetAction() == pg.OnConflictAction_ONCONFLICT_UPDATE {
 			w.set(c.GetTargetList(), own)
+			w.changes(e)
 		}
 		w.message(own, c.GetInfer())
 		where := own
@@ -122,7 +123,11 @@ func (w *walker) assignRow(cols []string, values []*pg.Node) {
 	}
 }
 
+// changes notes that rows which exist may change.
+func (w *walker) changes(e env) { w.f.Changes = w.f.Changes || !e.stored }
+
 func (w *walker) updateStmt(n *pg.UpdateStmt, e env) {
+	w.changes(e)
 	top := e.top
 	e.top = false
 	e = w.with(n.GetWithClause(), e)
@@ -169,6 +174,7 @@ func (w *walker) where(cond *pg.Node, e env) {
 }
 
 func (w *walker) deleteStmt(n *pg.DeleteStmt, e env) {
+	w.changes(e)
 	top := e.top
 	e.top = false
 	e = w.with(n.GetWithClause(), e)
@@ -183,6 +189,7 @@ func (w *walker) deleteStmt(n *pg.DeleteStmt, e env) {
 }
 
 func (w *walker) mergeStmt(n *pg.MergeStmt, e env) {
+	w.changes(e)
 	top := e.top
 	e.top = false
 	e = w.with(n.GetWithClause(), e)

@@ -153,12 +153,42 @@ func (r *resolver) objects() {
 			o.Schema = rel.Schema
 			out.add(o)
 			r.use(rel, o.Access)
-			for _, below := range rel.below() {
-				out.add(command.Object{Schema: below.Schema, Name: below.Name, Access: command.Read})
-			}
+			r.along(rel, o.Access, &out)
 		}
 	}
 	r.f.Objects = out.list
+}
+
+// along adds what a relation brings with it: the tables below a view, which are
+// written through it too; what a partition is part of, since its rows are
+// those; what foreign keys change.
+func (r *resolver) along(rel *relation, access command.Class, out *set[command.Object]) {
+	add := func(o *relation, access command.Class) {
+		if o != nil {
+			out.add(command.Object{Schema: o.Schema, Name: o.Name, Access: access})
+		}
+	}
+	below := access
+	if below == command.DDL {
+		below = command.Read
+	}
+	for _, o := range rel.below() {
+		add(o, below)
+		for _, oid := range r.catalog.ancestors(o.OID) {
+			add(r.catalog.byOID[oid], below)
+		}
+	}
+	for _, oid := range r.catalog.ancestors(rel.OID) {
+		add(r.catalog.byOID[oid], access)
+	}
+	if access != command.Write || !r.f.Changes {
+		return
+	}
+	for _, start := range append([]*relation{rel}, rel.below()...) {
+		for _, oid := range closure(start.OID, r.catalog.cascades) {
+			add(r.catalog.byOID[oid], command.Write)
+		}
+	}
 }
 
 // other completes the name of a function, type or schema.

@@ -113,6 +113,46 @@ func TestResolve_viewsAreWhatTheyRead(t *testing.T) {
 	}
 }
 
+// TestResolve_namesWhatIsWrittenAlong: through a view, as a partition, by a
+// foreign key. What CASCADE takes is not known.
+func TestResolve_namesWhatIsWrittenAlong(t *testing.T) {
+	s := shop()
+	for i := range s.Relations {
+		if s.Relations[i].OID == oidCustomers {
+			s.Relations[i].Cascades = []uint32{oidOrders}
+		}
+	}
+	c := NewCatalog(s)
+	for _, tc := range []struct {
+		sql     string
+		writes  []string
+		unknown bool
+	}{
+		{"DELETE FROM orders WHERE id = 1", []string{"public.orders"}, false},
+		{"DELETE FROM customers WHERE id = 1", []string{"public.customers", "public.orders"}, false},
+		{"INSERT INTO customers VALUES (1)", []string{"public.customers"}, false},
+		{"UPDATE over SET mail = 'x' WHERE id = 1", []string{"public.over", "public.contacts", "public.customers", "public.orders"}, false},
+		{"INSERT INTO events_2026 VALUES (1)", []string{"public.events_2026", "public.events"}, false},
+		{"DELETE FROM child WHERE id = 1", []string{"public.child", "public.customers"}, false},
+		{"TRUNCATE orders", []string{"public.orders"}, false},
+		{"TRUNCATE customers CASCADE", []string{"public.customers", "public.orders"}, true},
+		{"DROP TABLE orders CASCADE", nil, true},
+	} {
+		t.Run(tc.sql, func(t *testing.T) {
+			f := resolved(t, c, tc.sql, public, "")
+			var writes []string
+			for _, o := range f.Objects {
+				if o.Access == command.Write {
+					writes = append(writes, o.String())
+				}
+			}
+			if !slices.Equal(writes, tc.writes) || f.IsUnknown("objects") != tc.unknown {
+				t.Errorf("writes %v, unknown %v; want %v", writes, f.Unknown, tc.writes)
+			}
+		})
+	}
+}
+
 // TestResolve_withoutACatalogNothingIsKnown: of a relation; the rest stands.
 func TestResolve_withoutACatalogNothingIsKnown(t *testing.T) {
 	var c *Catalog

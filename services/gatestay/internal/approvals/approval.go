@@ -1,6 +1,7 @@
 package approvals
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -9,68 +10,157 @@ import (
 	"github.com/gatestay/gatestay/services/gatestay/internal/ui"
 )
 
-// Approval is an approval as the approval service's API shows it.
+// Approval is what is printed of an approval, as the approval service's API
+// shows it.
 type Approval struct {
-	ID            string     `json:"id"`
-	State         string     `json:"state"` // waiting, approved, denied, expired, cancelled
-	Headline      string     `json:"headline"`
-	Who           string     `json:"who"`
-	RunURL        string     `json:"run_url,omitempty"`
-	Target        string     `json:"target"`
-	Environment   string     `json:"environment,omitempty"`
-	Database      string     `json:"database,omitempty"`
-	Statement     string     `json:"statement"`
-	Parameters    []string   `json:"parameters"`
-	Reason        string     `json:"reason,omitempty"`
-	Rule          string     `json:"rule"`
-	Description   string     `json:"rule_description,omitempty"`
-	PolicyVersion uint64     `json:"policy_version"`
-	Warnings      []string   `json:"warnings"`
-	LookAlikes    []string   `json:"look_alikes,omitempty"`
-	RequestedAt   time.Time  `json:"requested_at"`
-	Deadline      time.Time  `json:"deadline"`
-	EndedAt       *time.Time `json:"ended_at,omitempty"`
-	Approvers     string     `json:"approvers"`
-	Missing       int        `json:"missing"`
-	Votes         []Vote     `json:"votes"`
-	MayVote       bool       `json:"may_vote"`
-	WhyNot        string     `json:"why_not,omitempty"`
-	Why           string     `json:"why,omitempty"`
-	Void          string     `json:"void,omitempty"`
-	SessionID     string     `json:"session_id"`
+	ID            string    `json:"id"`
+	State         string    `json:"state"` // waiting, approved, denied, expired, cancelled
+	Headline      string    `json:"headline"`
+	Who           string    `json:"who"`
+	RunURL        string    `json:"run_url"`
+	Target        string    `json:"target"`
+	Environment   string    `json:"environment"`
+	Database      string    `json:"database"`
+	Statement     string    `json:"statement"`
+	Parameters    []string  `json:"parameters"`
+	Reason        string    `json:"reason"`
+	Rule          string    `json:"rule"`
+	Description   string    `json:"rule_description"`
+	PolicyVersion uint64    `json:"policy_version"`
+	Warnings      []string  `json:"warnings"`
+	LookAlikes    []string  `json:"look_alikes"`
+	Deadline      time.Time `json:"deadline"`
+	Approvers     string    `json:"approvers"`
+	Needed        int       `json:"needed"`
+	Missing       int       `json:"missing"`
+	Unknown       []string  `json:"requesters_unknown"`
+	Votes         []Vote    `json:"votes"`
+	MayVote       bool      `json:"may_vote"`
+	WhyNot        string    `json:"why_not"`
+	Why           string    `json:"why"`
+	Void          string    `json:"void"`
+	SessionID     string    `json:"session_id"`
+	SlackTrouble  string    `json:"slack_trouble"`
 }
 
 // Vote is one vote.
 type Vote struct {
 	Person string    `json:"person"`
 	Vote   string    `json:"vote"`
-	Reason string    `json:"reason,omitempty"`
+	Reason string    `json:"reason"`
 	Via    string    `json:"via"`
 	At     time.Time `json:"at"`
 }
 
 // past is a vote in the past tense.
-var past = map[string]string{"approve": "approved", "deny": "denied"}
+var past = map[string]string{approval.Approve: "approved", approval.Deny: "denied"}
 
-// none says that a list is empty.
-var none = map[string]string{"waiting": "Nothing waits for you.", "decided": "Nothing was decided yet.", "all": "There is nothing yet."}
+// print hands an answer on as JSON, or to what prints it for a person.
+func (t *tool) print(raw json.RawMessage, show func(Approval)) error {
+	if t.env.JSON() {
+		return t.env.PrintJSON(raw)
+	}
+	var a Approval
+	if err := json.Unmarshal(raw, &a); err != nil {
+		return fmt.Errorf("approvals: the answer cannot be read; is this gatestay older than the approval service? %w", err)
+	}
+	show(a)
+	return nil
+}
 
-func (t *tool) printList(state string, list []Approval) {
+// whole shows one approval. What others wrote is made safe for a terminal, and
+// nothing of it is cut.
+func (t *tool) whole(a Approval) {
 	p := ui.New(t.env, t.env.Stdout)
-	if len(list) == 0 {
-		p.Line(none[state])
+	p.Title(approval.Visible(a.Headline))
+	pairs := [][2]string{
+		{"state", t.state(p, a)},
+		{"id", a.ID},
+		{"who", approval.Visible(a.Who)},
+		{"run", approval.Visible(a.RunURL)},
+		{"target", place(a)},
+		{"reason", approval.Visible(a.Reason)},
+		{"rule", strings.TrimSpace(fmt.Sprintf("%s, policy version %d. %s", approval.Visible(a.Rule), a.PolicyVersion, approval.Visible(a.Description)))},
+		{"approvers", approval.Visible(a.Approvers)},
+		{"session", a.SessionID},
+	}
+	for _, v := range a.Votes {
+		pairs = append(pairs, [2]string{"vote", words(v)})
+	}
+	p.Pairs(filled(pairs))
+	p.Line("")
+	for l := range strings.Lines(approval.VisibleText(a.Statement)) {
+		p.Code(strings.TrimRight(l, "\n"))
+	}
+	for i, v := range a.Parameters {
+		p.Code(fmt.Sprintf("$%d = %s", i+1, approval.Visible(v)))
+	}
+	t.warn(p, a)
+	switch {
+	case a.State != "waiting":
+	case a.MayVote:
+		p.Note("gatestay approvals approve " + a.ID + "\ngatestay approvals deny " + a.ID + ` --reason "why"`)
+	case a.WhyNot != "":
+		p.Note("You may not vote: " + approval.Visible(a.WhyNot))
+	}
+}
+
+// warn shows what an approver should look at twice.
+func (t *tool) warn(p *ui.Printer, a Approval) {
+	lines := make([]string, 0, len(a.Warnings)+len(a.LookAlikes)+2)
+	for _, w := range a.Warnings {
+		lines = append(lines, approval.Visible(w))
+	}
+	for _, w := range a.LookAlikes {
+		lines = append(lines, "looks like another name: "+approval.SpellOut(w))
+	}
+	if a.State == "waiting" && len(a.Unknown) > 0 {
+		lines = append(lines, fmt.Sprintf("needs %d approvals, more than the rule asks: the people map does not know %s", a.Needed, approval.Visible(strings.Join(a.Unknown, ", "))))
+	}
+	if a.State == "waiting" && a.SlackTrouble != "" {
+		lines = append(lines, "Slack does not show it yet: "+approval.Visible(a.SlackTrouble))
+	}
+	if len(lines) > 0 {
+		p.Line("")
+	}
+	for _, l := range lines {
+		p.Line(p.Warn("  ! " + l))
+	}
+}
+
+// voted says what came of a vote.
+func (t *tool) voted(vote string, a Approval) {
+	p := ui.New(t.env, t.env.Stdout)
+	head := fmt.Sprintf("%s on %s, for %s", approval.Visible(a.Headline), approval.Visible(a.Target), approval.Visible(a.Who))
+	if a.State == "waiting" {
+		p.Line(p.Warn("You "+past[vote]+" it; "+more(a.Missing)+" still needed") + ": " + head)
 		return
 	}
-	rows := [][]string{{"id", "state", "command", "target", "who", "left"}}
-	for _, a := range list {
-		rows = append(rows, []string{a.ID, a.State, short(approval.Visible(a.Headline), 44), a.Target, short(approval.Visible(a.Who), 56), t.left(a)})
+	p.Line(t.state(p, a) + ": " + head)
+}
+
+func (t *tool) state(p *ui.Printer, a Approval) string {
+	switch a.State {
+	case "waiting":
+		return p.Warn(fmt.Sprintf("waiting for %s, %s left", more(max(a.Missing, 1)), t.left(a)))
+	case approval.Approved:
+		if a.Void != "" {
+			return p.Bad("approved, not used: " + approval.Visible(a.Void))
+		}
+		return p.Good("approved")
+	default:
+		if a.Why != "" {
+			return p.Bad(approval.Visible(a.State) + ": " + approval.Visible(a.Why))
+		}
+		return p.Bad(approval.Visible(a.State))
 	}
-	for _, l := range p.Table(rows) {
-		p.Line(l)
+}
+
+func more(n int) string {
+	if n == 1 {
+		return "one more approval"
 	}
-	if state == "waiting" {
-		p.Note("gatestay approvals show ID, approve ID, deny ID --reason \"why\"")
-	}
+	return fmt.Sprintf("%d more approvals", n)
 }
 
 // left is the time until the deadline.
@@ -81,62 +171,24 @@ func (t *tool) left(a Approval) string {
 	return max(a.Deadline.Sub(t.now()), 0).Round(time.Second).String()
 }
 
-// print shows one approval. What others wrote is made safe for a terminal.
-func (t *tool) print(a Approval) error {
-	if t.env.JSON() {
-		return t.env.PrintJSON(a)
+func place(a Approval) string {
+	s := approval.Visible(a.Target)
+	if a.Environment != "" {
+		s += " (" + approval.Visible(a.Environment) + ")"
 	}
-	p := ui.New(t.env, t.env.Stdout)
-	p.Title(approval.Visible(a.Headline))
-	pairs := [][2]string{
-		{"state", t.state(p, a)},
-		{"who", approval.Visible(a.Who)},
-		{"run", approval.Visible(a.RunURL)},
-		{"target", a.Target + " (" + a.Environment + "), database " + approval.Visible(a.Database)},
-		{"reason", approval.Visible(a.Reason)},
-		{"rule", fmt.Sprintf("%s, policy version %d. %s", a.Rule, a.PolicyVersion, approval.Visible(a.Description))},
-		{"approvers", approval.Visible(a.Approvers)},
-		{"session", a.SessionID},
+	if a.Database != "" {
+		s += ", database " + approval.Visible(a.Database)
 	}
-	for _, v := range a.Votes {
-		text := fmt.Sprintf("%s %s at %s via %s", approval.Visible(v.Person), past[v.Vote], v.At.Local().Format(time.TimeOnly), v.Via)
-		if v.Reason != "" {
-			text += ": " + approval.Visible(v.Reason)
-		}
-		pairs = append(pairs, [2]string{"vote", text})
-	}
-	p.Pairs(filled(pairs))
-	p.Line("")
-	for l := range strings.Lines(approval.VisibleText(a.Statement)) {
-		p.Code(strings.TrimRight(l, "\n"))
-	}
-	for i, v := range a.Parameters {
-		p.Code(fmt.Sprintf("$%d = %s", i+1, approval.Visible(v)))
-	}
-	for _, w := range append(a.Warnings, a.LookAlikes...) {
-		p.Line(p.Warn("  ! " + approval.Visible(w)))
-	}
-	if a.State == "waiting" && !a.MayVote && a.WhyNot != "" {
-		p.Note("You may not vote: " + approval.Visible(a.WhyNot))
-	}
-	return nil
+	return s
 }
 
-func (t *tool) state(p *ui.Printer, a Approval) string {
-	switch a.State {
-	case "waiting":
-		return p.Warn(fmt.Sprintf("waiting for %d more, %s left", max(a.Missing, 1), t.left(a)))
-	case "approved":
-		if a.Void != "" {
-			return p.Bad("approved, not used: " + approval.Visible(a.Void))
-		}
-		return p.Good("approved")
-	default:
-		if a.Why != "" {
-			return p.Bad(a.State + ": " + approval.Visible(a.Why))
-		}
-		return p.Bad(a.State)
+func words(v Vote) string {
+	s := fmt.Sprintf("%s %s at %s by %s", approval.Visible(v.Person), past[v.Vote], v.At.Local().Format(time.TimeOnly),
+		map[string]string{"cli": "the terminal", "slack": "Slack"}[v.Via])
+	if v.Reason != "" {
+		s += ": " + approval.Visible(v.Reason)
 	}
+	return s
 }
 
 func filled(pairs [][2]string) [][2]string {
@@ -147,11 +199,4 @@ func filled(pairs [][2]string) [][2]string {
 		}
 	}
 	return out
-}
-
-func short(s string, most int) string {
-	if r := []rune(s); len(r) > most {
-		return string(r[:most-1]) + "…"
-	}
-	return s
 }

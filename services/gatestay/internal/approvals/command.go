@@ -4,6 +4,8 @@ package approvals
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -41,6 +43,14 @@ func (t *tool) command() *cobra.Command {
 	return c
 }
 
+// oneID takes one approval's id, and says where to find it.
+func oneID(_ *cobra.Command, args []string) error {
+	if len(args) != 1 || !strings.HasPrefix(args[0], "apr_") || strings.ContainsAny(args[0], "/?#%.") {
+		return errors.New("approvals: give one approval's id (apr_…); 'gatestay approvals list' shows them")
+	}
+	return nil
+}
+
 func (t *tool) client() (*remote.Client, error) {
 	c, err := remote.New(t.env, remote.Approvals, t.token)
 	if err != nil {
@@ -64,14 +74,21 @@ func (t *tool) list(ctx context.Context, state string) error {
 	if err != nil {
 		return err
 	}
-	var answer struct {
-		Approvals []Approval `json:"approvals"`
+	if _, known := none[state]; !known {
+		return fmt.Errorf("approvals: --state %q is not known: use waiting, decided or all", state)
 	}
-	if err := c.Get(ctx, []string{"v1", "approvals"}, url.Values{"state": {state}}, &answer); err != nil {
+	var raw json.RawMessage
+	if err := c.Get(ctx, []string{"v1", "approvals"}, url.Values{"state": {state}}, &raw); err != nil {
 		return fmt.Errorf("approvals: %w", err)
 	}
 	if t.env.JSON() {
-		return t.env.PrintJSON(answer)
+		return t.env.PrintJSON(raw) // all that the service says
+	}
+	var answer struct {
+		Approvals []Approval `json:"approvals"`
+	}
+	if err := json.Unmarshal(raw, &answer); err != nil {
+		return fmt.Errorf("approvals: the answer cannot be read; is this gatestay older than the approval service? %w", err)
 	}
 	t.printList(state, answer.Approvals)
 	return nil
@@ -79,17 +96,17 @@ func (t *tool) list(ctx context.Context, state string) error {
 
 func (t *tool) showCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "show ID", Short: "One approval, whole", Args: cobra.ExactArgs(1),
+		Use: "show ID", Short: "One approval, whole", Args: oneID,
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := t.client()
 			if err != nil {
 				return err
 			}
-			var a Approval
-			if err := client.Get(c.Context(), []string{"v1", "approvals", args[0]}, nil, &a); err != nil {
+			var raw json.RawMessage
+			if err := client.Get(c.Context(), []string{"v1", "approvals", args[0]}, nil, &raw); err != nil {
 				return fmt.Errorf("approvals: %w", err)
 			}
-			return t.print(a)
+			return t.print(raw, t.whole)
 		},
 	}
 }
@@ -97,18 +114,18 @@ func (t *tool) showCommand() *cobra.Command {
 func (t *tool) voteCommand(vote string) *cobra.Command {
 	var reason string
 	c := &cobra.Command{
-		Use: vote + " ID", Short: strings.ToUpper(vote[:1]) + vote[1:] + " a held command", Args: cobra.ExactArgs(1),
+		Use: vote + " ID", Short: strings.ToUpper(vote[:1]) + vote[1:] + " a held command", Args: oneID,
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := t.client()
 			if err != nil {
 				return err
 			}
-			var a Approval
+			var raw json.RawMessage
 			body := map[string]string{"vote": vote, "reason": reason}
-			if err := client.Post(c.Context(), []string{"v1", "approvals", args[0], "vote"}, body, &a); err != nil {
+			if err := client.Post(c.Context(), []string{"v1", "approvals", args[0], "vote"}, body, &raw); err != nil {
 				return fmt.Errorf("approvals: %w", err)
 			}
-			return t.print(a)
+			return t.print(raw, func(a Approval) { t.voted(vote, a) })
 		},
 	}
 	c.Flags().StringVar(&reason, "reason", "", "why; the requester and the audit see it")

@@ -143,12 +143,15 @@ func (c *Client) call(ctx context.Context, method string, u *url.URL, body []byt
 
 // refused is the service's own words, made safe for a terminal.
 func (c *Client) refused(status string, raw []byte) error {
-	var said struct{ Code, Message, Hint string }
+	var said struct{ Code, Message, Detail, Hint string }
 	if err := json.Unmarshal(raw, &said); err != nil || said.Message == "" {
 		return fmt.Errorf("the %s service answered %s", c.service.Name, approval.Visible(status))
 	}
 	if strings.HasPrefix(said.Code, "GS") { // the archival service has names of its own
 		said.Message = said.Code + ": " + said.Message
+	}
+	if said.Detail != "" {
+		said.Message += ". " + said.Detail
 	}
 	if said.Hint != "" {
 		said.Message += " (" + said.Hint + ")"

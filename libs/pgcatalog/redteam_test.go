@@ -3,11 +3,14 @@ package pgcatalog_test
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/gatestay/gatestay/libs/command"
 	"github.com/gatestay/gatestay/libs/command/postgres"
@@ -72,42 +75,81 @@ func TestRedteam13_NoPlantedValueIsClean(t *testing.T) {
 	if _, err := conn.Exec(t.Context(), "SET statement_timeout = '5s'"); err != nil {
 		t.Fatal(err)
 	}
-	ran, seen := 0, 0
+	l := &leakFinder{conn: conn, catalog: c, masks: masks}
 	for _, sql := range statements {
-		st, err := postgres.Parse(sql)
-		if err != nil || len(st) != 1 {
-			t.Errorf("%s: %v", sql, err)
-			continue
-		}
-		f := c.Resolve(st[0].Facts, []string{"public"}, "")
-		taint := masks.Taint(&f)
-		results, err := conn.PgConn().Exec(t.Context(), "BEGIN; "+sql+"; ROLLBACK").ReadAll()
-		if err != nil {
-			// Some are attempts that the server refuses, which is just as well.
+		l.run(t, sql)
+	}
+	if l.ran < len(statements)*9/10 || l.seen < 100 {
+		t.Errorf("only %d of %d statements ran, with %d planted values in their results", l.ran, len(statements), l.seen)
+	}
+}
+
+// TestRedteam13_NoGeneratedQueryLeaks does the same with random queries, the
+// same ones each time.
+func TestRedteam13_NoGeneratedQueryLeaks(t *testing.T) {
+	const queries = 1500
+	conn := database(t, plantedShop)
+	c := load(t, conn)
+	if _, err := conn.Exec(t.Context(), "SET statement_timeout = '5s'"); err != nil {
+		t.Fatal(err)
+	}
+	l := &leakFinder{conn: conn, catalog: c, masks: c.Masks([]command.Column{{Schema: "public", Table: "customers", Name: "email"}}), quiet: true}
+	g := &generator{rand: rand.New(rand.NewPCG(7, 11))}
+	for range queries {
+		sql, _ := g.query(3)
+		l.run(t, sql+" LIMIT 20")
+	}
+	t.Logf("%d of %d queries ran; %d planted values hidden, %d cells passed", l.ran, queries, l.seen, l.clean)
+	if l.ran < queries/2 || l.seen < queries || l.clean < queries {
+		t.Errorf("%d of %d queries ran; %d planted values hidden, %d cells passed", l.ran, queries, l.seen, l.clean)
+	}
+}
+
+// leakFinder runs statements and looks for planted values in what would pass.
+type leakFinder struct {
+	conn    *pgx.Conn
+	catalog *postgres.Catalog
+	masks   *postgres.Masks
+	quiet   bool // say nothing of what the server refuses
+
+	ran, seen, clean int
+}
+
+func (l *leakFinder) run(t *testing.T, sql string) {
+	t.Helper()
+	st, err := postgres.Parse(sql)
+	if err != nil || len(st) != 1 {
+		t.Errorf("%s: %v", sql, err)
+		return
+	}
+	f := l.catalog.Resolve(st[0].Facts, []string{"public"}, "")
+	taint := l.masks.Taint(&f)
+	results, err := l.conn.PgConn().Exec(t.Context(), "BEGIN; "+sql+"; ROLLBACK").ReadAll()
+	if err != nil { // some are attempts that the server refuses, which is just as well
+		if !l.quiet {
 			t.Logf("%s: %v", sql, err)
-			if _, err := conn.Exec(t.Context(), "ROLLBACK"); err != nil {
-				t.Fatal(err)
-			}
-			continue
 		}
-		ran++
-		for _, r := range results {
-			for i, fd := range r.FieldDescriptions {
-				_, is, tainted := taint.Column(fd.TableOID, int16(fd.TableAttributeNumber))
-				for _, row := range r.Rows {
-					value := strings.ToLower(string(row[i]))
-					if !slices.ContainsFunc(disguises(), func(d string) bool { return strings.Contains(value, strings.ToLower(d)) }) {
-						continue
-					}
-					seen++
-					if !is && !tainted {
-						t.Errorf("%s: column %d (%s) is clean, and has %q", sql, i, fd.Name, row[i])
-					}
+		if _, err := l.conn.Exec(t.Context(), "ROLLBACK"); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	l.ran++
+	for _, r := range results {
+		for i, fd := range r.FieldDescriptions {
+			_, is, tainted := taint.Column(fd.TableOID, int16(fd.TableAttributeNumber))
+			for _, row := range r.Rows {
+				value := strings.ToLower(string(row[i]))
+				secret := slices.ContainsFunc(disguises(), func(d string) bool { return strings.Contains(value, strings.ToLower(d)) })
+				switch {
+				case !is && !tainted && secret:
+					t.Errorf("%s: column %d (%s) is clean, and has %q", sql, i, fd.Name, row[i])
+				case secret:
+					l.seen++
+				case !is && !tainted:
+					l.clean++
 				}
 			}
 		}
-	}
-	if ran < len(statements)*9/10 || seen < 100 {
-		t.Errorf("only %d of %d statements ran, with %d planted values in their results", ran, len(statements), seen)
 	}
 }

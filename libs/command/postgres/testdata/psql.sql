@@ -1,4 +1,5 @@
--- Every query that psql 15 sends for its \d commands (psql -E), on PostgreSQL 15 and 18.
+-- Every query that psql 15 sends for its \d, \l, \z, \sf and \sv commands, as psql -E shows them,
+-- on PostgreSQL 15 and 18, over a schema with one object of each kind.
 
 SELECT n.nspname as "Schema",
   c.relname as "Name",

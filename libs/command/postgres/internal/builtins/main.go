@@ -2,9 +2,12 @@
 // PostgreSQL itself ships in pg_catalog and information_schema, and which of
 // its functions a statement may call and still be classified.
 //
-// It asks a real, empty PostgreSQL 18:
+// It asks a real, empty PostgreSQL 18 (libs/embedded starts one), named by -dsn
+// or by PGHOST and its like:
 //
 //	go run ./internal/builtins -dsn 'postgres://postgres@127.0.0.1:5432/postgres' -out builtin_generated.go
+//
+// libs/pgcatalog tests that the lists fit the server.
 //
 // A function is trusted when every overload of its name is immutable or
 // stable, or is one of the volatile ones listed in harmless, and when it is

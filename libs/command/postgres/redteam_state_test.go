@@ -64,6 +64,8 @@ func TestRedteam10_ShadowedNames(t *testing.T) {
 		{"not on the path", "SELECT lower('x')", public, "", command.Read},
 		{"qualified", "SELECT pg_catalog.lower('x')", []string{"app"}, "", command.Read},
 		{"in C, by a superuser", "SELECT upper('x')", []string{"public", "ext"}, "", command.Read},
+		{"in the query of a new table", "CREATE TABLE x AS SELECT lower('x')", []string{"public", "app"}, "", command.Unknown},
+		{"in a default of a new table", "CREATE TABLE x (a text DEFAULT lower('x'))", []string{"public", "app"}, "", command.DDL},
 		{"an operator on the path", "SELECT 1 = 1", []string{"app"}, "", command.Unknown},
 		{"an implied operator: IN", "SELECT 1 IN (SELECT 2)", []string{"app"}, "", command.Unknown},
 		{"an implied operator: USING", "SELECT 1 FROM customers JOIN orders USING (id)", []string{"public", "app"}, "", command.Unknown},

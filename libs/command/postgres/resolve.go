@@ -75,7 +75,10 @@ func (r *resolver) relation(schema, name string) *relation {
 // names looks for functions, operators and types of others that stand where
 // PostgreSQL's own are meant.
 func (r *resolver) names() {
-	stored := r.f.Class == command.DDL || r.f.Class == command.Admin // named there, not always called
+	// In a definition they are named, and mostly not called; a definition that
+	// runs a query calls them.
+	stored := (r.f.Class == command.DDL || r.f.Class == command.Admin) &&
+		!slices.Contains([]string{"create table as", "create materialized view", "select into"}, r.f.Verb)
 	for _, f := range r.f.Functions {
 		r.call("the function", f, r.catalog.shadows, stored)
 	}

@@ -94,6 +94,23 @@ func TestOutcomesOfSeveralStatements(t *testing.T) {
 	}
 }
 
+// TestOutcomeOfWhatForgetsNames runs statements after which the gateway trusts
+// no name: how they end is still theirs.
+func TestOutcomeOfWhatForgetsNames(t *testing.T) {
+	g := start(t, &seamtest.Gate{})
+	r := dialRaw(t, g.config(t))
+	for mark, c := range map[string]struct{ text, want string }{
+		"of_raise": {"DO $$ BEGIN RAISE EXCEPTION 'x' /* of_raise */; END $$", "error"},
+		"of_do":    {"DO $$ BEGIN NULL /* of_do */; END $$", "ok"},
+	} {
+		r.send(t, &pgproto3.Parse{Query: c.text}, &pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{})
+		r.until(t, 1)
+		if o := onlyOutcome(t, g.Gate, mark); o.Status != c.want {
+			t.Errorf("%s ended %+v", c.text, o)
+		}
+	}
+}
+
 func TestRefusalTeaches(t *testing.T) {
 	g := start(t, &seamtest.Gate{Decide: denying("forbidden")})
 	r := dialRaw(t, g.config(t))

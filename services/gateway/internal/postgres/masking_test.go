@@ -266,6 +266,23 @@ func TestRowLimit(t *testing.T) {
 	}
 }
 
+// TestRowLimitHitsNothingElse sends the next command right behind a result that
+// is cut: the cancel that ends the one must not meet the other.
+func TestRowLimitHitsNothingElse(t *testing.T) {
+	g := start(t, &seamtest.Gate{Decide: func(c *seam.Command) seamtest.Decision {
+		if strings.Contains(c.Text, "limited") {
+			return seamtest.Decision{MaxRows: 1}
+		}
+		return seamtest.Decision{}
+	}})
+	r := dialRaw(t, g.config(t))
+	for range 20 {
+		r.send(t, &pgproto3.Query{String: "SELECT generate_series(1, 2) AS g /* limited */"}, &pgproto3.Query{String: "SELECT pg_sleep(0.01)"})
+		got := r.until(t, 2)
+		equal(t, "both", got, []string{"columns g:23/0", `row ["1"]`, "error GS1406", "ready I", "columns pg_sleep:2278/0", `row [""]`, "complete SELECT 1", "ready I"})
+	}
+}
+
 func TestLongRowThatIsMasked(t *testing.T) {
 	g := start(t, &seamtest.Gate{Masked: emails}, func(o *postgres.Options) { o.Limits.Row = 100_000 })
 	r := dialRaw(t, g.config(t))

@@ -88,6 +88,28 @@ func TestRedteam10_StateIsAsked(t *testing.T) {
 	}
 }
 
+// TestRedteam10_StateTakenBackWithItsPipeline sets something, reads under it,
+// and fails, all in one implicit transaction.
+func TestRedteam10_StateTakenBackWithItsPipeline(t *testing.T) {
+	if err := target.Exec(t.Context(), "postgres", "CREATE SCHEMA IF NOT EXISTS shadow; CREATE TABLE IF NOT EXISTS shadow.customers (id int, email text)"); err != nil {
+		t.Fatal(err)
+	}
+	g := start(t, &seamtest.Gate{})
+	r := dialRaw(t, g.config(t))
+	var messages []pgproto3.FrontendMessage
+	for _, text := range []string{"SET search_path = shadow", "SELECT email FROM customers /* tb_under */", "SELECT 1/0"} {
+		messages = append(messages, &pgproto3.Parse{Query: text}, &pgproto3.Bind{}, &pgproto3.Execute{})
+	}
+	r.send(t, append(messages, &pgproto3.Sync{})...)
+	r.until(t, 1)
+	r.query(t, "SELECT email FROM customers WHERE id = 1 /* tb_after */")
+	for mark, want := range map[string]string{"tb_under": "shadow.customers", "tb_after": "public.customers"} {
+		if _, f := stateOf(t, g.Gate, mark); f.Objects[0].String() != want {
+			t.Errorf("%s: %v, want %s", mark, f.Objects, want)
+		}
+	}
+}
+
 // TestStateIsNotAskedInVain counts what the target is asked besides the
 // client's own statements.
 func TestStateIsNotAskedInVain(t *testing.T) {
@@ -214,6 +236,17 @@ func TestRedteam09_RepointedNames(t *testing.T) {
 		r.query(t, "CLOSE p", "DECLARE p CURSOR FOR TABLE customers")
 		r.send(t, &pgproto3.Execute{Portal: "p"}, &pgproto3.Sync{})
 		equal(t, "Execute of a name that SQL has taken", r.until(t, 1), []string{"error 34000", "ready E"})
+	})
+	t.Run("the same, all extended", func(t *testing.T) {
+		r := dialRaw(t, g.config(t))
+		r.query(t, "BEGIN")
+		messages := []pgproto3.FrontendMessage{&pgproto3.Parse{Name: "x", Query: "SELECT name FROM customers"}, &pgproto3.Bind{PreparedStatement: "x", DestinationPortal: "p"}, &pgproto3.Describe{ObjectType: 'P', Name: "p"}}
+		for _, text := range []string{"CLOSE p", "DECLARE p CURSOR FOR TABLE customers"} {
+			messages = append(messages, &pgproto3.Parse{Query: text}, &pgproto3.Bind{}, &pgproto3.Execute{})
+		}
+		r.send(t, append(messages, &pgproto3.Execute{Portal: "p"}, &pgproto3.Sync{})...)
+		got := r.until(t, 1)
+		equal(t, "the end", got[len(got)-2:], []string{"error 34000", "ready E"})
 	})
 }
 

@@ -90,7 +90,7 @@ func quick() archive.Limits {
 
 // world is one archival with its surroundings.
 type world struct {
-	*testing.T
+	testing.TB
 	clickhouse *embedded.ClickHouseServer
 	nats       *embedded.NATSServer
 	bus        *bus.Bus
@@ -100,12 +100,12 @@ type world struct {
 	conn       clickhouse.Conn
 }
 
-func newWorld(t *testing.T) *world { return newWorldAt(t, shared) }
+func newWorld(t testing.TB) *world { return newWorldAt(t, shared) }
 
-func newWorldAt(t *testing.T, ch *embedded.ClickHouseServer) *world {
+func newWorldAt(t testing.TB, ch *embedded.ClickHouseServer) *world {
 	t.Helper()
 	dir := t.TempDir()
-	w := &world{T: t, clickhouse: ch, keys: map[string]*seal.Key{}, limits: quick()}
+	w := &world{TB: t, clickhouse: ch, keys: map[string]*seal.Key{}, limits: quick()}
 	var trust []string
 	for _, name := range []string{"gateway", "policy", "masking", "approval", "archival"} {
 		key, err := seal.LoadOrGenerate(filepath.Join(dir, name+".pem"))
@@ -155,7 +155,7 @@ func (w *world) open() {
 // start runs the service until the returned function, or the test, ends.
 func (w *world) start() (s *Service, stop func()) {
 	w.Helper()
-	s, err := New(w.cfg, Deps{Log: zerolog.New(zerolog.NewTestWriter(w.T)).Level(zerolog.WarnLevel), Limits: w.limits})
+	s, err := New(w.cfg, Deps{Log: zerolog.New(zerolog.NewTestWriter(w.TB)).Level(zerolog.WarnLevel), Limits: w.limits})
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -7,7 +7,9 @@
 -- clickhouse client --param_since='2026-11-01 00:00:00' --queries-file without_outcome.sql
 SELECT time, status, if(agent != '', agent, repository) AS principal, target, class, statement, session_id, command_id
 FROM gatestay.commands
-WHERE status IN ('unknown', 'running') AND time >= {since:DateTime}
-    AND (session_id, command_id) NOT IN (SELECT session_id, command_id FROM gatestay.records WHERE kind = 'outcome' AND time >= {since:DateTime})
+WHERE status IN ('unknown', 'running') AND time >= {since:DateTime} AND session_id IN (
+    SELECT session_id FROM gatestay.records
+    WHERE kind = 'intent' AND time >= {since:DateTime}
+        AND command_id NOT IN (SELECT command_id FROM gatestay.records WHERE kind = 'outcome' AND time >= {since:DateTime}))
 ORDER BY time DESC
 LIMIT 1000;

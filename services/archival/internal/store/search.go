@@ -117,7 +117,7 @@ func (f *Filter) conditions() *conditions {
 		c.add("(has(object_names, {object:String}) OR has(`objects.name`, {object:String}))", "object", f.Object)
 	}
 	if f.Text != "" {
-		c.add("(lower(statement) LIKE {text:String} OR lower(reason) LIKE {text:String})", "text", "%"+likeLiteral(strings.ToLower(f.Text))+"%")
+		c.add(`lower(concat(statement, '\n', reason)) LIKE {text:String}`, "text", "%"+likeLiteral(strings.ToLower(f.Text))+"%")
 	}
 	if !f.Since.IsZero() {
 		// A batch is sealed after its records: whole months are left out.

@@ -25,6 +25,9 @@ func (s *session) parse(message, body []byte) error {
 		return s.refuse(ofParse, name, err)
 	}
 	d := s.decode(m.Text)
+	if d.commands() > 1 {
+		return s.refuse(ofParse, name, errSeveral)
+	}
 	if err := s.precheck(d); err != nil {
 		if !isAnswer(err) {
 			return err
@@ -33,15 +36,11 @@ func (s *session) parse(message, body []byte) error {
 	}
 	st := &statement{name: name, text: d, types: slices.Clone(m.Types)}
 	e := &expectation{kind: ofParse, lasting: name == ""}
-	return s.forward(e, message, func() {
-		switch {
-		case d.commands() <= 1:
-			e.undo = s.names.prepare(st)
-		case name == "": // the target refuses several statements in one
-			e.undo = s.names.unprepare("")
-		}
-	})
+	return s.forward(e, message, func() { e.undo = s.names.prepare(st) })
 }
+
+// errSeveral is the target's own answer.
+var errSeveral = like("42601", "cannot insert multiple commands into a prepared statement", "")
 
 // roomFor refuses more prepared statements, or portals, than a session may
 // have at a time.
@@ -104,12 +103,6 @@ func (s *session) bind(message, body []byte) error {
 				return s.fail(ofBind, err)
 			}
 			return err
-		}
-		if len(runs) != 1 { // the target refused to parse it
-			for _, r := range runs {
-				r.finish(statusNotExecuted, "", "")
-			}
-			return s.fail(ofBind, like("42601", "cannot insert multiple commands into a prepared statement", ""))
 		}
 		p.run = runs[0]
 	}

@@ -299,7 +299,7 @@ func TestLateCancel(t *testing.T) {
 	}
 }
 
-func TestMessagesThatAreNotForwarded(t *testing.T) {
+func TestRedteam08_MessagesThatAreNotForwarded(t *testing.T) {
 	g := start(t, &seamtest.Gate{})
 	for name, c := range map[string]struct {
 		messages []pgproto3.FrontendMessage

@@ -41,7 +41,7 @@ dev: $(BIN)/gatestay ## run everything on this machine and print how to connect
 test: ## run every test of every module with the race detector, on real servers
 	@.ci/install
 	go test -race -timeout 10m $(filter-out ./e2e/...,$(PATTERNS))
-	go test -race -timeout 20m ./e2e/...
+	go test -race -timeout 20m -parallel 8 ./e2e/...
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint $(BUF) ## check style, bugs, imports and the event schema

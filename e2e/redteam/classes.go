@@ -1,6 +1,6 @@
 // Package redteam names the classes of attack that must fail, and counts the
 // tests that try them. A test belongs to a class by its name: TestRedteamNN_What
-// is of class NN, wherever it lies: here where it attacks the built binaries,
+// is of class NN, wherever it lies: in e2e where it attacks the built binaries,
 // beside the code where that is pure.
 package redteam
 

@@ -90,6 +90,9 @@ func print(w io.Writer, tally *redteam.Tally, color bool) {
 		fmt.Fprintf(w, "  %2d  %-92s %s\n", r.Number, r.Name, state)
 	}
 	fmt.Fprintf(w, "%d attacks of %d classes failed, as they must; %d classes not yet\n", cases, classes, notYet(tally))
+	if n := len(tally.Failures); n > 0 {
+		fmt.Fprintln(w, paint("31", fmt.Sprintf("%d got through or could not be tried: see above", n)))
+	}
 }
 
 func notYet(t *redteam.Tally) int {

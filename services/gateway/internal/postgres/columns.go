@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"github.com/gatestay/gatestay/libs/command"
 	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
 )
@@ -20,12 +19,7 @@ func (s *session) columns(r *run, described []wire.Column, formats []int16) []se
 			break
 		}
 	}
-	masked := s.gate.Masks()
-	rules := make([]command.Column, len(masked))
-	for i, m := range masked {
-		rules[i] = command.Column{Schema: m.Schema, Table: m.Table, Name: m.Column}
-	}
-	taint := snapshot.Masks(rules).Taint(r.facts)
+	taint := snapshot.Masks(s.maskedColumns()).Taint(r.facts)
 	columns := make([]seam.Column, len(described))
 	for i, c := range described {
 		out := &columns[i]

@@ -25,18 +25,19 @@ func (s *session) failed(h wire.Header, e *expectation) error {
 	if err := s.release(e.run()); err != nil {
 		return err
 	}
+	r = s.reported(r, e)
 	switch {
 	case e.mute:
 	case e.inquiry != nil && e.kind == ofDescribe: // it stands before the client's Execute
-		s.sendReport(wire.ErrorResponse, s.scrub(r))
+		s.sendReport(wire.ErrorResponse, r)
 	case e.inquiry != nil:
-		e.inquiry.err = &answer{s.scrub(r)}
+		e.inquiry.err = &answer{r}
 	case e.refused != nil:
 		s.sendReport(wire.ErrorResponse, report(e.refused, severityError))
 	case e.failure != nil:
 		s.sendReport(wire.ErrorResponse, report(e.failure, severityError))
 	default:
-		s.sendReport(wire.ErrorResponse, s.scrub(r))
+		s.sendReport(wire.ErrorResponse, r)
 	}
 	s.takeBack(e, r.Get(wire.FieldCode), r.Get(wire.FieldMessage))
 	return nil
@@ -45,13 +46,14 @@ func (s *session) failed(h wire.Header, e *expectation) error {
 // fatal handles an error after which the target hangs up, or one that answers
 // nothing, such as an administrator's command.
 func (s *session) fatal(r wire.Report, e *expectation) error {
+	r = s.reported(r, e)
 	if e != nil {
 		if err := s.release(e.run()); err != nil {
 			return err
 		}
 		e.run().finish(status(r.Get(wire.FieldCode)), r.Get(wire.FieldCode), r.Get(wire.FieldMessage))
 	}
-	s.end(&answer{s.scrub(r)})
+	s.end(&answer{r})
 	return errOver
 }
 

@@ -39,12 +39,13 @@ func (s *session) notice(h wire.Header) error {
 	if err != nil {
 		return unexpected(h)
 	}
-	if e := s.pipeline.front(); e != nil {
+	e := s.pipeline.front()
+	if e != nil {
 		if err := s.release(e.run()); err != nil {
 			return err
 		}
 	}
-	s.sendReport(wire.NoticeResponse, s.scrub(r))
+	s.sendReport(wire.NoticeResponse, s.reported(r, e))
 	return nil
 }
 

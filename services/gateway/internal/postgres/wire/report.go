@@ -11,6 +11,11 @@ const (
 	FieldHint          = 'H'
 	FieldInternalQuery = 'q'
 	FieldWhere         = 'W'
+	FieldPosition      = 'P' // in the client's text
+	FieldSchema        = 's'
+	FieldTable         = 't'
+	FieldColumn        = 'c'
+	FieldConstraint    = 'n'
 )
 
 // Report is the content of an ErrorResponse or a NoticeResponse.

@@ -42,6 +42,8 @@ func TestParse_isBounded(t *testing.T) {
 		{"constants", "SELECT * FROM t WHERE id IN (", "1,", "2)", 30_000, false},
 		{"stars", "SELECT ", "*,", "* FROM t", 30_000, false},
 		{"FROM items", "SELECT * FROM ", "t,", "t", 30_000, false},
+		{"named joins", "SELECT FROM " + strings.Repeat("(", 200) + "a", " JOIN a ON x) AS j", "", 200, false},
+		{"stars of a name", "SELECT " + strings.Repeat("t.*,", 10_000) + "1 FROM ", "t,", "t", 10_000, false},
 		{"WITH", "WITH a AS (SELECT 1)", ",a AS (TABLE a)", " SELECT 1", 10_000, false},
 		{"rows", "INSERT INTO t VALUES ", "(1,'x'),", "(1,'x')", 10_000, false},
 		{"assigned lists", "UPDATE t SET (" + strings.Repeat("a,", 1000) + "b) = (SELECT '", "x", "')", 100_000, true},

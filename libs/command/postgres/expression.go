@@ -44,17 +44,25 @@ func (w *walker) star(qualifier []string, e env) {
 		// Of a derived item, what it returns is mentioned where it is made.
 		if c := e.from.column(append(qualifier[:len(qualifier):len(qualifier)], "*")); c.Table != "" {
 			w.column(c, e)
+			return
 		}
+		w.starOf(e.from.below(qualifier), e)
 		return
 	}
-	if e.from == nil || e.from.starred {
+	w.starOf(e.from, e)
+}
+
+// starOf notes all columns of what a frame has.
+func (w *walker) starOf(f *frame, e env) {
+	if f == nil || f.starred {
 		return
 	}
-	e.from.starred = true
-	for _, s := range e.from.items {
+	f.starred = true
+	for _, s := range f.items {
 		if !s.derived {
 			w.column(command.Column{Schema: s.schema, Table: s.table, Name: "*"}, e)
 		}
+		w.starOf(s.inner, e)
 	}
 }
 

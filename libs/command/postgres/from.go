@@ -16,11 +16,16 @@ type frame struct {
 	starred bool // its star has been noted
 }
 
+// add puts a FROM item last. A name that two of them have is of neither: which
+// one is meant, or whether the server takes it, is not for the text to say.
 func (f *frame) add(s source) {
 	if f.byAlias == nil {
 		f.byAlias = map[string]source{}
 	}
 	f.items = append(f.items, s)
+	if _, taken := f.byAlias[s.alias]; taken {
+		s = source{alias: s.alias, derived: true, inner: f}
+	}
 	f.byAlias[s.alias] = s
 }
 
@@ -46,6 +51,9 @@ type source struct {
 	alias         string
 	schema, table string
 	derived       bool
+	// inner has the items that a star of this one may be of: of a join with a
+	// name of its own, or all, where the name is ambiguous.
+	inner *frame
 }
 
 // column says which table a column reference belongs to, where the text alone
@@ -71,6 +79,16 @@ func (f *frame) column(parts []string) command.Column {
 	return command.Column{Name: name}
 }
 
+// below has the items that a star of this name is of, where it is of several.
+func (f *frame) below(qualifier []string) *frame {
+	for ; f != nil && len(qualifier) == 1; f = f.outer {
+		if s, ok := f.byAlias[qualifier[0]]; ok {
+			return s.inner
+		}
+	}
+	return nil
+}
+
 // sources collects the FROM items below a node, not those of sub-selects.
 func (w *walker) sources(n *pg.Node, e env, f *frame) {
 	add := func(a *pg.Alias, s source) {
@@ -84,12 +102,19 @@ func (w *walker) sources(n *pg.Node, e env, f *frame) {
 	case *pg.Node_RangeVar:
 		f.add(w.source(n.RangeVar, e))
 	case *pg.Node_JoinExpr:
-		w.sources(n.JoinExpr.GetLarg(), e, f)
-		w.sources(n.JoinExpr.GetRarg(), e, f)
-		for _, a := range []*pg.Alias{n.JoinExpr.GetAlias(), n.JoinExpr.GetJoinUsingAlias()} {
-			if a != nil {
-				add(a, source{derived: true})
-			}
+		into := f
+		if n.JoinExpr.GetAlias() != nil { // it hides the names below it
+			into = w.joined(n.JoinExpr, e)
+		} else {
+			w.sources(n.JoinExpr.GetLarg(), e, f)
+			w.sources(n.JoinExpr.GetRarg(), e, f)
+		}
+		if a := n.JoinExpr.GetJoinUsingAlias(); a != nil {
+			w.ranges[a.GetAliasname()] = true
+			into.add(source{alias: a.GetAliasname(), derived: true})
+		}
+		if a := n.JoinExpr.GetAlias(); a != nil {
+			add(a, source{derived: true, inner: into})
 		}
 	case *pg.Node_RangeTableSample:
 		w.sources(n.RangeTableSample.GetRelation(), e, f)
@@ -112,6 +137,14 @@ func (w *walker) sources(n *pg.Node, e env, f *frame) {
 	default:
 		w.opaque(fmt.Sprintf("it reads from something that Gatestay does not know (%T)", n))
 	}
+}
+
+// joined are the FROM items of one join, as its own condition sees them.
+func (w *walker) joined(n *pg.JoinExpr, e env) *frame {
+	f := &frame{outer: e.from}
+	w.sources(n.GetLarg(), e, f)
+	w.sources(n.GetRarg(), e, f)
+	return f
 }
 
 // source is a table or the name of a WITH query.
@@ -147,6 +180,9 @@ func (w *walker) rangeVar(rv *pg.RangeVar, e env) {
 }
 
 func (w *walker) joinExpr(n *pg.JoinExpr, e env) {
+	if n.GetAlias() != nil {
+		e.from = w.joined(n, e)
+	}
 	w.each(e, n.GetLarg(), n.GetRarg())
 	on := e
 	on.filter = true

@@ -49,6 +49,9 @@ func (s *session) notice(h wire.Header) error {
 	return nil
 }
 
+// withheldPayload stands for what a notification says, where columns are masked.
+const withheldPayload = "(withheld: columns of this target are masked)"
+
 // notification handles a NotificationResponse: another session's words.
 func (s *session) notification(h wire.Header) error {
 	body, err := s.up.in.Body(h, maxReport)
@@ -59,7 +62,11 @@ func (s *session) notification(h wire.Header) error {
 	if err != nil {
 		return unexpected(h)
 	}
-	n.Payload = clean(s.gate.ScrubError(n.Payload))
+	// No command of this session can be asked whether it derives from a masked
+	// column: the words may be another's.
+	if n.Payload = clean(s.gate.ScrubError(n.Payload)); n.Payload != "" && len(s.gate.Masks()) > 0 {
+		n.Payload = withheldPayload
+	}
 	if n.PID == s.up.pid {
 		n.PID = s.pid // the client knows itself by this one
 	}

@@ -40,6 +40,9 @@ func (s *session) notice(h wire.Header) error {
 		return unexpected(h)
 	}
 	e := s.pipeline.front()
+	if e != nil && e.inquiry != nil {
+		return nil // the client has asked nothing
+	}
 	if e != nil {
 		if err := s.release(e.run()); err != nil {
 			return err

@@ -230,6 +230,26 @@ func TestInquiryFails(t *testing.T) {
 	}
 }
 
+// TestRedteam14_NoticeOfAnInquiry: what the target says to a question of the
+// gateway's own is not for the client.
+func TestRedteam14_NoticeOfAnInquiry(t *testing.T) {
+	planted := encode(t, &pgproto3.NoticeResponse{Severity: "NOTICE", SeverityUnlocalized: "NOTICE", Code: "00000", Message: "planted"})
+	m := &tamperer{rewrite: func(m []byte) ([]byte, []byte, bool) {
+		if m[0] == wire.Parse && bytes.Contains(m, []byte("current_schemas(true)")) {
+			return m, planted, true
+		}
+		return nil, nil, false
+	}}
+	up := upstreamOf(t)
+	up.Address, up.TLS = m.start(t), "disable"
+	g := start(t, &seamtest.Gate{Upstream: up})
+	c := g.config(t)
+	c.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { t.Errorf("at the start: %s", n.Message) }
+	r := dialRaw(t, c)
+	r.query(t, "SET work_mem = '2MB'")
+	equal(t, "after a change of state", r.query(t, "SELECT 1 AS a"), []string{"columns a:23/0", `row ["1"]`, "complete SELECT 1", "ready I"})
+}
+
 func TestABugEndsOneSessionOnly(t *testing.T) {
 	var log lockedBuffer
 	g := start(t, &seamtest.Gate{Decide: func(c *seam.Command) seamtest.Decision {

@@ -80,6 +80,9 @@ func (s *Server) begin(c net.Conn, g *greeting) (*opening, error) {
 // askPassword reads the one message that may come now.
 func askPassword(c net.Conn, in *wire.Reader) (string, error) {
 	h, err := in.Next()
+	if errors.Is(err, wire.ErrMalformed) {
+		return "", violation(err)
+	}
 	if err != nil {
 		return "", fmt.Errorf("postgres: read password: %w", err)
 	}

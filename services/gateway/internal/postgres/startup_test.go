@@ -292,6 +292,23 @@ func TestRedteam15_UpstreamLoginTellsNothing(t *testing.T) {
 	}
 }
 
+// TestRedteam11_PasswordOfNegativeLength breaks the protocol before there is a
+// session.
+func TestRedteam11_PasswordOfNegativeLength(t *testing.T) {
+	g := start(t, &seamtest.Gate{})
+	for _, length := range []uint32{0, 3, 1 << 31, 1<<32 - 1} {
+		s := g.secure(t)
+		write(t, s, startup("user\x00job", "database\x00prod-db"))
+		if got := answer(t, s); got != "AuthenticationCleartextPassword" {
+			t.Fatal(got)
+		}
+		write(t, s, binary.BigEndian.AppendUint32([]byte{'p'}, length))
+		if got := answer(t, s); got != "error GS1502" {
+			t.Errorf("length %d: %s", length, got)
+		}
+	}
+}
+
 func TestTargetAndDatabase(t *testing.T) {
 	if err := target.Exec(t.Context(), "postgres", "CREATE DATABASE otherdb"); err != nil {
 		t.Fatal(err)

@@ -93,6 +93,10 @@ type Facts struct {
 	// WholeRow reports a whole-row reference in an expression, a column alias
 	// list on a FROM item, or anything else through which columns flow unnamed.
 	WholeRow bool
+	// CopiesMasked reports that masked values may be stored where no mask is on
+	// them. Parsing does not know the masks: who does sets it, for PostgreSQL by
+	// postgres.Taint.Copies.
+	CopiesMasked bool
 	// Catalog reports that every object read is a system catalog.
 	Catalog bool
 	// Neutral is true when the command provably leaves the session state

@@ -12,6 +12,9 @@ func attack(t *testing.T, schema string, masked command.Column, statements ...st
 	t.Helper()
 	conn := database(t, plantedShop+schema)
 	c := load(t, conn)
+	if _, err := conn.Exec(t.Context(), "PREPARE stored_write AS INSERT INTO archive (note) SELECT email FROM customers RETURNING note"); err != nil {
+		t.Fatal(err)
+	}
 	l := &leakFinder{conn: conn, catalog: c, masks: c.Masks([]command.Column{masked})}
 	for _, sql := range statements {
 		l.run(t, sql)
@@ -30,5 +33,33 @@ func TestRedteam13_JoinAlias(t *testing.T) {
 		"SELECT (SELECT string_agg(c.email, ',') FROM (suppliers s JOIN suppliers c ON true) AS k) FROM customers c",
 		"SELECT j.upper || '' FROM suppliers s, (customers c CROSS JOIN LATERAL upper(c.email)) AS j",
 		"SELECT upper(j.email) FROM (customers c CROSS JOIN orders d) AS j",
+	)
+}
+
+func TestRedteam13_WriteGivesBackWhatItRead(t *testing.T) {
+	attack(t, `CREATE TABLE logt (msg text, at timestamptz DEFAULT now());
+		CREATE TABLE doubled (msg text, twice text GENERATED ALWAYS AS (msg || msg) STORED);
+		CREATE VIEW safe_mail AS SELECT email FROM customers;
+		CREATE VIEW first_mail AS SELECT min(email) FROM customers;
+		CREATE VIEW log_view AS SELECT msg AS said, msg || '' AS again FROM logt;
+		CREATE TABLE parted (id int, msg text) PARTITION BY RANGE (id);
+		CREATE TABLE parted_1 PARTITION OF parted DEFAULT`, email,
+		"INSERT INTO logt SELECT email FROM customers WHERE id < 3 RETURNING msg",
+		"INSERT INTO logt (msg) SELECT email FROM customers RETURNING logt.*",
+		"INSERT INTO logt (msg) TABLE safe_mail RETURNING msg",
+		"INSERT INTO logt (msg) VALUES ((TABLE first_mail)) RETURNING msg",
+		"INSERT INTO doubled SELECT email FROM customers RETURNING twice",
+		"INSERT INTO log_view SELECT email FROM customers RETURNING said",
+		"INSERT INTO doubled (msg) SELECT email FROM customers RETURNING twice",
+		"INSERT INTO log_view (said) SELECT email FROM customers RETURNING *",
+		"INSERT INTO log_view (said) SELECT email FROM customers RETURNING again",
+		"EXECUTE stored_write",
+		"INSERT INTO parted SELECT id, email FROM customers RETURNING msg",
+		"INSERT INTO parted_1 SELECT id, email FROM customers RETURNING msg",
+		"WITH w AS (INSERT INTO logt SELECT email FROM customers RETURNING *) SELECT * FROM w",
+		"WITH w AS (INSERT INTO logt SELECT email FROM customers RETURNING *) INSERT INTO archive (note) SELECT msg FROM w RETURNING note",
+		"WITH s AS (SELECT email AS e FROM customers) INSERT INTO logt SELECT e FROM s RETURNING msg",
+		"UPDATE orders SET total = 1 FROM customers RETURNING email",
+		"UPDATE customers SET (name, doc) = ROW (email, doc) RETURNING name",
 	)
 }

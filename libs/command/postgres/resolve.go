@@ -78,7 +78,7 @@ func (r *resolver) names() {
 	// In a definition they are named, and mostly not called; a definition that
 	// runs a query calls them.
 	stored := (r.f.Class == command.DDL || r.f.Class == command.Admin) &&
-		!slices.Contains([]string{"create table as", "create materialized view", "select into"}, r.f.Verb)
+		!slices.Contains(storing, r.f.Verb)
 	for _, f := range r.f.Functions {
 		r.call("the function", f, r.catalog.shadows, stored)
 	}

@@ -16,10 +16,20 @@ type Taint struct {
 	Views map[uint32]bool
 
 	masks *Masks
-	// assigned are columns that this statement gives a value that may derive
-	// from a masked one.
-	assigned map[ColumnRef]bool
+	// written are the columns that this statement gives a value that may derive
+	// from a masked one, and what is computed from these.
+	written map[ColumnRef]bool
+	// all reports that a column with an origin may derive from a masked one
+	// whatever its origin.
+	all bool
+	// copies is what Copies returns.
+	copies bool
 }
+
+// Copies reports that the statement may store values of a masked column, or
+// what derives from them, where no mask is on them: INSERT INTO log SELECT
+// email, CREATE TABLE AS. It is for Facts.CopiesMasked.
+func (t Taint) Copies() bool { return t.copies }
 
 // Column says what a result column with this origin is: the masked column
 // whose values it has unchanged, or tainted where it may derive from one, or
@@ -32,7 +42,7 @@ func (t Taint) Column(oid uint32, num int16) (masked command.Column, is, tainted
 		return command.Column{}, false, false
 	}
 	masked, is, tainted = t.masks.column(oid, num)
-	return masked, is, !is && (tainted || t.assigned[ColumnRef{oid, num}])
+	return masked, is, !is && (tainted || t.all || t.written[ColumnRef{oid, num}])
 }
 
 // Taint says what result columns of a resolved statement may derive from one
@@ -209,15 +219,39 @@ func (m *Masks) Taint(f *command.Facts) Taint {
 		return t
 	}
 	t.Expressions = f.Class == command.Unknown || f.IsUnknown("objects") || m.mentions(f)
-	if t.Expressions && len(f.Assigned) > 0 {
-		t.assigned = map[ColumnRef]bool{}
-		for _, c := range f.Assigned {
-			if rel := m.catalog.relations[Name{c.Schema, c.Table}]; rel != nil {
-				t.assigned[ColumnRef{rel.OID, rel.numbers[c.Name]}] = true
+	if !t.Expressions {
+		return t
+	}
+	// Nothing is known of what it runs: a write perhaps, as EXECUTE may. A
+	// cursor's query only reads.
+	t.all = f.Class == command.Unknown && len(f.Objects) == 0 && f.Verb != "fetch"
+	t.copies = len(f.Assigned) > 0 || slices.Contains(storing, f.Verb)
+	t.written = m.written(f)
+	return t
+}
+
+// storing are the verbs of statements that store what a query returns.
+var storing = []string{"create table as", "create materialized view", "select into"}
+
+// written are the columns that a statement's RETURNING can show its computed
+// values by: those it assigns, columns generated from them, and any of a view
+// that it writes.
+func (m *Masks) written(f *command.Facts) map[ColumnRef]bool {
+	out := map[ColumnRef]bool{}
+	for _, c := range f.Assigned {
+		rel := m.catalog.relations[Name{c.Schema, c.Table}]
+		if rel == nil {
+			continue // newer than the catalog, as all its columns
+		}
+		num := rel.numbers[c.Name]
+		out[ColumnRef{rel.OID, num}] = true
+		for _, col := range rel.Columns {
+			if rel.view != nil || slices.Contains(col.From, num) {
+				out[ColumnRef{rel.OID, col.Number}] = true
 			}
 		}
 	}
-	return t
+	return out
 }
 
 // mentions reports that a statement names a masked column, or touches a

@@ -15,7 +15,7 @@ func (e *Engine) detect(v *view, c ResultColumn) func([]byte) ([]byte, bool) {
 		return func(value []byte) ([]byte, bool) { return r.json(c, value) }
 	case KindBytes:
 		return func(value []byte) ([]byte, bool) { return r.bytes(c, value) }
-	case KindOther, KindText:
+	case KindOther, KindText, KindWordless:
 	}
 	return r.text
 }

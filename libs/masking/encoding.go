@@ -41,7 +41,7 @@ func encode(kind Kind, binary bool, text []byte) []byte {
 			return hex.AppendEncode([]byte(`\x`), text)
 		}
 		return text
-	case KindOther, KindText:
+	case KindOther, KindText, KindWordless:
 	}
 	return text
 }

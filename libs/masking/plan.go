@@ -11,12 +11,15 @@ type Kind int
 
 // The kinds. Text, varchar, json and their like have the same bytes in both
 // formats; jsonb has a version byte in binary; bytea is hex in text format.
+// Wordless values (numbers, times, identifiers) hold no text of a user; others
+// (arrays, records, enums) may, in a form that is not looked into.
 const (
 	KindOther Kind = iota
 	KindText
 	KindJSON
 	KindJSONB
 	KindBytes
+	KindWordless
 )
 
 // ResultColumn is one column of a result.
@@ -63,7 +66,10 @@ func (e *Engine) Plan(target string, columns []ResultColumn) (*Plan, error) {
 				return nil, err
 			}
 			p.cells[i].mask = mask
-		case v.detectors != 0 && c.Kind != KindOther:
+		case v.detectors != 0 && c.Kind == KindOther && c.Binary:
+			return nil, inBinary(c, "may hold what a detector looks for, and its type cannot be searched in binary format",
+				"Text, varchar, json, jsonb and bytea are searched in both formats, numbers and times need not be; other types are searched in text format.")
+		case v.detectors != 0 && c.Kind != KindOther && c.Kind != KindWordless:
 			p.cells[i].mask = e.detect(v, c)
 		default:
 			continue
@@ -91,20 +97,25 @@ func (p *Plan) Mask(i int, value []byte) (masked []byte, changed bool) {
 	return p.cells[i].mask(value)
 }
 
+// inBinary refuses a result for the format of one column.
+func inBinary(c ResultColumn, why, detail string) *refusal.Refusal {
+	return &refusal.Refusal{
+		Code: refusal.BinaryMasked, Message: fmt.Sprintf("column %q %s", c.Name, why), Detail: detail,
+		Hint: fmt.Sprintf("ask for results in text format (pgx: QueryExecModeSimpleProtocol; JDBC: binaryTransfer=false), cast the column (%s::text), or leave it out", c.Name),
+	}
+}
+
 // whole masks every cell of a column by one strategy.
 func (e *Engine) whole(s Strategy, c ResultColumn) (func([]byte) ([]byte, bool), error) {
 	toNull := func([]byte) ([]byte, bool) { return nil, true }
+	opaque := c.Kind == KindOther || c.Kind == KindWordless
 	switch {
 	case s == Null:
 		return toNull, nil
-	case c.Kind == KindOther && c.Binary:
-		return nil, &refusal.Refusal{
-			Code:    refusal.BinaryMasked,
-			Message: fmt.Sprintf("column %q is masked, and its type cannot be masked in binary format", c.Name),
-			Detail:  "Text, varchar, json, jsonb and bytea are masked in both formats; other types become NULL in text format.",
-			Hint:    fmt.Sprintf("ask for results in text format (pgx: QueryExecModeSimpleProtocol; JDBC: binaryTransfer=false), cast the column (%s::text), or leave it out", c.Name),
-		}
-	case c.Kind == KindOther:
+	case opaque && c.Binary:
+		return nil, inBinary(c, "is masked, and its type cannot be masked in binary format",
+			"Text, varchar, json, jsonb and bytea are masked in both formats; other types become NULL in text format.")
+	case opaque:
 		return toNull, nil
 	}
 	if s == Redact {

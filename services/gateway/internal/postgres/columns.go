@@ -57,9 +57,12 @@ func kindOf(oid uint32, binary bool) seam.Kind {
 	case 17:
 		return seam.KindBytes
 	}
+	if wordless(oid) {
+		return seam.KindWordless
+	}
 	// What else holds text shows it in text format: arrays, records, ranges, and
 	// the types of extensions.
-	if !binary && !wordless(oid) {
+	if !binary {
 		return seam.KindText
 	}
 	return seam.KindOther
@@ -78,6 +81,8 @@ func wordless(oid uint32) bool {
 		1560, 1562, 2950, 3220, 2970, 5038, // bit, varbit, uuid, pg_lsn, txid_snapshot, pg_snapshot
 		3904, 3906, 3908, 3910, 3912, 3926, 4451, 4532, 4533, 4534, 4535, 4536, // ranges and multiranges of these
 		1000, 1005, 1007, 1016, 1021, 1022, 791, 1231, // arrays: bool, int2, int4, int8, float4, float8, money, numeric
+		1006, 1013, 1010, 1011, 1012, 271, 2949, 2210, 2207, 2208, 2209, 2211, 4090, 4097, // int2vector, oidvector, tid, xid, cid, xid8, txid_snapshot, reg types
+		1017, 1018, 1019, 1020, 1027, 629, 719, 1561, 1563, 3221, // point, lseg, path, box, polygon, line, circle, bit, varbit, pg_lsn
 		1028, 1115, 1182, 1183, 1185, 1187, 1270, 2951, 1041, 651, 1040: // oid, timestamp, date, time, timestamptz, interval, timetz, uuid, inet, cidr, macaddr
 		return true
 	}

@@ -141,6 +141,49 @@ func TestRedteam14_Binary(t *testing.T) {
 	})
 }
 
+// TestRedteam14_BinaryContainers: arrays, records, ranges and enums may hold
+// words that no detector finds in binary; numbers and times may not.
+func TestRedteam14_BinaryContainers(t *testing.T) {
+	const setup = `DROP TYPE IF EXISTS mood CASCADE; CREATE TYPE mood AS ENUM ('user@mood.example');
+		DROP TYPE IF EXISTS words CASCADE; CREATE TYPE words AS RANGE (subtype = text);`
+	if err := target.Exec(t.Context(), "postgres", setup); err != nil {
+		t.Fatal(err)
+	}
+	g := start(t, &seamtest.Gate{Detects: true})
+	r := dialRaw(t, g.config(t))
+	ask := func(text string, format int16) string {
+		r.send(t, &pgproto3.Parse{Query: text}, &pgproto3.Bind{ResultFormatCodes: []int16{format}}, &pgproto3.Execute{}, &pgproto3.Sync{})
+		got := r.until(t, 1)
+		return got[len(got)-2]
+	}
+	for _, text := range []string{
+		"SELECT ARRAY['a@b.example']", "SELECT ARRAY['a'::varchar]", "SELECT ROW('a@b.example', 1)", "SELECT c FROM customers c LIMIT 1",
+		"SELECT words('a', 'b')", "SELECT 'user@mood.example'::mood", "SELECT ARRAY['{}'::jsonb]", "SELECT 'a@b.example'::tsvector", "SELECT ARRAY['x'::bytea]",
+		"SELECT '$.a'::jsonpath", "SELECT ARRAY[ROW('a')]",
+	} {
+		if got := ask(text, 1); got != "error GS1204" {
+			t.Errorf("%s in binary: %s", text, got)
+		}
+		if got := ask(text, 0); got != "complete SELECT 1" {
+			t.Errorf("%s in text: %s", text, got)
+		}
+	}
+	for _, value := range []string{
+		"1", "1.5", "true", "now()", "current_date", "interval '1 day'", "gen_random_uuid()", "'pg_class'::regclass", "1::oid", "'1'::xid8", "'10.0.0.1'::inet", "point(1, 2)",
+		"ARRAY[1, 2]", "ARRAY[1::bigint]", "ARRAY[1.5]", "ARRAY[true]", "ARRAY[now()]", "ARRAY[current_date]", "ARRAY[gen_random_uuid()]", "ARRAY[1::oid]", "ARRAY['1 day'::interval]",
+		"ARRAY['pg_class'::regclass]", "ARRAY[point(1, 2)]", "ARRAY['10.0.0.1'::inet]", "ARRAY[1::float4]", "ARRAY[B'1']", "ARRAY['1'::xid8]", "int4range(1, 2)", "tstzrange(now(), null)",
+		"'a'::text", "'a'::varchar", "'{}'::json", "'{}'::jsonb", "'x'::bytea", "'a'::name",
+	} {
+		if got := ask("SELECT "+value, 1); got != "complete SELECT 1" {
+			t.Errorf("%s in binary: %s", value, got)
+		}
+	}
+	var numbers []int32
+	if err := g.connect(t).QueryRow(t.Context(), "SELECT ARRAY[1, 2]").Scan(&numbers); err != nil || len(numbers) != 2 {
+		t.Errorf("pgx reads an array of numbers: %v, %v", numbers, err)
+	}
+}
+
 func TestMaskedValues(t *testing.T) {
 	for name, mask := range map[string]func([]byte) []byte{
 		"grows": func(v []byte) []byte { return []byte(strings.Repeat("x", 10*len(v))) }, "shrinks": func([]byte) []byte { return []byte("-") },

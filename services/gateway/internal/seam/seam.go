@@ -154,12 +154,15 @@ type Kind int
 
 // The kinds. Text, varchar, json and their like have the same bytes in both
 // formats; jsonb has a version byte in binary; bytea is hex in text format.
+// Wordless values (numbers, times, identifiers) hold no text of a user; others
+// (arrays, records, enums) may, in a form that is not looked into.
 const (
 	KindOther Kind = iota
 	KindText
 	KindJSON
 	KindJSONB
 	KindBytes
+	KindWordless
 )
 
 // Masker masks the cells of one result. Not safe for concurrent use.

@@ -107,6 +107,8 @@ func kind(k seam.Kind) masking.Kind {
 		return masking.KindJSONB
 	case seam.KindBytes:
 		return masking.KindBytes
+	case seam.KindWordless:
+		return masking.KindWordless
 	case seam.KindOther:
 		return masking.KindOther
 	}

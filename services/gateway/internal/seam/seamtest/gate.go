@@ -33,6 +33,9 @@ type Gate struct {
 	Decide func(*seam.Command) Decision
 	// Masked are columns whose values are replaced by Mask.
 	Masked []seam.MaskedColumn
+	// Detects is whether every text is to be looked into, as by a detector: what
+	// cannot be is refused.
+	Detects bool
 	// Mask replaces a value; nil stands for "***".
 	Mask func(value []byte) []byte
 	// Scrub stands for the masking of error texts; nil leaves them.
@@ -341,6 +344,9 @@ func (p *permit) Result(columns []seam.Column) (seam.Masker, error) {
 	found := false
 	for i, c := range columns {
 		if !c.Tainted && !p.gate.masks(c.Origin) {
+			if p.gate.Detects && c.Binary && c.Kind == seam.KindOther {
+				return nil, &refusal.Refusal{Code: refusal.BinaryMasked, Message: "column " + c.Name + " cannot be searched in binary"}
+			}
 			continue
 		}
 		if c.Binary && c.Kind != seam.KindText && c.Kind != seam.KindJSON {

@@ -63,3 +63,63 @@ func TestRedteam13_WriteGivesBackWhatItRead(t *testing.T) {
 		"UPDATE customers SET (name, doc) = ROW (email, doc) RETURNING name",
 	)
 }
+
+// TestRedteam13_WriteRunsCode: a rule, a trigger or a default decides what
+// RETURNING shows, and the statement names nothing of it.
+func TestRedteam13_WriteRunsCode(t *testing.T) {
+	attack(t, `
+		CREATE TABLE trapped (id int, msg text);
+		CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS
+			'BEGIN NEW.msg := (SELECT min(email) FROM customers); RETURN NEW; END';
+		CREATE TRIGGER fill BEFORE INSERT ON trapped FOR EACH ROW EXECUTE FUNCTION fill();
+		CREATE VIEW above AS SELECT id, msg FROM trapped;
+		CREATE VIEW instead AS SELECT 1 AS id, 'x'::text AS msg;
+		CREATE TRIGGER fill INSTEAD OF INSERT ON instead FOR EACH ROW EXECUTE FUNCTION fill();
+		CREATE TABLE ruled (id int, msg text);
+		CREATE RULE r AS ON INSERT TO ruled DO INSTEAD
+			INSERT INTO archive SELECT id, email FROM customers RETURNING id, note;
+		CREATE FUNCTION first() RETURNS text STABLE LANGUAGE sql AS 'SELECT min(email) FROM customers';
+		CREATE TABLE defaulted (id int, msg text DEFAULT first());
+		CREATE TABLE parted (id int, msg text) PARTITION BY RANGE (id);
+		CREATE TABLE parted_1 PARTITION OF parted DEFAULT;
+		CREATE TRIGGER fill BEFORE INSERT ON parted_1 FOR EACH ROW EXECUTE FUNCTION fill()`, email,
+		"INSERT INTO trapped VALUES (1) RETURNING msg",
+		"INSERT INTO trapped VALUES (1) RETURNING id, upper(msg)",
+		"INSERT INTO above VALUES (1) RETURNING msg",
+		"INSERT INTO instead VALUES (1) RETURNING msg",
+		"INSERT INTO ruled VALUES (1) RETURNING msg",
+		"INSERT INTO ruled VALUES (1) RETURNING upper(msg)",
+		"INSERT INTO defaulted VALUES (1) RETURNING msg",
+		"INSERT INTO parted VALUES (1) RETURNING msg",
+		"WITH w AS (INSERT INTO trapped VALUES (1) RETURNING msg) SELECT upper(msg) FROM w",
+	)
+}
+
+// TestRedteam13_HarmlessCodeStaysClean: what runs after the row is written, and
+// extensions' triggers that set the time, give nothing back.
+func TestRedteam13_HarmlessCodeStaysClean(t *testing.T) {
+	conn := database(t, plantedShop+`
+		CREATE FUNCTION noise() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+		CREATE TRIGGER noise AFTER INSERT ON orders FOR EACH ROW EXECUTE FUNCTION noise();
+		CREATE TRIGGER same BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
+		CREATE TABLE lines (id int REFERENCES orders ON DELETE CASCADE);
+		CREATE TABLE stamped (id serial, at timestamptz DEFAULT now())`)
+	c := load(t, conn)
+	masks := c.Masks([]command.Column{email})
+	for _, sql := range []string{
+		"INSERT INTO orders VALUES (7) RETURNING id, total + 1",
+		"UPDATE orders SET total = 1 WHERE id = 7 RETURNING id",
+		"INSERT INTO stamped DEFAULT VALUES RETURNING id, at",
+	} {
+		taint := masks.Taint(ptr(resolve(t, c, sql)))
+		sd, err := conn.Prepare(t.Context(), "", sql)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, fd := range sd.Fields {
+			if _, is, tainted := taint.Column(fd.TableOID, int16(fd.TableAttributeNumber)); is || tainted {
+				t.Errorf("%s: %s is masked", sql, fd.Name)
+			}
+		}
+	}
+}

@@ -118,14 +118,25 @@ func (l *loader) cascades() error {
 }
 
 // code finds what runs at a write, whatever its text: triggers and rules.
+// Which of them decide what the write returns goes by the bits of
+// pg_trigger.tgtype (catalog/pg_trigger.h): 1 for each row, 2 before, 64
+// instead. Triggers of PostgreSQL and its contrib modules that take nothing
+// from other columns do not.
 func (l *loader) code() error {
-	var oid uint32
+	var (
+		oid      uint32
+		rewrites bool
+	)
 	return l.each(`
-		SELECT tgrelid FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'
-		UNION SELECT ev_class FROM pg_rewrite WHERE ev_type <> '1' AND ev_enabled <> 'D'`,
-		[]any{&oid}, func() {
+		SELECT t.tgrelid, t.tgtype & 64 <> 0 OR (t.tgtype & 3 = 3 AND NOT (a.lanname IN ('c', 'internal') AND p.proname IN
+			('suppress_redundant_updates_trigger', 'moddatetime', 'insert_username', 'autoinc', 'lo_manage')))
+		FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_language a ON a.oid = p.prolang
+		WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'
+		UNION SELECT ev_class, true FROM pg_rewrite WHERE ev_type <> '1' AND ev_enabled <> 'D'`,
+		[]any{&oid, &rewrites}, func() {
 			if r := l.relation(oid); r != nil {
 				r.WriteCode = true
+				r.Rewrites = r.Rewrites || rewrites
 			}
 		})
 }

@@ -58,6 +58,9 @@ type Relation struct {
 	// ReadCode reports that reading it runs code that is not PostgreSQL's;
 	// WriteCode that writing it does (triggers, rules, cascades).
 	ReadCode, WriteCode bool
+	// Rewrites reports that such code decides what a write returns: a rule, or
+	// a trigger before or instead of the write, and not one after it.
+	Rewrites bool
 }
 
 // CatalogColumn is a column of a relation.
@@ -188,7 +191,9 @@ func (c *Catalog) readExpressions() {
 	}
 	for _, r := range c.relations {
 		r.ReadCode = r.ReadCode || loud(r.ReadExpressions)
-		r.WriteCode = r.WriteCode || r.ReadCode || loud(r.WriteExpressions)
+		called := r.ReadCode || loud(r.WriteExpressions)
+		r.WriteCode = r.WriteCode || called
+		r.Rewrites = r.Rewrites || called
 	}
 }
 
@@ -214,6 +219,7 @@ func (c *Catalog) inheritCode() {
 			if up := c.byOID[p]; up != nil {
 				up.ReadCode = up.ReadCode || r.ReadCode
 				up.WriteCode = up.WriteCode || r.WriteCode
+				up.Rewrites = up.Rewrites || r.Rewrites
 			}
 		}
 	}

@@ -218,16 +218,28 @@ func (m *Masks) Taint(f *command.Facts) Taint {
 	if !m.any || f.Class == command.Session {
 		return t
 	}
-	t.Expressions = f.Class == command.Unknown || f.IsUnknown("objects") || m.mentions(f)
+	t.all = m.rewrites(f)
+	t.Expressions = t.all || f.Class == command.Unknown || f.IsUnknown("objects") || m.mentions(f)
 	if !t.Expressions {
 		return t
 	}
 	// Nothing is known of what it runs: a write perhaps, as EXECUTE may. A
 	// cursor's query only reads.
-	t.all = f.Class == command.Unknown && len(f.Objects) == 0 && f.Verb != "fetch"
+	t.all = t.all || f.Class == command.Unknown && len(f.Objects) == 0 && f.Verb != "fetch"
 	t.copies = len(f.Assigned) > 0 || slices.Contains(storing, f.Verb)
 	t.written = m.written(f)
 	return t
+}
+
+// rewrites reports that a write runs code that decides what it returns.
+func (m *Masks) rewrites(f *command.Facts) bool {
+	return slices.ContainsFunc(f.Objects, func(o command.Object) bool {
+		if o.Kind != "" || o.Access != command.Write {
+			return false
+		}
+		rel := m.catalog.relations[Name{o.Schema, o.Name}]
+		return rel == nil || rel.Rewrites
+	})
 }
 
 // storing are the verbs of statements that store what a query returns.

@@ -205,11 +205,27 @@ func date(b *strings.Builder, address, fallback string) {
 	b.WriteString(html.EscapeString(fallback) + `</time>`)
 }
 
+// emojis holds those that apps use to mark a state, drawn, so that they look
+// the same on a machine without an emoji font; the rest is left to the font.
 var emojis = map[string]string{
-	"white_check_mark": "✅", "x": "❌", "no_entry": "⛔", "warning": "⚠️", "hourglass": "⌛", "hourglass_flowing_sand": "⏳",
-	"lock": "🔒", "unlock": "🔓", "raised_hand": "✋", "octagonal_sign": "🛑", "robot_face": "🤖", "bust_in_silhouette": "👤",
-	"eyes": "👀", "bell": "🔔", "rotating_light": "🚨", "information_source": "ℹ️", "heavy_check_mark": "✔️", "door": "🚪",
-	"pause_button": "⏸️", "double_vertical_bar": "⏸️", "no_entry_sign": "🚫", "tada": "🎉", "mag": "🔍", "large_yellow_circle": "🟡",
+	"white_check_mark":       drawn("check mark", "#2f9e6b", "M6.5 12.5l3.6 3.6 7.4-8"),
+	"heavy_check_mark":       drawn("check mark", "#2f9e6b", "M6.5 12.5l3.6 3.6 7.4-8"),
+	"x":                      drawn("cross", "#d0435b", "M8 8l8 8M16 8l-8 8"),
+	"no_entry":               drawn("no entry", "#d0435b", "M7 12h10"),
+	"no_entry_sign":          drawn("no entry", "#d0435b", "M7.5 16.5l9-9"),
+	"octagonal_sign":         drawn("stop", "#d0435b", "M7 12h10"),
+	"hourglass":              drawn("hourglass", "#8a94a3", "M8 6h8M8 18h8M9 6c0 4 6 8 6 12M15 6c0 4-6 8-6 12"),
+	"hourglass_flowing_sand": drawn("hourglass", "#8a94a3", "M8 6h8M8 18h8M9 6c0 4 6 8 6 12M15 6c0 4-6 8-6 12"),
+	"door":                   drawn("door", "#8a94a3", "M8 18V6.5h8V18M6 18h12M13.5 12.3v.4"),
+	"information_source":     drawn("information", "#3f78b5", "M12 11v6M12 7.2v.4"),
+	"warning":                drawn("warning", "#d39a1e", "M12 6.5v7M12 17v.4"),
+	"lock":                   "🔒", "unlock": "🔓", "raised_hand": "✋", "robot_face": "🤖", "bust_in_silhouette": "👤", "eyes": "👀", "bell": "🔔",
+	"rotating_light": "🚨", "pause_button": "⏸️", "double_vertical_bar": "⏸️", "tada": "🎉", "mag": "🔍", "large_yellow_circle": "🟡",
+}
+
+func drawn(name, color, path string) string {
+	return `<svg class="emoji" viewBox="0 0 24 24" role="img" aria-label="` + name + `"><rect x="1" y="1" width="22" height="22" rx="6" fill="` + color +
+		`"/><path d="` + path + `" fill="none" stroke="#fff" stroke-width="2.4" stroke-linecap="round" stroke-linejoin="round"/></svg>`
 }
 
 // emoji returns the emoji that s starts with, and how long its name is.

@@ -29,12 +29,18 @@ func TestMrkdwn(t *testing.T) {
 		"<!date^x&quot;^{time}|noon>":         "noon",
 		"&gt; quoted\nnot":                    "<blockquote>quoted</blockquote>not",
 		"one\ntwo":                            "one<br>two",
-		":white_check_mark: a:b: 10:30":       "✅ a:b: 10:30",
+		":bell: a:b: 10:30":                   "🔔 a:b: 10:30",
 		"\"quotes\" 'single'":                 "&#34;quotes&#34; &#39;single&#39;",
 	} {
 		if got := string(mrkdwn(in, n)); got != want {
 			t.Errorf("%s\ngot  %s\nwant %s", in, got, want)
 		}
+	}
+}
+
+func TestStatesAreDrawn(t *testing.T) {
+	if got := string(mrkdwn(":white_check_mark: done", names{})); !strings.HasPrefix(got, `<svg class="emoji"`) || !strings.HasSuffix(got, "</svg> done") {
+		t.Fatal(got)
 	}
 }
 

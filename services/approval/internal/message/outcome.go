@@ -55,12 +55,20 @@ func (in Input) waiting() slack.Block {
 	case missing > 1 || in.Tally.Needed > 1:
 		lines = append(lines, fmt.Sprintf("*%d of %d approvals* still needed, from %s", missing, in.Tally.Needed, names))
 	default:
-		lines = append(lines, "Waiting for "+names)
+		lines = append(lines, "Waiting for "+either(in.approvers()))
 	}
 	if len(in.Tally.Unplaced) > 0 && in.Tally.Needed > int(max(a.GetCount(), 1)) {
 		lines = append(lines, ":information_source: more than the rule asks, because the people map does not know "+in.unplaced())
 	}
 	return section(strings.Join(lines, "\n"))
+}
+
+// either joins names as a person would: "a, b or c".
+func either(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
 }
 
 func (in Input) unplaced() string {

@@ -11,22 +11,13 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/rs/zerolog"
-	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	approvals "github.com/gatestay/gatestay/libs/approval"
 	"github.com/gatestay/gatestay/libs/bus"
-	"github.com/gatestay/gatestay/libs/config"
-	"github.com/gatestay/gatestay/libs/embedded"
 	"github.com/gatestay/gatestay/libs/event"
-	"github.com/gatestay/gatestay/libs/identity"
-	"github.com/gatestay/gatestay/libs/localslack"
-	"github.com/gatestay/gatestay/libs/policy"
 	"github.com/gatestay/gatestay/libs/seal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
-	"github.com/gatestay/gatestay/services/approval"
 )
 
 // decisions returns all decisions on the stream for an approval.

@@ -72,6 +72,7 @@ func (l *loader) run() error {
 		{"view dependencies", l.dependencies},
 		{"triggers and rules", l.code},
 		{"foreign keys", l.cascades},
+		{"what foreign keys refer to", l.references},
 		{"expressions", l.expressions},
 		{"functions", l.functions},
 		{"operators", l.operators},

@@ -123,3 +123,40 @@ func TestRedteam13_HarmlessCodeStaysClean(t *testing.T) {
 		}
 	}
 }
+
+// TestRedteam13_ColumnsThatHaveTheValues: of other tables, and of other names.
+func TestRedteam13_ColumnsThatHaveTheValues(t *testing.T) {
+	attack(t, `
+		CREATE TABLE mails (mail text REFERENCES customers (email), n int,
+			twice text GENERATED ALWAYS AS (mail || mail) STORED,
+			lazy text GENERATED ALWAYS AS (upper(mail)) VIRTUAL,
+			UNIQUE (mail), UNIQUE (twice));
+		INSERT INTO mails VALUES ('planted1@secret.example', 1);
+		CREATE TABLE mails_of (m text REFERENCES mails (mail), t text REFERENCES mails (twice));
+		INSERT INTO mails_of SELECT mail, twice FROM mails;
+		CREATE TABLE part_of (n int, m text REFERENCES mails (mail)) PARTITION BY RANGE (n);
+		CREATE TABLE part_of_1 PARTITION OF part_of DEFAULT;
+		INSERT INTO part_of SELECT 1, mail FROM mails;
+		CREATE VIEW mail_view AS SELECT upper(t) AS t, m FROM mails_of;
+		CREATE TABLE second (email text, seen int);
+		CREATE TABLE both_of () INHERITS (customers, second);
+		INSERT INTO both_of (id, email) VALUES (9, 'planted9@secret.example');
+		CREATE VIEW second_view AS SELECT lower(email) AS l FROM second`, email,
+		"SELECT mail FROM mails",
+		"SELECT twice FROM mails",
+		"SELECT lazy FROM mails",
+		"SELECT upper(mail) FROM mails",
+		"SELECT upper(twice) FROM mails",
+		"SELECT m FROM mails_of",
+		"SELECT t FROM mails_of",
+		"SELECT lower(t) || '' FROM mails_of",
+		"SELECT m FROM part_of",
+		"SELECT upper(m) FROM part_of_1",
+		"SELECT to_json(p) FROM part_of p",
+		"SELECT * FROM mail_view",
+		"SELECT email FROM second",
+		"SELECT upper(email) FROM second",
+		"SELECT l FROM second_view",
+		"SELECT email FROM both_of",
+	)
+}

@@ -117,6 +117,25 @@ func (l *loader) cascades() error {
 		})
 }
 
+// references are the columns of foreign keys, each with the one it refers to.
+func (l *loader) references() error {
+	var (
+		oid, to   uint32
+		number, n int16
+	)
+	return l.each(`
+		SELECT DISTINCT c.conrelid, k.number, c.confrelid, k.ref
+		FROM pg_constraint c CROSS JOIN LATERAL unnest(c.conkey, c.confkey) AS k (number, ref)
+		WHERE c.contype = 'f'`,
+		[]any{&oid, &number, &to, &n}, func() {
+			if r := l.relation(oid); r != nil {
+				r.References = append(r.References, postgres.Reference{
+					Number: number, To: postgres.ColumnRef{OID: to, Number: n},
+				})
+			}
+		})
+}
+
 // code finds what runs at a write, whatever its text: triggers and rules.
 // Which of them decide what the write returns goes by the bits of
 // pg_trigger.tgtype (catalog/pg_trigger.h): 1 for each row, 2 before, 64

@@ -51,6 +51,9 @@ type Relation struct {
 	// Cascades are the relations whose rows change with its own: by foreign keys
 	// with ON DELETE or ON UPDATE CASCADE, SET NULL or SET DEFAULT.
 	Cascades []uint32
+	// References are the columns that have values of another relation's: those
+	// of foreign keys, of whatever action.
+	References []Reference
 	// ReadExpressions run when it is read (row security), WriteExpressions when
 	// it is written (defaults, checks, indexes); names outside pg_catalog are
 	// qualified. NewCatalog finds out whether they call what is not PostgreSQL's.
@@ -80,6 +83,12 @@ type ColumnRef struct {
 	Number int16
 }
 
+// Reference is a column whose values are all values of another column.
+type Reference struct {
+	Number int16
+	To     ColumnRef
+}
+
 // Type is a type that is not PostgreSQL's own.
 type Type struct {
 	Name
@@ -101,10 +110,12 @@ type Catalog struct {
 	relations map[Name]*relation
 	byOID     map[uint32]*relation
 	children  map[uint32][]uint32
-	functions map[string][]string // name to schemas, of all
-	shadows   map[string][]string // of those that are not plain
-	operators map[string][]string
-	types     map[Name]Type
+	// references are the columns that refer to one.
+	references map[ColumnRef][]ColumnRef
+	functions  map[string][]string // name to schemas, of all
+	shadows    map[string][]string // of those that are not plain
+	operators  map[string][]string
+	types      map[Name]Type
 }
 
 // relation is a Relation with what NewCatalog found out about it.
@@ -122,6 +133,9 @@ func NewCatalog(s *Snapshot) *Catalog {
 		relations: make(map[Name]*relation, len(s.Relations)),
 		byOID:     make(map[uint32]*relation, len(s.Relations)),
 		children:  map[uint32][]uint32{},
+
+		references: map[ColumnRef][]ColumnRef{},
+
 		functions: map[string][]string{},
 		shadows:   map[string][]string{},
 		operators: map[string][]string{},
@@ -158,6 +172,9 @@ func NewCatalog(s *Snapshot) *Catalog {
 		c.byOID[r.OID] = rel
 		for _, p := range r.Parents {
 			c.children[p] = append(c.children[p], r.OID)
+		}
+		for _, ref := range r.References {
+			c.references[ref.To] = append(c.references[ref.To], ColumnRef{r.OID, ref.Number})
 		}
 	}
 	for _, r := range c.relations {

@@ -1,0 +1,208 @@
+package postgres
+
+import (
+	"slices"
+
+	"github.com/gatestay/gatestay/libs/command"
+)
+
+// Masks are the masked columns of a target, in one catalog: themselves, in the
+// tables that inherit them, and the views that read them. Immutable.
+type Masks struct {
+	catalog *Catalog
+	// any reports that there is a masked column at all.
+	any   bool
+	names map[string]bool
+	// columns are the masked columns by their place, with the column as the
+	// masking rule names it.
+	columns map[ColumnRef]command.Column
+	// generated are the columns that are computed from masked ones.
+	generated map[ColumnRef]bool
+	// tables are the relations that have one.
+	tables map[uint32]bool
+	views  map[uint32]bool
+}
+
+// Masks finds the masked columns in the catalog.
+func (c *Catalog) Masks(masked []command.Column) *Masks {
+	if c == nil {
+		c = NewCatalog(&Snapshot{})
+	}
+	m := &Masks{
+		catalog: c, any: len(masked) > 0,
+		names:   map[string]bool{},
+		columns: map[ColumnRef]command.Column{},
+		tables:  map[uint32]bool{},
+		views:   map[uint32]bool{},
+
+		generated: map[ColumnRef]bool{},
+	}
+	for _, col := range masked {
+		m.names[col.Name] = true
+		for _, rel := range c.named(col) {
+			if num, ok := rel.numbers[col.Name]; ok {
+				m.mark(flow{ColumnRef{rel.OID, num}, false, true}, col)
+			}
+		}
+	}
+	if m.any {
+		for _, rel := range c.byOID {
+			if system(rel.Schema) && has(sensitive, rel.Name) {
+				m.views[rel.OID] = true
+			}
+		}
+	}
+	m.spread()
+	return m
+}
+
+// named returns the relations that a masking rule's column may be one of: those
+// of every schema, where the rule names none.
+func (c *Catalog) named(col command.Column) []*relation {
+	if col.Schema != "" {
+		if rel := c.relations[Name{col.Schema, col.Table}]; rel != nil {
+			return []*relation{rel}
+		}
+		return nil
+	}
+	var out []*relation
+	for name, rel := range c.relations {
+		if name.Name == col.Table {
+			out = append(out, rel)
+		}
+	}
+	return out
+}
+
+func (c *Catalog) descendants(oid uint32) []uint32 {
+	return closure(oid, func(o uint32) []uint32 { return c.children[o] })
+}
+
+// kin are the relations that show a relation's rows or have its column: what
+// inherits from it, and all that it or these inherit from.
+func (c *Catalog) kin(oid uint32) []uint32 {
+	out := c.descendants(oid)
+	for _, o := range append([]uint32{oid}, out...) {
+		out = append(out, c.ancestors(o)...)
+	}
+	return out
+}
+
+// flow is a column on the way from a masked one.
+type flow struct {
+	ColumnRef
+	// tainted: it has what is computed from the values, not the values.
+	tainted bool
+	// kin: what inherits the column is to be marked too.
+	kin bool
+}
+
+// mark notes that a relation's column is a masked one, or tainted, and with it
+// all columns that have its values: inherited, generated from it, and of
+// foreign keys that refer to it.
+func (m *Masks) mark(start flow, rule command.Column) {
+	seen := map[flow]bool{}
+	for queue := []flow{start}; len(queue) > 0; queue = queue[1:] {
+		at := queue[0]
+		rel := m.catalog.byOID[at.OID]
+		if seen[at] || rel == nil {
+			continue
+		}
+		seen[at] = true
+		m.note(rel, at, rule)
+		for _, c := range rel.Columns {
+			if slices.Contains(c.From, at.Number) {
+				queue = append(queue, flow{ColumnRef{at.OID, c.Number}, true, false})
+			}
+		}
+		for _, ref := range m.catalog.references[at.ColumnRef] {
+			queue = append(queue, flow{ref, at.tainted, true})
+		}
+		if !at.kin {
+			continue
+		}
+		for _, oid := range m.catalog.kin(at.OID) {
+			if r := m.catalog.byOID[oid]; r != nil {
+				if num, ok := r.numbers[rel.names[at.Number]]; ok {
+					queue = append(queue, flow{ColumnRef{oid, num}, at.tainted, false})
+				}
+			}
+		}
+	}
+}
+
+func (m *Masks) note(rel *relation, at flow, rule command.Column) {
+	m.tables[rel.OID] = true
+	if at.tainted {
+		m.generated[at.ColumnRef] = true
+		return
+	}
+	if _, own := m.columns[at.ColumnRef]; !own || (rel.Schema == rule.Schema && rel.Name == rule.Table) {
+		m.columns[at.ColumnRef] = rule
+	}
+}
+
+// spread finds the views that read a masked column, through other views too.
+func (m *Masks) spread() {
+	for changed := true; changed; {
+		changed = false
+		for _, rel := range m.catalog.byOID {
+			if rel.view != nil && !m.views[rel.OID] && m.reaches(rel) {
+				m.views[rel.OID] = true
+				changed = true
+			}
+		}
+	}
+}
+
+// reaches reports that a view's query may read a masked column.
+func (m *Masks) reaches(rel *relation) bool {
+	for _, ref := range rel.Reads {
+		if _, ok := m.columns[ref]; ok || m.generated[ref] || m.views[ref.OID] || (ref.Number == 0 && m.tables[ref.OID]) {
+			return true
+		}
+	}
+	return rel.view.facts.Verb == "" && m.touches(rel.view.reads) || m.Taint(&rel.view.facts).Expressions
+}
+
+// touches reports that one of the relations has a masked column.
+func (m *Masks) touches(list []*relation) bool {
+	for _, rel := range list {
+		if m.tables[rel.OID] || m.views[rel.OID] {
+			return true
+		}
+	}
+	return false
+}
+
+// column says what a column of the catalog is.
+func (m *Masks) column(oid uint32, num int16) (masked command.Column, is, tainted bool) {
+	const deepest = 64 // views upon views
+	for range deepest {
+		if rule, ok := m.columns[ColumnRef{oid, num}]; ok {
+			return rule, true, false
+		}
+		if m.generated[ColumnRef{oid, num}] {
+			return command.Column{}, false, true
+		}
+		rel := m.catalog.byOID[oid]
+		if rel == nil {
+			return command.Column{}, false, m.any // newer than the catalog
+		}
+		if _, ok := rel.names[num]; !ok && num > 0 {
+			return command.Column{}, false, m.any // so is the column
+		}
+		if !m.views[oid] {
+			return command.Column{}, false, false
+		}
+		if rel.view == nil {
+			return command.Column{}, false, true
+		}
+		next, ok := rel.view.plain[num]
+		if !ok {
+			return command.Column{}, false, true
+		}
+		oid, num = next.OID, next.Number
+	}
+	return command.Column{}, false, true
+}

@@ -1,9 +1,13 @@
 package pgcatalog_test
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/gatestay/gatestay/libs/command"
+	"github.com/gatestay/gatestay/libs/command/postgres"
 )
 
 // attack runs statements on a real server, each of which must run, and looks
@@ -12,7 +16,7 @@ func attack(t *testing.T, schema string, masked command.Column, statements ...st
 	t.Helper()
 	conn := database(t, plantedShop+schema)
 	c := load(t, conn)
-	if _, err := conn.Exec(t.Context(), "PREPARE stored_write AS INSERT INTO archive (note) SELECT email FROM customers RETURNING note"); err != nil {
+	if _, err := conn.Exec(t.Context(), "PREPARE stored_write AS INSERT INTO archive (note) SELECT mail FROM contacts RETURNING note"); err != nil {
 		t.Fatal(err)
 	}
 	l := &leakFinder{conn: conn, catalog: c, masks: c.Masks([]command.Column{masked})}
@@ -159,4 +163,52 @@ func TestRedteam13_ColumnsThatHaveTheValues(t *testing.T) {
 		"SELECT l FROM second_view",
 		"SELECT email FROM both_of",
 	)
+}
+
+// TestRedteam13_RenamedUnderTheMask: a mask that names what is no longer there.
+func TestRedteam13_RenamedUnderTheMask(t *testing.T) {
+	for _, tc := range []struct{ name, change, column, table string }{
+		{"column", `ALTER TABLE customers RENAME email TO mail_address`, "mail_address", "customers"},
+		{"table", `ALTER TABLE customers RENAME TO clients`, "email", "clients"},
+		{"schema", `CREATE SCHEMA crm; ALTER TABLE customers SET SCHEMA crm`, "email", "crm.customers"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			attack(t, tc.change, email,
+				"SELECT "+tc.column+" FROM "+tc.table,
+				"SELECT upper("+tc.column+") FROM "+tc.table,
+				"SELECT to_json(c) FROM "+tc.table+" c",
+				"SELECT * FROM over",
+				"SELECT mail FROM contacts",
+			)
+		})
+	}
+}
+
+// TestRedteam13_PreamblesAreNotTainted: what psql and drivers ask is not
+// hidden by any of this.
+func TestRedteam13_PreamblesAreNotTainted(t *testing.T) {
+	conn := database(t, plantedShop+`ALTER TABLE customers RENAME email TO mail_address`)
+	c := load(t, conn)
+	for _, m := range []*postgres.Masks{
+		c.Masks([]command.Column{email}),
+		c.Masks([]command.Column{{Schema: "public", Table: "customers", Name: "mail_address"}}),
+		c.Masks([]command.Column{{Schema: "public", Table: "none", Name: "name"}}),
+	} {
+		for _, file := range []string{"psql.sql", "drivers.sql"} {
+			raw, err := os.ReadFile(filepath.Join("..", "command", "postgres", "testdata", file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			st, err := postgres.Parse(string(raw))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range st {
+				f := c.Resolve(s.Facts, []string{"public"}, "")
+				if f.Catalog && m.Taint(&f).Expressions {
+					t.Errorf("%s: tainted:\n%s", file, strings.TrimSpace(s.Text))
+				}
+			}
+		}
+	}
 }

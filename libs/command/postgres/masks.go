@@ -21,11 +21,20 @@ type Masks struct {
 	// tables are the relations that have one.
 	tables map[uint32]bool
 	views  map[uint32]bool
+	// missing is what Missing returns.
+	missing []command.Column
 }
+
+// Missing are the masked columns that the catalog does not have: renamed or
+// dropped, or a mistake. Their masks fail closed: where the table is there, all
+// of its columns are tainted; where it is not, every column of that name in
+// any schema of a user is masked.
+func (m *Masks) Missing() []command.Column { return slices.Clone(m.missing) }
 
 // Masks finds the masked columns in the catalog.
 func (c *Catalog) Masks(masked []command.Column) *Masks {
-	if c == nil {
+	unknown := c == nil
+	if unknown {
 		c = NewCatalog(&Snapshot{})
 	}
 	m := &Masks{
@@ -39,11 +48,7 @@ func (c *Catalog) Masks(masked []command.Column) *Masks {
 	}
 	for _, col := range masked {
 		m.names[col.Name] = true
-		for _, rel := range c.named(col) {
-			if num, ok := rel.numbers[col.Name]; ok {
-				m.mark(flow{ColumnRef{rel.OID, num}, false, true}, col)
-			}
-		}
+		m.find(col)
 	}
 	if m.any {
 		for _, rel := range c.byOID {
@@ -53,7 +58,46 @@ func (c *Catalog) Masks(masked []command.Column) *Masks {
 		}
 	}
 	m.spread()
+	if unknown {
+		m.missing = nil // nothing is known of any
+	}
 	return m
+}
+
+// find marks the columns that a masking rule names, and where it names none
+// what may have been that column.
+func (m *Masks) find(col command.Column) {
+	named := m.catalog.named(col)
+	if m.markNamed(named, col) {
+		return
+	}
+	m.missing = append(m.missing, col)
+	for _, rel := range named {
+		for _, c := range rel.Columns {
+			m.mark(flow{ColumnRef{rel.OID, c.Number}, true, true}, col)
+		}
+	}
+	if len(named) > 0 {
+		return
+	}
+	for _, rel := range m.catalog.byOID {
+		if !system(rel.Schema) {
+			m.markNamed([]*relation{rel}, col)
+		}
+	}
+}
+
+// markNamed marks the column of this name where relations have it, and reports
+// whether any has.
+func (m *Masks) markNamed(list []*relation, col command.Column) bool {
+	found := false
+	for _, rel := range list {
+		if num, ok := rel.numbers[col.Name]; ok {
+			m.mark(flow{ColumnRef{rel.OID, num}, false, true}, col)
+			found = true
+		}
+	}
+	return found
 }
 
 // named returns the relations that a masking rule's column may be one of: those

@@ -111,7 +111,7 @@ func (m *Masks) written(f *command.Facts) map[ColumnRef]bool {
 func (m *Masks) mentions(f *command.Facts) bool {
 	for _, c := range f.Columns {
 		if c.Table == "" {
-			if m.names[c.Name] {
+			if m.names[c.Name] && !f.Catalog { // a catalog's outputs may have any name
 				return true
 			}
 			continue

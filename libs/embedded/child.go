@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"runtime"
 	"unsafe"
@@ -9,7 +10,9 @@ import (
 	"github.com/ebitengine/purego"
 )
 
-// childVariable marks the helper process; its value is the library's path.
+// childVariable marks the helper process; its value is the library's path. Its
+// arguments are the data folder, the two addresses to listen on, and the
+// descriptor to serve until the end of.
 const childVariable = "GATESTAY_EMBEDDED_CLICKHOUSE"
 
 // MaybeChild must be called first thing in main or TestMain of a program that
@@ -20,11 +23,43 @@ func MaybeChild() {
 	if library == "" {
 		return
 	}
-	if err := runLibrary(library, os.Args); err != nil {
+	if err := serveLibrary(library, os.Args); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	os.Exit(0)
+}
+
+// serveLibrary puts relays in front of the library's own listeners.
+func serveLibrary(library string, args []string) error {
+	if len(args) != 5 {
+		return fmt.Errorf("embedded: the helper process wants a folder, two addresses and a descriptor, not %q", args)
+	}
+	inner, err := freePorts(2)
+	if err != nil {
+		return err
+	}
+	for i, outer := range args[2:4] {
+		l, err := net.Listen("tcp", outer)
+		if err != nil {
+			return fmt.Errorf("embedded: clickhouse: %w", err)
+		}
+		go relay(l, inner[i]) // ends with the process
+	}
+	return runLibrary(library, commandLine(args[1], inner[0], inner[1], args[4]))
+}
+
+// commandLine keeps the last query reading from a descriptor for as long as the
+// parent lives; meanwhile the server serves.
+func commandLine(dir, native, http, descriptor string) []string {
+	_, nativePort, _ := net.SplitHostPort(native)
+	_, httpPort, _ := net.SplitHostPort(http)
+	return []string{
+		"clickhouse", "--path=" + dir, "--listen_host=127.0.0.1", "--tcp_port=" + nativePort, "--http_port=" + httpPort,
+		"--poll_interval=1", // seconds until an idle connection notices the end
+		"--query",
+		"SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP; SELECT count() FROM file('/dev/fd/" + descriptor + "', LineAsString) FORMAT Null",
+	}
 }
 
 // runLibrary loads libchdb and calls its command line, which serves until the

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -101,7 +100,7 @@ func (s *ClickHouseServer) startLibrary(ctx context.Context, dir string, progres
 	}
 	defer func() { _ = read.Close() }()
 	cmd := exec.Command(self) //nolint:gosec // ourselves
-	cmd.Args = s.commandLine(dir, 3)
+	cmd.Args = []string{"clickhouse", dir, s.Native, s.HTTP, "3"}
 	cmd.Env = append(os.Environ(), childVariable+"="+filepath.Join(folder, "libchdb.so"))
 	cmd.ExtraFiles = []*os.File{read} // becomes descriptor 3
 	cmd.Stdout, cmd.Stderr = s.output, s.output
@@ -112,19 +111,6 @@ func (s *ClickHouseServer) startLibrary(ctx context.Context, dir string, progres
 	}
 	s.hold = write
 	return nil
-}
-
-// commandLine keeps the last query reading from a descriptor for as long as the
-// parent lives; meanwhile the server serves.
-func (s *ClickHouseServer) commandLine(dir string, descriptor int) []string {
-	_, native, _ := net.SplitHostPort(s.Native)
-	_, http, _ := net.SplitHostPort(s.HTTP)
-	return []string{
-		"clickhouse", "--path=" + dir, "--listen_host=127.0.0.1", "--tcp_port=" + native, "--http_port=" + http,
-		"--poll_interval=1", // seconds until an idle connection notices the end
-		"--query",
-		fmt.Sprintf("SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP; SELECT count() FROM file('/dev/fd/%d', LineAsString) FORMAT Null", descriptor),
-	}
 }
 
 // ready polls until a query works over the native protocol.

@@ -10,6 +10,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(parentVariable); dir != "" {
 		parentRole(dir)
 	}
+	if native := os.Getenv(clientVariable); native != "" {
+		clientRole(native)
+	}
 	if config := os.Getenv(binaryVariable); config != "" {
 		binaryRole(config)
 	}

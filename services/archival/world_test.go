@@ -59,7 +59,14 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer shared.Kill()
-	return m.Run()
+	code := m.Run()
+	select {
+	case <-shared.Done():
+		fmt.Println("the shared ClickHouse ended by itself:", shared.Stop(context.Background()))
+		return 1
+	default:
+		return code
+	}
 }
 
 // role is the service as a process of its own, for tests that kill it.

@@ -3,6 +3,7 @@ package lease_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,11 +27,11 @@ func TestALeaseEverySecond(t *testing.T) {
 		start := time.Now()
 		var sent []*eventv1.Lease
 		var issued int
-		down := false
+		var down atomic.Bool
 		i := &lease.Issuer{
 			Name: "a", Incarnation: "i", Key: key, Now: time.Now, Log: zerolog.Nop(), Issued: func() { issued++ },
 			Send: func(_ string, raw []byte) error {
-				if down {
+				if down.Load() {
 					return errors.New("down")
 				}
 				signed, l := &eventv1.Signed{}, &eventv1.Lease{}
@@ -50,10 +51,10 @@ func TestALeaseEverySecond(t *testing.T) {
 		go func() { done <- i.Run(ctx) }()
 		time.Sleep(2*time.Second + time.Millisecond) // of the fake clock
 		synctest.Wait()
-		down = true
+		down.Store(true)
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		down = false
+		down.Store(false)
 		time.Sleep(time.Second)
 		synctest.Wait()
 		cancel()

@@ -90,7 +90,7 @@ type Writer struct {
 
 const (
 	tick      = 20 * time.Millisecond
-	heartbeat = 3 * time.Second  // less than the consumer's AckWait
+	heartbeat = 2 * time.Second  // less than the consumer's AckWait
 	idle      = 10 * time.Minute // after which a chain is forgotten
 	lookup    = 512              // chains or batches asked about at once
 )
@@ -170,6 +170,7 @@ func (w *Writer) read(ctx context.Context, items chan<- *intake.Item) error {
 		select {
 		case items <- i:
 		case <-ctx.Done():
+			w.nak(i, 0)
 			return nil
 		}
 	}
@@ -237,10 +238,12 @@ func (w *Writer) resolve(ctx context.Context) {
 	for len(w.unsure)+len(w.stale) > 0 {
 		unsure, stale := w.unsure, w.stale
 		w.unsure, w.stale = nil, nil
-		if err := w.learn(ctx, unsure); err != nil {
-			return // ctx ended; the messages are delivered again
+		err := w.learn(ctx, unsure)
+		if err == nil {
+			err = w.compare(ctx, stale)
 		}
-		if err := w.compare(ctx, stale); err != nil {
+		if err != nil { // ctx ended; they are given back
+			w.unsure, w.stale = append(w.unsure, unsure...), append(w.stale, stale...)
 			return
 		}
 		for _, i := range unsure {

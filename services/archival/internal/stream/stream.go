@@ -24,7 +24,7 @@ const Consumer = "archival"
 
 // AckWait is how long the stream waits before it delivers a message again. The
 // writer asks for more time while it holds one.
-const AckWait = 10 * time.Second
+const AckWait = 6 * time.Second
 
 const (
 	pullBytes = 8 << 20

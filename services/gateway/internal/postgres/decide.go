@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"errors"
 	"regexp"
 	"slices"
@@ -64,6 +65,7 @@ func (s *session) prepareCommands(d *decoded, parameters []command.Parameter) ([
 		return nil, nil, err
 	}
 	facts := s.resolve(d)
+	known, _ := s.catalog.Current(s.ctx) // without one, nothing is known of any command
 	commands := make([]seam.Command, len(facts))
 	s.pipeline.mu.Lock()
 	tx, dirty := s.track.tx, s.track.dirty
@@ -72,6 +74,7 @@ func (s *session) prepareCommands(d *decoded, parameters []command.Parameter) ([
 		state := s.asked.state
 		state.InTransaction = tx
 		commands[i] = seam.Command{Text: d.statement(i), Parameters: parameters, Facts: facts[i], State: state, Dirty: dirty}
+		commands[i].Refresh = func(ctx context.Context) (command.Facts, error) { return s.refresh(ctx, d, facts, known, i) }
 		if err := s.allowed(d.statement(i), &facts[i]); err != nil {
 			s.gate.Refused(&commands[i], err)
 			return nil, nil, err

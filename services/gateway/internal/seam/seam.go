@@ -108,6 +108,11 @@ type Command struct {
 	// Dirty reports that the open transaction has written or locked something:
 	// a human-slow hold would block others.
 	Dirty bool
+	// Refresh reads anew what the command touches, for when it was held: things
+	// may have been renamed, or have other code, since Facts were read. It
+	// returns a *refusal.Refusal where it finds out on its own that what an
+	// approver was shown is not so any more. Nil where facts do not age.
+	Refresh func(ctx context.Context) (command.Facts, error)
 	// Notify tells the client that it is held, and how the hold goes on.
 	Notify func(Notice)
 }

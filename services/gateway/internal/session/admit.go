@@ -186,7 +186,7 @@ func (s *Session) hold(ctx context.Context, a *admission) (seam.Permit, error) {
 	if err != nil {
 		return nil, s.refuseHeld(a, request.Id, err)
 	}
-	if err := s.resume(a, request.Id, digest, key); err != nil {
+	if err := s.resume(held, a, request.Id, digest, key); err != nil {
 		s.gate.Desk.Void(ctx, request.Id)
 		return nil, s.refuseHeld(a, request.Id, err)
 	}
@@ -214,8 +214,11 @@ func (s *Session) holdContext(ctx context.Context) (held context.Context, releas
 
 // resume decides anew. Another rule's change does not void the approval; the
 // matched rule's does.
-func (s *Session) resume(a *admission, approvalID string, digest, key []byte) error {
+func (s *Session) resume(ctx context.Context, a *admission, approvalID string, digest, key []byte) error {
 	if err := s.alive(); err != nil {
+		return err
+	}
+	if err := a.refresh(ctx, approvalID); err != nil {
 		return err
 	}
 	again := s.begin(a.command)
@@ -238,6 +241,30 @@ func (s *Session) resume(a *admission, approvalID string, digest, key []byte) er
 	}
 	a.policy, a.masking = again.policy, again.masking
 	return nil
+}
+
+// refresh makes sure that the command still touches what its approver was shown.
+func (a *admission) refresh(ctx context.Context, approvalID string) error {
+	if a.command.Refresh == nil {
+		return nil
+	}
+	facts, err := a.command.Refresh(ctx)
+	if err == nil && facts.Same(&a.command.Facts) {
+		return nil
+	}
+	changed := &refusal.Refusal{
+		Code: refusal.StateChanged, ID: approvalID,
+		Message: "what the command touches changed while it was held, so its approval no longer fits", Hint: "Run it again; it asks anew.",
+	}
+	var r *refusal.Refusal
+	switch {
+	case errors.As(err, &r):
+		changed = r
+		changed.ID = approvalID
+	case err != nil:
+		return fmt.Errorf("%w: %w", changed, err)
+	}
+	return changed
 }
 
 // request is what the approver is shown.

@@ -234,7 +234,14 @@ func (s *Session) hold(ctx context.Context, c *seam.Command) error {
 	s.gate.holds() <- h
 	select {
 	case err := <-h.answer:
-		return err
+		if err != nil || c.Refresh == nil {
+			return err
+		}
+		facts, err := c.Refresh(ctx)
+		if err == nil && !facts.Same(&c.Facts) {
+			err = &refusal.Refusal{Code: refusal.StateChanged, Message: "what the command touches changed while it was held"}
+		}
+		return err //nolint:wrapcheck // what the adapter says, as the core passes it on
 	case <-ctx.Done():
 		return &refusal.Refusal{Code: refusal.ApprovalCancelled, Message: "cancelled: " + context.Cause(ctx).Error()}
 	case <-s.done:

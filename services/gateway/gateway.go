@@ -307,7 +307,7 @@ func (s *Service) finish(ctx context.Context, j *journal.Journal, stopLate conte
 func (s *Service) started(cfg *config.Config) *eventv1.Record {
 	return &eventv1.Record{
 		Kind: eventv1.Kind_KIND_ADMIN, Action: "service.started", Actor: "gateway/" + cfg.Gateway.ID,
-		Details: map[string]string{"configuration_sha256": configHash(cfg)},
+		Details: map[string]string{"config_sha256": configHash(cfg)},
 	}
 }
 

@@ -108,6 +108,11 @@ func (s *session) resolve(d *decoded) []command.Facts {
 		}
 		snapshot, now.catalog = again, again.Version
 	}
+	for i := range facts {
+		if facts[i].Class == command.Write { // for the approver's eyes
+			facts[i].CopiesMasked = snapshot.Masks(s.maskedColumns()).Taint(&facts[i]).Copies()
+		}
+	}
 	afterEarlier(d.statements, facts, now.redefined)
 	if err == nil {
 		d.facts, d.stamp = facts, now

@@ -285,6 +285,9 @@ func warnings(c *seam.Command) []string {
 	if !c.Facts.Filtered && (c.Facts.Verb == "update" || c.Facts.Verb == "delete") {
 		w = append(w, "no WHERE clause: every row of the table is affected")
 	}
+	if c.Facts.CopiesMasked {
+		w = append(w, "copies a masked column to where no mask covers it")
+	}
 	if c.Facts.Class == command.Unknown {
 		w = append(w, "what this does could not be established: "+c.Facts.Why)
 	}

@@ -14,13 +14,9 @@
 package archive
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -31,6 +27,7 @@ import (
 )
 
 // Store is what the writer needs of the audit store.
+
 type Store interface {
 	Takeover(ctx context.Context) (map[intake.ID]map[int]bool, error)
 	Marks(ctx context.Context, chains []intake.Chain) (map[intake.Chain]order.Stored, error)
@@ -39,12 +36,15 @@ type Store interface {
 }
 
 // Source delivers batches. Next blocks; it returns an error at the end of ctx,
+
 // or of the source.
+
 type Source interface {
 	Next(ctx context.Context) (*intake.Item, error)
 }
 
 // Limits bound a writer.
+
 type Limits struct {
 	GroupRows  int           // rows of one insert
 	GroupBytes int           // of the messages in one insert
@@ -56,6 +56,7 @@ type Limits struct {
 }
 
 // DefaultLimits are what the service runs with.
+
 func DefaultLimits() Limits {
 	return Limits{
 		GroupRows: 50_000, GroupBytes: 16 << 20, GroupWait: 100 * time.Millisecond,
@@ -64,6 +65,7 @@ func DefaultLimits() Limits {
 }
 
 // Writer is the one goroutine that orders and stores.
+
 type Writer struct {
 	Store  Store
 	Source Source
@@ -96,6 +98,7 @@ const (
 )
 
 // Run stores until ctx ends. It returns nil then.
+
 func (w *Writer) Run(ctx context.Context) error {
 	w.sequencer, w.flagged, w.apart = order.New(), map[intake.Chain]map[uint64]bool{}, map[intake.ID]*intake.Item{}
 	w.group, w.unsure, w.stale = store.Group{}, nil, nil
@@ -177,295 +180,53 @@ func (w *Writer) read(ctx context.Context, items chan<- *intake.Item) error {
 }
 
 // full reports that the next group is as large as a group may be: the store is
+
 // the slower part.
+
 func (w *Writer) full() bool {
 	return w.size >= w.Limits.GroupBytes || w.group.Rows() >= w.Limits.GroupRows
 }
 
 // due reports that the group should be stored now.
+
 func (w *Writer) due() bool {
 	return len(w.group.Items) > 0 && (w.full() || w.Now().Sub(w.since) >= w.Limits.GroupWait)
 }
 
 // take sorts in an item and whatever else has arrived: the store is asked about
+
 // many at once.
-func (w *Writer) take(ctx context.Context, first *intake.Item, items <-chan *intake.Item) {
-	w.offer(first)
-	for range lookup {
-		select {
-		case i, ok := <-items:
-			if !ok {
-				break
-			}
-			w.offer(i)
-			continue
-		default:
-		}
-		break
-	}
-	w.resolve(ctx)
-}
 
 // offer decides by what is known without asking the store.
-func (w *Writer) offer(i *intake.Item) {
-	switch {
-	case !i.InChain(), !w.sequencer.Known(i.Chain()):
-		w.unsure = append(w.unsure, i)
-	default:
-		ready, verdict := w.sequencer.Offer(i, w.Now())
-		switch verdict {
-		case order.Ready:
-			w.add(ready)
-		case order.Stale:
-			w.stale = append(w.stale, i)
-		case order.Conflicts:
-			i.Conflicts()
-			w.unsure = append(w.unsure, i)
-		case order.InFlight:
-			w.Report.Duplicate()
-		case order.Waits:
-		}
-	}
-	for _, shed := range w.sequencer.Shed(w.Limits.HeldBytes, w.Limits.HeldCount) {
-		w.nak(shed, shedDelay)
-	}
-}
-
-const shedDelay = 10 * time.Second
 
 // resolve asks the store about what offer could not decide.
-func (w *Writer) resolve(ctx context.Context) {
-	for len(w.unsure)+len(w.stale) > 0 {
-		unsure, stale := w.unsure, w.stale
-		w.unsure, w.stale = nil, nil
-		err := w.learn(ctx, unsure)
-		if err == nil {
-			err = w.compare(ctx, stale)
-		}
-		if err != nil { // ctx ended; they are given back
-			w.unsure, w.stale = append(w.unsure, unsure...), append(w.stale, stale...)
-			return
-		}
-		for _, i := range unsure {
-			if i.InChain() {
-				w.offer(i)
-			}
-		}
-	}
-}
 
 // learn gets the marks of unknown chains, and sorts in what stands apart.
-func (w *Writer) learn(ctx context.Context, items []*intake.Item) error {
-	unknown, apart := map[intake.Chain]bool{}, map[intake.ID]*intake.Item{}
-	for _, i := range items {
-		if i.InChain() {
-			unknown[i.Chain()] = true
-			continue
-		}
-		if held := cmp.Or(w.apart[i.ID()], apart[i.ID()]); held != nil {
-			held.Join(i)
-			w.Report.Duplicate()
-			continue
-		}
-		apart[i.ID()] = i
-	}
-	for chains := range slices.Chunk(slices.Collect(maps.Keys(unknown)), lookup) {
-		var marks map[intake.Chain]order.Stored
-		if err := w.retry(ctx, func(ctx context.Context) (err error) {
-			marks, err = w.Store.Marks(ctx, chains)
-			return err
-		}); err != nil {
-			return err
-		}
-		for _, c := range chains {
-			w.sequencer.Learn(c, marks[c])
-		}
-	}
-	for ids := range slices.Chunk(slices.Collect(maps.Keys(apart)), lookup) {
-		hashes, err := w.hashes(ctx, ids)
-		if err != nil {
-			return err
-		}
-		for _, id := range ids {
-			if _, there := hashes[id]; there {
-				w.ack(apart[id])
-				continue
-			}
-			w.flag(apart[id])
-		}
-	}
-	return nil
-}
 
 // compare acknowledges what is stored already, and sets apart what merely has
-// the number of something else.
-func (w *Writer) compare(ctx context.Context, items []*intake.Item) error {
-	for items := range slices.Chunk(items, lookup) {
-		ids := make([]intake.ID, len(items))
-		for n, i := range items {
-			ids[n] = i.ID()
-		}
-		hashes, err := w.hashes(ctx, ids)
-		if err != nil {
-			return err
-		}
-		for n, i := range items {
-			w.Report.Duplicate()
-			if bytes.Equal(hashes[ids[n]], i.Batch.Hash) {
-				w.ack(i)
-				continue
-			}
-			i.Conflicts()
-			w.unsure = append(w.unsure, i)
-		}
-	}
-	return nil
-}
 
-func (w *Writer) hashes(ctx context.Context, ids []intake.ID) (hashes map[intake.ID][]byte, err error) {
-	err = w.retry(ctx, func(ctx context.Context) (err error) {
-		hashes, err = w.Store.Hashes(ctx, ids)
-		return err
-	})
-	return hashes, err
-}
+// the number of something else.
 
 // flag stores a batch apart, and says so.
-func (w *Writer) flag(i *intake.Item) {
-	c := i.Chain()
-	if w.flagged[c] == nil {
-		if len(w.flagged) >= maxFlagged {
-			clear(w.flagged) // a flood of forgeries must not fill memory; a gap then just waits
-		}
-		w.flagged[c] = map[uint64]bool{}
-	}
-	if len(w.flagged[c]) < maxFlagged {
-		w.flagged[c][i.Batch.Number] = true
-	}
-	w.apart[i.ID()] = i
-	w.Report.Flagged(i)
-	w.add([]*intake.Item{i})
-}
-
-const maxFlagged = 4096
 
 // add puts items into the next group.
-func (w *Writer) add(items []*intake.Item) {
-	for _, i := range items {
-		if i.Problem != "" && i.InChain() {
-			w.Report.Odd(i)
-		}
-		if len(w.group.Items) == 0 {
-			w.since = w.Now()
-		}
-		if has := w.orphans[i.ID()]; has != nil {
-			if w.group.Has == nil {
-				w.group.Has = map[intake.ID]map[int]bool{}
-			}
-			w.group.Has[i.ID()] = has
-			delete(w.orphans, i.ID())
-		}
-		w.group.Items = append(w.group.Items, i)
-		w.size += i.Size
-	}
-}
 
 // watch looks after gaps and forgets idle chains.
-func (w *Writer) watch(ctx context.Context) {
-	now := w.Now()
-	for _, g := range w.sequencer.Gaps(now, w.Limits.Patience) {
-		switch {
-		case w.accounted(g):
-			w.Log.Warn().Str("producer", g.Chain.Producer).Str("incarnation", g.Chain.Incarnation).Uint64("from", g.Missing.From).Uint64("to", g.Missing.To).
-				Msg("only a batch that does not verify came under these numbers; going on behind it")
-			w.add(w.sequencer.Pass(g, now))
-		case g.Nothing && w.expired(ctx):
-			w.Report.Missing(g, true)
-			w.add(w.sequencer.Pass(g, now))
-		default:
-			w.Report.Missing(g, false)
-		}
-	}
-	w.sequencer.Evict(now.Add(-idle))
-}
 
 // accounted reports that a batch that does not verify came for every missing number.
-func (w *Writer) accounted(g order.Gap) bool {
-	seen := w.flagged[g.Chain]
-	if g.Missing.To-g.Missing.From >= uint64(len(seen)) {
-		return false
-	}
-	for n := g.Missing.From; n <= g.Missing.To; n++ {
-		if !seen[n] {
-			return false
-		}
-	}
-	return true
-}
-
-func (w *Writer) expired(ctx context.Context) bool {
-	expired, err := w.Expired(ctx)
-	if err != nil {
-		w.Log.Warn().Err(err).Msg("cannot ask the stream for its first message")
-	}
-	return expired
-}
 
 // stored acknowledges a group.
-func (w *Writer) stored(g *store.Group) {
-	for _, i := range g.Items {
-		if i.InChain() {
-			w.sequencer.Done(i)
-		} else {
-			delete(w.apart, i.ID())
-		}
-		w.ack(i)
-	}
-	w.Report.Stored(g)
-}
 
 // settle takes in an insert that ended while ctx did.
-func (w *Writer) settle(inserts *inserter) {
-	select {
-	case g := <-inserts.done:
-		w.stored(g)
-	default:
-	}
-}
 
 // giveBack returns what is not stored to the stream at once, so that the next
+
 // writer need not wait for it.
-func (w *Writer) giveBack(items <-chan *intake.Item) {
-	for i := range items {
-		w.nak(i, 0)
-	}
-	for _, i := range slices.Concat(w.group.Items, w.unsure, w.stale, w.sequencer.Held()) {
-		w.nak(i, 0)
-	}
-}
 
 // keepAlive keeps the stream from delivering again what is held here.
-func (w *Writer) keepAlive() {
-	for _, i := range w.sequencer.Held() {
-		if err := i.Message.InProgress(); err != nil {
-			return // the bus is away; it delivers again
-		}
-	}
-}
-
-func (w *Writer) ack(i *intake.Item) {
-	if err := i.Ack(); err != nil {
-		w.Log.Debug().Err(err).Stringer("batch", i.ID()).Msg("not acknowledged; it comes again and is recognised")
-	}
-}
-
-func (w *Writer) nak(i *intake.Item, delay time.Duration) {
-	if err := i.Message.NakWithDelay(delay); err != nil {
-		w.Log.Debug().Err(err).Stringer("batch", i.ID()).Msg("not given back; it comes again by itself")
-	}
-}
 
 // retry repeats f until it works or ctx ends; then it returns ctx's error.
+
 func (w *Writer) retry(ctx context.Context, f func(context.Context) error) error {
 	pause := 50 * time.Millisecond
 	for {

@@ -1,0 +1,58 @@
+package archive
+
+import (
+	"slices"
+	"time"
+
+	"github.com/gatestay/gatestay/services/archival/internal/intake"
+	"github.com/gatestay/gatestay/services/archival/internal/store"
+)
+
+func (w *Writer) stored(g *store.Group) {
+	for _, i := range g.Items {
+		if i.InChain() {
+			w.sequencer.Done(i)
+		} else {
+			delete(w.apart, i.ID())
+		}
+		w.ack(i)
+	}
+	w.Report.Stored(g)
+}
+
+func (w *Writer) settle(inserts *inserter) {
+	select {
+	case g := <-inserts.done:
+		w.stored(g)
+	default:
+	}
+}
+
+func (w *Writer) giveBack(items <-chan *intake.Item) {
+	for i := range items {
+		w.nak(i, 0)
+	}
+	for _, i := range slices.Concat(w.group.Items, w.unsure, w.stale, w.sequencer.Held()) {
+		w.nak(i, 0)
+	}
+}
+
+func (w *Writer) keepAlive() {
+	for _, i := range w.sequencer.Held() {
+		if err := i.Message.InProgress(); err != nil {
+			return // the bus is away; it delivers again
+		}
+	}
+}
+
+func (w *Writer) ack(i *intake.Item) {
+	if err := i.Ack(); err != nil {
+		w.Log.Debug().Err(err).Stringer("batch", i.ID()).Msg("not acknowledged; it comes again and is recognised")
+	}
+}
+
+func (w *Writer) nak(i *intake.Item, delay time.Duration) {
+	if err := i.Message.NakWithDelay(delay); err != nil {
+		w.Log.Debug().Err(err).Stringer("batch", i.ID()).Msg("not given back; it comes again by itself")
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"github.com/gatestay/gatestay/services/archival/internal/store"
 )
 
+// stored acknowledges a group.
 func (w *Writer) stored(g *store.Group) {
 	for _, i := range g.Items {
 		if i.InChain() {
@@ -20,6 +21,7 @@ func (w *Writer) stored(g *store.Group) {
 	w.Report.Stored(g)
 }
 
+// settle takes in an insert that ended while ctx did.
 func (w *Writer) settle(inserts *inserter) {
 	select {
 	case g := <-inserts.done:
@@ -28,6 +30,8 @@ func (w *Writer) settle(inserts *inserter) {
 	}
 }
 
+// giveBack returns what is not stored to the stream at once, so that the next
+// writer need not wait for it.
 func (w *Writer) giveBack(items <-chan *intake.Item) {
 	for i := range items {
 		w.nak(i, 0)
@@ -37,6 +41,7 @@ func (w *Writer) giveBack(items <-chan *intake.Item) {
 	}
 }
 
+// keepAlive keeps the stream from delivering again what is held here.
 func (w *Writer) keepAlive() {
 	for _, i := range w.sequencer.Held() {
 		if err := i.Message.InProgress(); err != nil {

@@ -27,7 +27,6 @@ import (
 )
 
 // Store is what the writer needs of the audit store.
-
 type Store interface {
 	Takeover(ctx context.Context) (map[intake.ID]map[int]bool, error)
 	Marks(ctx context.Context, chains []intake.Chain) (map[intake.Chain]order.Stored, error)
@@ -36,15 +35,12 @@ type Store interface {
 }
 
 // Source delivers batches. Next blocks; it returns an error at the end of ctx,
-
 // or of the source.
-
 type Source interface {
 	Next(ctx context.Context) (*intake.Item, error)
 }
 
 // Limits bound a writer.
-
 type Limits struct {
 	GroupRows  int           // rows of one insert
 	GroupBytes int           // of the messages in one insert
@@ -56,7 +52,6 @@ type Limits struct {
 }
 
 // DefaultLimits are what the service runs with.
-
 func DefaultLimits() Limits {
 	return Limits{
 		GroupRows: 50_000, GroupBytes: 16 << 20, GroupWait: 100 * time.Millisecond,
@@ -65,7 +60,6 @@ func DefaultLimits() Limits {
 }
 
 // Writer is the one goroutine that orders and stores.
-
 type Writer struct {
 	Store  Store
 	Source Source
@@ -98,7 +92,6 @@ const (
 )
 
 // Run stores until ctx ends. It returns nil then.
-
 func (w *Writer) Run(ctx context.Context) error {
 	w.sequencer, w.flagged, w.apart = order.New(), map[intake.Chain]map[uint64]bool{}, map[intake.ID]*intake.Item{}
 	w.group, w.unsure, w.stale = store.Group{}, nil, nil
@@ -180,53 +173,17 @@ func (w *Writer) read(ctx context.Context, items chan<- *intake.Item) error {
 }
 
 // full reports that the next group is as large as a group may be: the store is
-
 // the slower part.
-
 func (w *Writer) full() bool {
 	return w.size >= w.Limits.GroupBytes || w.group.Rows() >= w.Limits.GroupRows
 }
 
 // due reports that the group should be stored now.
-
 func (w *Writer) due() bool {
 	return len(w.group.Items) > 0 && (w.full() || w.Now().Sub(w.since) >= w.Limits.GroupWait)
 }
 
-// take sorts in an item and whatever else has arrived: the store is asked about
-
-// many at once.
-
-// offer decides by what is known without asking the store.
-
-// resolve asks the store about what offer could not decide.
-
-// learn gets the marks of unknown chains, and sorts in what stands apart.
-
-// compare acknowledges what is stored already, and sets apart what merely has
-
-// the number of something else.
-
-// flag stores a batch apart, and says so.
-
-// add puts items into the next group.
-
-// watch looks after gaps and forgets idle chains.
-
-// accounted reports that a batch that does not verify came for every missing number.
-
-// stored acknowledges a group.
-
-// settle takes in an insert that ended while ctx did.
-
-// giveBack returns what is not stored to the stream at once, so that the next
-
-// writer need not wait for it.
-
-// keepAlive keeps the stream from delivering again what is held here.
-
 // retry repeats f until it works or ctx ends; then it returns ctx's error.
-
 func (w *Writer) retry(ctx context.Context, f func(context.Context) error) error {
 	pause := 50 * time.Millisecond
 	for {

@@ -6,6 +6,7 @@ import (
 	"github.com/gatestay/gatestay/services/archival/internal/order"
 )
 
+// watch looks after gaps and forgets idle chains.
 func (w *Writer) watch(ctx context.Context) {
 	now := w.Now()
 	for _, g := range w.sequencer.Gaps(now, w.Limits.Patience) {
@@ -24,6 +25,7 @@ func (w *Writer) watch(ctx context.Context) {
 	w.sequencer.Evict(now.Add(-idle))
 }
 
+// accounted reports that a batch that does not verify came for every missing number.
 func (w *Writer) accounted(g order.Gap) bool {
 	seen := w.flagged[g.Chain]
 	if g.Missing.To-g.Missing.From >= uint64(len(seen)) {

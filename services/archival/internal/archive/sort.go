@@ -12,6 +12,8 @@ import (
 	"github.com/gatestay/gatestay/services/archival/internal/order"
 )
 
+// take sorts in an item and whatever else has arrived: the store is asked about
+// many at once.
 func (w *Writer) take(ctx context.Context, first *intake.Item, items <-chan *intake.Item) {
 	w.offer(first)
 	for range lookup {
@@ -29,6 +31,7 @@ func (w *Writer) take(ctx context.Context, first *intake.Item, items <-chan *int
 	w.resolve(ctx)
 }
 
+// offer decides by what is known without asking the store.
 func (w *Writer) offer(i *intake.Item) {
 	switch {
 	case !i.InChain(), !w.sequencer.Known(i.Chain()):
@@ -55,6 +58,7 @@ func (w *Writer) offer(i *intake.Item) {
 
 const shedDelay = 10 * time.Second
 
+// resolve asks the store about what offer could not decide.
 func (w *Writer) resolve(ctx context.Context) {
 	for len(w.unsure)+len(w.stale) > 0 {
 		unsure, stale := w.unsure, w.stale
@@ -75,6 +79,7 @@ func (w *Writer) resolve(ctx context.Context) {
 	}
 }
 
+// learn gets the marks of unknown chains, and sorts in what stands apart.
 func (w *Writer) learn(ctx context.Context, items []*intake.Item) error {
 	unknown, apart := map[intake.Chain]bool{}, map[intake.ID]*intake.Item{}
 	for _, i := range items {
@@ -117,6 +122,8 @@ func (w *Writer) learn(ctx context.Context, items []*intake.Item) error {
 	return nil
 }
 
+// compare acknowledges what is stored already, and sets apart what merely has
+// the number of something else.
 func (w *Writer) compare(ctx context.Context, items []*intake.Item) error {
 	for items := range slices.Chunk(items, lookup) {
 		ids := make([]intake.ID, len(items))
@@ -148,6 +155,7 @@ func (w *Writer) hashes(ctx context.Context, ids []intake.ID) (hashes map[intake
 	return hashes, err
 }
 
+// flag stores a batch apart, and says so.
 func (w *Writer) flag(i *intake.Item) {
 	c := i.Chain()
 	if w.flagged[c] == nil {
@@ -166,6 +174,7 @@ func (w *Writer) flag(i *intake.Item) {
 
 const maxFlagged = 4096
 
+// add puts items into the next group.
 func (w *Writer) add(items []*intake.Item) {
 	for _, i := range items {
 		if i.Problem != "" && i.InChain() {

@@ -64,6 +64,9 @@ func TestTheCoreEndsAHeldSession(t *testing.T) {
 	<-g.Held()
 	g.Sessions()[0].End(&refusal.Refusal{Code: refusal.SessionEnded, Message: "the job has ended"})
 	got, _ := r.rest()
+	if n := len(got); n > 0 && got[n-1] == "ready I" { // the target may answer before the session is seen to have ended
+		got = got[:n-1]
+	}
 	equal(t, "what the client is told", got, []string{"notice 00000", "error GS1405"})
 	if why := closed(t, g, 0); !strings.Contains(why, "GS1405") {
 		t.Errorf("closed because %q", why)

@@ -132,33 +132,3 @@ func objectNames(objects []*eventv1.Object) (changed, read []string) {
 	read = slices.DeleteFunc(read, func(name string) bool { return slices.Contains(changed, name) })
 	return changed, read
 }
-
-// Voters says who may approve: "dana", "dana or kim", "2 of dana, kim, lee".
-// name, where given, turns a Slack user id or a person into what to show.
-func Voters(a *eventv1.Approvers, name func(kind, id string) string) string {
-	if name == nil {
-		name = func(_, id string) string { return id }
-	}
-	var who []string
-	add := func(kind, id string) {
-		if n := Visible(name(kind, id)); n != "" && !slices.Contains(who, n) {
-			who = append(who, n)
-		}
-	}
-	for _, p := range a.GetPersons() {
-		add("person", p)
-	}
-	for _, u := range a.GetSlackUsers() {
-		add("slack", u)
-	}
-	count := int(max(a.GetCount(), 1))
-	switch {
-	case len(who) == 0:
-		return "nobody (the rule names no approver)"
-	case count > 1:
-		return strconv.Itoa(count) + " of " + strings.Join(who, ", ")
-	case len(who) == 1:
-		return who[0]
-	}
-	return strings.Join(who[:len(who)-1], ", ") + " or " + who[len(who)-1]
-}

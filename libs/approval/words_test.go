@@ -61,21 +61,6 @@ func TestHeadline(t *testing.T) {
 	}
 }
 
-func TestVoters(t *testing.T) {
-	for want, a := range map[string]*eventv1.Approvers{
-		"nobody (the rule names no approver)": {},
-		"dana":                                {Persons: []string{"dana"}},
-		"dana, kim or U0LEE":                  {Persons: []string{"dana", "kim"}, SlackUsers: []string{"U0LEE"}},
-		"2 of dana, kim":                      {Persons: []string{"dana", "kim"}, Count: 2},
-	} {
-		t.Run(want, func(t *testing.T) {
-			if got := Voters(a, nil); got != want {
-				t.Errorf("got %s", got)
-			}
-		})
-	}
-}
-
 func TestRedteam21_Visible(t *testing.T) {
 	for in, want := range map[string]string{
 		"SELECT 'é', '日本', 'Ω' -- 😀": "SELECT 'é', '日本', 'Ω' -- 😀",

@@ -167,7 +167,7 @@ func (e *Engine) sentence(c Capability, p *eventv1.Principal, t Target, lead boo
 		if lead {
 			s = "for " + who(p) + " on " + t.Name + ", "
 		}
-		s += noun(c.Class) + " waits for " + e.people.approvers(c.Approvers)
+		s += noun(c.Class) + " waits for " + e.people.approvers(c.Approvers, Requesters(p))
 	default:
 		s = noun(c.Class) + " is denied by rule " + quoted(c.Rule)
 	}

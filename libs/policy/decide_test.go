@@ -138,7 +138,7 @@ func TestRedteam21_EveryApproverFieldReachesTheDecision(t *testing.T) {
 	if d.Description != "Writes wait for the database owners." || len(d.RuleHash) != 64 {
 		t.Errorf("description %q, hash %q", d.Description, d.RuleHash)
 	}
-	if want := `rule "writes" holds update of public.orders on prod-db until approved by kim or dana in Slack`; d.Why != want {
+	if want := `rule "writes" holds update of public.orders on prod-db until approved by kim in Slack`; d.Why != want {
 		t.Errorf("why %q, want %q", d.Why, want)
 	}
 }

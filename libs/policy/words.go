@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gatestay/gatestay/libs/command"
@@ -59,7 +60,7 @@ func (e *Engine) why(a *activation, r *rule) string {
 	case Allow:
 		return "rule " + quoted(r.Name) + " allows it"
 	case Hold:
-		return "rule " + quoted(r.Name) + " holds " + what(a.in.Facts) + " on " + a.in.Target.Name + " until approved by " + e.people.approvers(r.Approvers)
+		return "rule " + quoted(r.Name) + " holds " + what(a.in.Facts) + " on " + a.in.Target.Name + " until approved by " + e.people.approvers(r.Approvers, Requesters(a.in.Principal))
 	default:
 		s := "rule " + quoted(r.Name) + " denies " + what(a.in.Facts) + " on " + a.in.Target.Name
 		if r.condition != nil && r.condition.uses&a.unknown != 0 {
@@ -75,39 +76,63 @@ func variablesOf(s set) []string {
 	return out
 }
 
-// approvers names who may approve: "dana or kim in Slack", "2 of dana, kim, lee".
-func (p *People) approvers(a *Approvers) string {
+// approvers names who may approve what the accounts in requesters ask for:
+// "dana or kim in Slack", "2 of dana, kim, lee". A requester is not among them,
+// and one whom the map does not know asks for one more.
+func (p *People) approvers(a *Approvers, requesters []string) string {
+	asked, unknown := p.behind(requesters)
 	var names []string
-	slack := len(a.SlackUsers) > 0
-	add := func(name string) {
+	slack := false
+	add := func(name string, inSlack bool) {
+		slack = slack || inSlack
 		if !contains(names, name) {
 			names = append(names, name)
 		}
 	}
 	for _, name := range a.Persons {
-		add(name)
-		for _, account := range p.accounts[name] {
-			slack = slack || strings.HasPrefix(account, "slack:")
+		if !asked[name] {
+			add(name, slices.ContainsFunc(p.accounts[name], func(account string) bool { return strings.HasPrefix(account, "slack:") }))
 		}
 	}
 	for _, id := range a.SlackUsers {
-		if name, ok := p.Person("slack:" + id); ok {
-			add(name)
-			continue
+		name, ok := p.Person("slack:" + id)
+		switch {
+		case !ok:
+			add("Slack user "+id, true)
+		case !asked[name]:
+			add(name, true)
 		}
-		add("Slack user " + id)
 	}
+	count := max(int(a.Count), 1) + unknown
 	s := either(names)
-	if a.Count > 1 {
-		s = fmt.Sprintf("%d of %s", a.Count, strings.Join(names, ", "))
-		if int(a.Count) == len(names) {
-			s = strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
-		}
+	switch {
+	case len(names) == 0:
+		return "nobody: all approvers are among the requesters"
+	case count == len(names) && count > 1:
+		s = strings.Join(names[:count-1], ", ") + " and " + names[count-1]
+	case count > len(names):
+		s = fmt.Sprintf("%d approvers, of whom there is only %s", count, s)
+	case count > 1:
+		s = fmt.Sprintf("%d of %s", count, strings.Join(names, ", "))
 	}
 	if slack {
 		s += " in Slack"
 	}
 	return s
+}
+
+// behind returns the persons whose accounts these are, and how many accounts
+// are nobody's.
+func (p *People) behind(accounts []string) (persons map[string]bool, unknown int) {
+	persons = map[string]bool{}
+	for _, account := range accounts {
+		if name, ok := p.Person(account); ok {
+			persons[name] = true
+		} else {
+			unknown++
+		}
+	}
+	return persons, unknown
 }
 
 func either(names []string) string {
@@ -117,7 +142,8 @@ func either(names []string) string {
 	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
 }
 
-// Approvers says in words who may approve: "dana or kim in Slack".
-func (e *Engine) Approvers(a *eventv1.Approvers) string {
-	return e.people.approvers(&Approvers{SlackUsers: a.GetSlackUsers(), Persons: a.GetPersons(), Count: a.GetCount()})
+// Approvers says in words who may approve what these accounts ask for: "dana or
+// kim in Slack".
+func (p *People) Approvers(a *eventv1.Approvers, requesters []string) string {
+	return p.approvers(&Approvers{SlackUsers: a.GetSlackUsers(), Persons: a.GetPersons(), Count: a.GetCount()}, requesters)
 }

@@ -194,7 +194,7 @@ func TestRedteam19_OutsidersOfTheWorkspace(t *testing.T) {
 	w.approve(q, "U0OUT")
 	w.told("U0OUT", "Only members of this workspace may decide")
 	w.approve(q, "U0MALLORY")
-	w.told("U0MALLORY", "The rule does not name you as an approver. The rule asks for <@U0DANA>")
+	w.told("U0MALLORY", "The rule does not name you as an approver. It waits for dana")
 	w.recorded(q, "requested")
 }
 

@@ -120,7 +120,7 @@ func (c *caller) one(st *machine.State) (Approval, error) {
 	if !c.wide && !c.concerned(r) {
 		return Approval{}, missing(st.ID)
 	}
-	return view(st, r, e, c.account, whyNot), nil
+	return view(st, r, e, c.People(), c.account, whyNot), nil
 }
 
 // concerned reports that the caller is named as an approver or a requester.

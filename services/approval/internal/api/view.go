@@ -63,14 +63,14 @@ type Vote struct {
 
 // view fills in what the state and the rule say; e is nil where nobody may
 // vote any more, with the reason in whyNot.
-func view(st *machine.State, r *eventv1.ApprovalRequest, e *electorate.Electorate, account, whyNot string) Approval {
+func view(st *machine.State, r *eventv1.ApprovalRequest, e *electorate.Electorate, people electorate.People, account, whyNot string) Approval {
 	a := Approval{
 		ID: st.ID, State: string(st.Status), Headline: approval.Headline(r.Verb, r.Objects), Who: approval.Describe(r.Principal),
 		RunURL: r.GetPrincipal().GetUrl(), Requesters: some(r.Requesters), Target: r.Target, Environment: r.Environment, Database: r.Database,
 		Verb: r.Verb, Class: r.Class, Objects: []string{}, Statement: r.Statement, Parameters: some(r.Parameters), Reason: r.Reason,
 		Rule: r.Rule, Description: r.RuleDescription, PolicyVersion: r.PolicyVersion, Warnings: some(r.Warnings),
 		LookAlikes: approval.LookAlikes(r.Statement), RequestedAt: r.RequestedAt.AsTime(), Deadline: r.Deadline.AsTime(),
-		Approvers: approval.Voters(r.Approvers, nil), Needed: st.Needed, Votes: []Vote{}, WhyNot: whyNot,
+		Approvers: people.Approvers(r.Approvers, r.Requesters), Needed: st.Needed, Votes: []Vote{}, WhyNot: whyNot,
 		Gateway: st.Gateway, SessionID: r.SessionId, CommandID: r.CommandId, TraceID: r.TraceId, SlackTrouble: st.Slack.Trouble,
 	}
 	for _, o := range r.Objects {

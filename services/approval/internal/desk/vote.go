@@ -86,7 +86,7 @@ func (d *Desk) vote(_ context.Context, st *machine.State, b Ballot) (bool, error
 	voter, refused := e.Admit(b.Account)
 	if refused != nil {
 		refused.ID, refused.Rule = st.ID, r.Rule
-		refused.Detail = "The rule asks for " + approval.Voters(e.Approvers, nil) + "."
+		refused.Detail = "It waits for " + e.People.Approvers(e.Approvers, e.Requesters) + "."
 		return false, refused
 	}
 	now := d.Now()

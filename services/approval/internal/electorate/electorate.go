@@ -16,6 +16,8 @@ import (
 type People interface {
 	Person(account string) (name string, ok bool)
 	Accounts(name string) []string
+	// Approvers says in words who may approve.
+	Approvers(a *eventv1.Approvers, requesters []string) string
 }
 
 // Electorate is who may decide one approval. Approvers come from the signed

@@ -29,6 +29,8 @@ func (nobody) Person(string) (string, bool) { return "", false }
 
 func (nobody) Accounts(name string) []string { return []string{"oidc:" + name + "@x"} }
 
+func (nobody) Approvers(*eventv1.Approvers, []string) string { return "" }
+
 var began = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
 func request() *eventv1.ApprovalRequest {

@@ -171,13 +171,13 @@ func (f *folder) printExplained(p *ui.Printer, e *policy.Engine, x explained) {
 		if len(x.Statements) > 1 {
 			p.Line(p.Dim(fmt.Sprintf("statement %d of %d", i+1, len(x.Statements))))
 		}
-		f.printStatement(p, e, s)
+		f.printStatement(p, e, s, policy.Requesters(x.Principal))
 		p.Line("")
 	}
 	p.Line(p.Dim("here: ") + strings.Join(x.Can, "; "))
 }
 
-func (f *folder) printStatement(p *ui.Printer, e *policy.Engine, s statement) {
+func (f *folder) printStatement(p *ui.Printer, e *policy.Engine, s statement, requesters []string) {
 	decided := "no rule: the default"
 	for _, r := range s.Rules {
 		if r.Decides {
@@ -190,7 +190,7 @@ func (f *folder) printStatement(p *ui.Printer, e *policy.Engine, s statement) {
 		pairs = append(pairs, [2]string{"not known", strings.Join(s.Facts.Unknown, ", ")})
 	}
 	if s.Approvers != nil {
-		pairs = append(pairs, [2]string{"waits for", e.Approvers(s.Approvers) + ", at most " + s.Deadline})
+		pairs = append(pairs, [2]string{"waits for", e.People().Approvers(s.Approvers, requesters) + ", at most " + s.Deadline})
 	}
 	if s.ReasonRequired {
 		pairs = append(pairs, [2]string{"demands", "a reason"})

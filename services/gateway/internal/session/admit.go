@@ -300,22 +300,12 @@ func warnings(c *seam.Command) []string {
 	return w
 }
 
-// named shows an approver by the people map's name.
-func named(people *policy.People) func(kind, id string) string {
-	return func(kind, id string) string {
-		if name, ok := people.Person(kind + ":" + id); ok {
-			return name
-		}
-		return id
-	}
-}
-
 func (a *admission) notice(r *eventv1.ApprovalRequest) seam.Notice {
 	return seam.Notice{
 		Code:    "GS1300",
 		Message: fmt.Sprintf("held for approval: %s", a.decision.Why),
 		Detail: fmt.Sprintf("Request %s, rule %q. %s may approve; it expires at %s.", r.Id, r.Rule,
-			approval.Voters(r.Approvers, named(a.policy.Engine.People())), r.Deadline.AsTime().UTC().Format("15:04:05 MST")),
+			a.policy.Engine.People().Approvers(r.Approvers, r.Requesters), r.Deadline.AsTime().UTC().Format("15:04:05 MST")),
 		Hint: "This connection waits. Cancel the command (^C) to withdraw the request.",
 	}
 }

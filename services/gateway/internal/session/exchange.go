@@ -9,7 +9,6 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/gatestay/gatestay/libs/approval"
 	"github.com/gatestay/gatestay/libs/policy"
 	"github.com/gatestay/gatestay/libs/refusal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
@@ -159,7 +158,7 @@ func (g *Gate) Can(raw, target string) (*Capabilities, error) {
 	c := &Capabilities{Target: target, Principal: describe(run.Principal)}
 	engine := g.Policy.Current().Engine
 	for _, way := range engine.Can(run.Principal, s.policyTarget()).Ways {
-		text := inWords(way, engine.People())
+		text := inWords(way, engine.People(), run.Principal)
 		switch way.Effect {
 		case policy.Allow:
 			c.Allowed = append(c.Allowed, text)
@@ -176,7 +175,7 @@ func (g *Gate) Can(raw, target string) (*Capabilities, error) {
 	return c, nil
 }
 
-func inWords(w policy.Capability, people *policy.People) string {
+func inWords(w policy.Capability, people *policy.People, p *eventv1.Principal) string {
 	text := string(w.Class)
 	if w.When != "" {
 		text += " where " + w.When
@@ -185,7 +184,7 @@ func inWords(w policy.Capability, people *policy.People) string {
 		text += fmt.Sprintf(" (rule %s: %s)", w.Rule, w.Description)
 	}
 	if w.Approvers != nil {
-		text += ", approved by " + approval.Voters(&eventv1.Approvers{SlackUsers: w.Approvers.SlackUsers, Persons: w.Approvers.Persons, Count: w.Approvers.Count}, named(people))
+		text += ", approved by " + people.Approvers(&eventv1.Approvers{SlackUsers: w.Approvers.SlackUsers, Persons: w.Approvers.Persons, Count: w.Approvers.Count}, policy.Requesters(p))
 	}
 	if w.ReasonRequired {
 		text += ", with a reason"

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +16,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 )
+
+const natsUser = "gatestay"
 
 // NATSOptions says how a NATS server runs.
 type NATSOptions struct {
@@ -26,14 +30,17 @@ type NATSOptions struct {
 	// SyncAlways makes JetStream acknowledge only after fsync. Without it an
 	// acknowledged message can be lost when the machine, not the process, fails.
 	SyncAlways bool
+	// Password, where given, is demanded of the user gatestay, in this process too.
+	Password string
 	// Name appears in the server's monitoring; default gatestay.
 	Name string
 }
 
 // NATSServer is a server inside this process.
 type NATSServer struct {
-	URL    string // nats://host:port; empty without Listen
-	server *server.Server
+	URL      string // nats://[user:password@]host:port; empty without Listen
+	password string
+	server   *server.Server
 }
 
 // NATS starts a server with file-backed JetStream and returns it ready.
@@ -46,6 +53,9 @@ func NATS(ctx context.Context, o NATSOptions) (*NATSServer, error) {
 		ServerName: or(o.Name, "gatestay"), DontListen: !o.Listen, JetStream: true, StoreDir: dir,
 		SyncAlways: o.SyncAlways, NoSigs: true,
 		JetStreamMaxMemory: 256 << 20, JetStreamMaxStore: 64 << 30,
+	}
+	if o.Password != "" {
+		options.Username, options.Password = natsUser, o.Password
 	}
 	if o.Listen {
 		host, port, err := net.SplitHostPort(or(o.Address, "127.0.0.1:0"))
@@ -66,7 +76,7 @@ func NATS(ctx context.Context, o NATSOptions) (*NATSServer, error) {
 	}
 	log := &natsLog{log: o.Log.With().Str("component", "nats").Logger()}
 	s.SetLoggerV2(log, false, false, false)
-	n := &NATSServer{server: s}
+	n := &NATSServer{server: s, password: o.Password}
 	s.Start() // returns; what it cannot start it only reports to the logger
 	for !s.ReadyForConnections(50 * time.Millisecond) {
 		if ctx.Err() != nil || log.fatal() != nil || !s.Running() {
@@ -77,13 +87,23 @@ func NATS(ctx context.Context, o NATSOptions) (*NATSServer, error) {
 	}
 	if o.Listen {
 		n.URL = s.ClientURL()
+		if o.Password != "" {
+			n.URL = strings.Replace(n.URL, "://", "://"+url.UserPassword(natsUser, o.Password).String()+"@", 1)
+		}
 	}
 	return n, nil
 }
 
 // InProcess is the option with which nats.Connect reaches this server without a
 // socket; the URL given beside it does not matter.
-func (n *NATSServer) InProcess() nats.Option { return nats.InProcessServer(n.server) }
+func (n *NATSServer) InProcess() nats.Option {
+	return func(o *nats.Options) error {
+		if n.password != "" {
+			o.User, o.Password = natsUser, n.password
+		}
+		return nats.InProcessServer(n.server)(o)
+	}
+}
 
 // Stop ends the server and waits for it, at most until ctx ends.
 func (n *NATSServer) Stop(ctx context.Context) error {

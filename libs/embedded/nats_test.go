@@ -1,6 +1,8 @@
 package embedded
 
 import (
+	"errors"
+	"net/url"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -44,6 +46,28 @@ func TestNATS_keepsStreamsOverStop(t *testing.T) {
 	}
 	if n := stream.CachedInfo().State.Msgs; n != 1 {
 		t.Fatalf("%d messages after a restart, want 1", n)
+	}
+}
+
+func TestNATS_demandsItsPassword(t *testing.T) {
+	s, err := NATS(t.Context(), NATSOptions{Dir: t.TempDir(), Log: zerolog.Nop(), Listen: true, Password: "p@ss/word"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Stop(t.Context()) }()
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := nats.Connect("nats://" + u.Host); !errors.Is(err, nats.ErrAuthorization) {
+		t.Errorf("without a password: %v", err)
+	}
+	for _, options := range [][]nats.Option{nil, {s.InProcess()}} {
+		c, err := nats.Connect(s.URL, options...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
 	}
 }
 

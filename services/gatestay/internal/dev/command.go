@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"time"
 
@@ -106,7 +107,7 @@ func announce(env *cli.Env, i *Instance) error {
 		{"Approvals", i.Dev.Approvals},
 		{"Audit", i.Dev.Console},
 		{"ClickHouse", i.Dev.ClickHouse.Native + "  http://" + i.Dev.ClickHouse.HTTP},
-		{"NATS", i.Dev.NATS},
+		{"NATS", address(i.Dev.NATS) + "  (user and password in " + i.layout.dev() + ")"},
 		{"Configuration", i.layout.config() + ", policies/, masking/  (read live)"},
 	})
 	if len(i.Dev.Targets) == 0 {
@@ -133,4 +134,14 @@ func port(address string) string {
 		}
 	}
 	return address
+}
+
+// address is a URL without its secret.
+func address(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	u.User = nil
+	return u.String()
 }

@@ -2,6 +2,7 @@ package dev
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -41,7 +42,7 @@ func startParts(ctx context.Context, l layout, o Options) (*parts, error) {
 		return err
 	})
 	group.Go(func() (err error) {
-		p.nats, err = embedded.NATS(groupCtx, embedded.NATSOptions{Dir: l.data("nats"), Log: o.Log, Listen: true, Address: preferred(portNATS)})
+		p.nats, err = embedded.NATS(groupCtx, embedded.NATSOptions{Dir: l.data("nats"), Log: o.Log, Listen: true, Address: preferred(portNATS), Password: rand.Text()})
 		return err
 	})
 	group.Go(func() error { return p.standIns(l, o) })
@@ -104,7 +105,7 @@ func (p *parts) slackURL() string { return "http://" + p.slackAt.Addr().String()
 // targets and whatever it wants to say beyond.
 func (p *parts) overlay(l layout) func(*config.Config) {
 	return func(c *config.Config) {
-		c.Bus = config.Bus{URL: p.nats.URL}
+		c.Bus = config.Bus{URL: address(p.nats.URL)}
 		c.Issuers = append(p.issuer.JobIssuers(), c.Issuers...)
 		if c.People.Issuer == "" {
 			c.People = config.SignIn{

@@ -26,6 +26,8 @@ type Statement struct {
 	// Facts are shared with other callers where they come from a Cache: do not
 	// change what its slices hold. Literal offsets count from Start.
 	Facts command.Facts
+	// Copy is set for a COPY whose data goes to or comes from the client.
+	Copy *Copy
 }
 
 // SyntaxError says that a text could not be read: as a whole it is unknown.
@@ -89,6 +91,7 @@ func Parse(sql string) ([]Statement, error) {
 		}
 		s.Text = sql[s.Start:s.End]
 		s.Facts = facts(sql, s, raw.GetStmt(), toks)
+		s.Copy = copyOf(sql, s, raw.GetStmt().GetCopyStmt(), toks)
 		out = append(out, s)
 	}
 	return out, nil

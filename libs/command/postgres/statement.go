@@ -142,38 +142,3 @@ func switchedOff(n *pg.Node) bool {
 		return false
 	}
 }
-
-func (w *walker) copyStmt(s *pg.CopyStmt, e env) {
-	w.verb("copy")
-	access := command.Read
-	if s.GetIsFrom() {
-		access = command.Write
-	}
-	if s.GetRelation() != nil {
-		w.object(s.GetRelation(), access)
-		w.f.WholeRow = true
-	}
-	own := w.over(s.GetRelation(), e)
-	for _, c := range names(s.GetAttlist()) {
-		w.indexed(c, own)
-	}
-	if s.GetRelation() != nil && len(s.GetAttlist()) == 0 {
-		w.indexed("*", own)
-	}
-	e.top = false
-	if s.GetQuery() != nil {
-		w.statement(s.GetQuery(), e)
-	}
-	own.filter = true
-	w.each(own, s.GetWhereClause())
-	switch {
-	case s.GetIsProgram():
-		w.raise(command.Admin)
-		w.unknown("objects", "reads", "writes")
-	case s.GetFilename() != "":
-		w.raise(command.Admin)
-		w.unknown("objects", "reads", "writes")
-	default:
-		w.opaque("COPY is not supported yet")
-	}
-}

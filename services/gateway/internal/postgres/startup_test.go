@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,7 +21,13 @@ import (
 
 func (g *gateway) plain(t testing.TB) net.Conn {
 	t.Helper()
-	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", g.addr)
+	return g.from(t, "127.0.0.1")
+}
+
+// from connects from another address of this machine.
+func (g *gateway) from(t testing.TB, address string) net.Conn {
+	t.Helper()
+	c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}).DialContext(t.Context(), "tcp", g.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,6 +246,32 @@ func TestRedteam05_SilentConnections(t *testing.T) {
 			if time.Now().After(deadline) {
 				t.Fatal(err)
 			}
+		}
+	})
+	t.Run("a crowd from one address pushes out its own", func(t *testing.T) {
+		g := start(t, &seamtest.Gate{}, func(o *postgres.Options) { o.Limits.Unauthenticated = 8 })
+		alone := g.plain(t) // silent too, and the oldest
+		const crowd, room = 50, 8
+		gone := make(chan struct{}, crowd)
+		for range crowd {
+			c := g.from(t, "127.0.0.2")
+			go func() {
+				if _, err := c.Read(make([]byte, 1)); errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+					gone <- struct{}{}
+				}
+			}()
+		}
+		for range crowd - room { // whoever is left has found its place
+			select {
+			case <-gone:
+			case <-time.After(10 * time.Second):
+				t.Fatal("the crowd stays")
+			}
+		}
+		write(t, alone, packet(80877103, nil))
+		var b [1]byte
+		if _, err := io.ReadFull(alone, b[:]); err != nil || b[0] != 'S' {
+			t.Errorf("SSLRequest: %q, %v", b, err)
 		}
 	})
 	t.Run("a giant password", func(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/gatestay/gatestay/libs/loopback"
 )
 
 // Load reads and validates a file. Unknown keys are errors. Every error names
@@ -103,7 +104,7 @@ func (c *Config) Validate() error {
 	if c.Gateway.ID != "" && !token.MatchString(c.Gateway.ID) {
 		bad("gateway.id", "%q may hold letters, digits, - and _ only (it becomes part of a bus subject)", c.Gateway.ID)
 	}
-	if l := c.Gateway.Postgres; l.Plaintext && !loopback(l.Listen) {
+	if l := c.Gateway.Postgres; l.Plaintext && !loopback.Host(l.Listen) {
 		bad("gateway.postgres.plaintext", "credentials would cross the network readable; listen on a loopback address, e.g. 127.0.0.1:6432, or take it out")
 	}
 	if c.Gateway.API.Plaintext {
@@ -143,14 +144,6 @@ func (c *Config) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// loopback reports whether an address is on this machine only; a name is not
-// looked up.
-func loopback(listen string) bool {
-	host, _, err := net.SplitHostPort(listen)
-	ip := net.ParseIP(host)
-	return err == nil && ip != nil && ip.IsLoopback()
 }
 
 func (t Target) validate(path, name string, bad func(path, format string, args ...any)) {

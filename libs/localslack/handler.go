@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"mime"
-	"net"
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/gatestay/gatestay/libs/loopback"
 )
 
 // Handler serves the workspace: the Web API under /api/, Socket Mode under
@@ -34,22 +35,13 @@ func (w *Workspace) Handler() http.Handler {
 // the workspace's own address.
 func (w *Workspace) local(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if !loopback(r.Host) {
+		if !loopback.Host(r.Host) {
 			http.Error(rw, "this is a local workspace: use its loopback address", http.StatusForbidden)
 			return
 		}
 		w.setBase(r.Host)
 		next.ServeHTTP(rw, r)
 	})
-}
-
-func loopback(host string) bool {
-	name, _, err := net.SplitHostPort(host)
-	if err != nil {
-		name = host
-	}
-	ip := net.ParseIP(name)
-	return name == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // guard refuses what another site's page could send: a foreign Origin, a

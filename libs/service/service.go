@@ -20,6 +20,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/rs/zerolog"
 	"golang.org/x/term"
+
+	"github.com/gatestay/gatestay/libs/loopback"
 )
 
 // Logger writes JSON, or a console form where w is a terminal.
@@ -71,17 +73,18 @@ func (h *Health) Ready() error {
 	return errors.Join(errs...)
 }
 
-// Mount adds the three endpoints to a mux.
+// Mount adds the three endpoints to a mux. Open to all who reach them, they are
+// not for a page that rebinds a name.
 func (h *Health) Mount(mux *http.ServeMux) {
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /healthz", loopback.Guard(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") }))
+	mux.HandleFunc("GET /readyz", loopback.Guard(func(w http.ResponseWriter, _ *http.Request) {
 		if err := h.Ready(); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		_, _ = io.WriteString(w, "ready\n")
-	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(h.Registry, promhttp.HandlerOpts{}))
+	}))
+	mux.HandleFunc("GET /metrics", loopback.Guard(promhttp.HandlerFor(h.Registry, promhttp.HandlerOpts{}).ServeHTTP))
 }
 
 // ServeHTTP serves a handler on a listener until ctx ends, then shuts down

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/gatestay/gatestay/libs/config"
+	"github.com/gatestay/gatestay/libs/loopback"
 )
 
 // target is what gatestay.yaml says of the target.
@@ -31,7 +32,7 @@ func connect(ctx context.Context, o options) (target, *pgx.Conn, error) {
 	}
 	query := u.Query()
 	mode := query.Get("sslmode")
-	if mode == "" && !loopback(u.Hostname()) {
+	if mode == "" && !loopback.Host(u.Hostname()) {
 		mode = "verify-full" // libpq's default would fall back to plain text
 		query.Set("sslmode", mode)
 		u.RawQuery = query.Encode()
@@ -77,10 +78,6 @@ func tlsHint(mode string) string {
 		return "\nif the server's certificate is not known here, name its authority: ?sslmode=verify-full&sslrootcert=FILE"
 	}
 	return ""
-}
-
-func loopback(host string) bool {
-	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
 // passwordVariable is the environment variable that the gateway will read.

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -19,6 +18,7 @@ import (
 	"time"
 
 	"github.com/gatestay/gatestay/libs/approval"
+	"github.com/gatestay/gatestay/libs/loopback"
 	"github.com/gatestay/gatestay/services/gatestay/internal/cli"
 )
 
@@ -59,7 +59,7 @@ func New(env *cli.Env, s Service, token func(*cli.Env) (string, error)) (*Client
 		return nil, fmt.Errorf("no address of the %s service: set %s to its URL, or start 'gatestay dev'", s.Name, s.Variable)
 	}
 	// The token would cross the network readable.
-	if base.Scheme != "https" && (base.Scheme != "http" || !loopback(base.Hostname())) {
+	if base.Scheme != "https" && (base.Scheme != "http" || !loopback.Host(base.Hostname())) {
 		return nil, fmt.Errorf("%s is not https: your sign-in would cross the network readable", base.Redacted())
 	}
 	roots, err := roots(endpoints.Gateway.CA)
@@ -75,10 +75,6 @@ func New(env *cli.Env, s Service, token func(*cli.Env) (string, error)) (*Client
 		return nil, err
 	}
 	return c, nil
-}
-
-func loopback(host string) bool {
-	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
 // roots is the system's store and the deployment's own CA.

@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"time"
+
+	"github.com/gatestay/gatestay/libs/loopback"
 )
 
 const (
@@ -26,7 +26,7 @@ func retryPause(n int) time.Duration { return time.Duration(n) * 500 * time.Mill
 // gives a fresh token.
 func fromGitHub(ctx context.Context, requestURL, requestToken, audience string) (*Found, error) {
 	u, err := url.Parse(requestURL)
-	if err != nil || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Host)) {
+	if err != nil || u.Scheme != "https" && (u.Scheme != "http" || !loopback.Host(u.Host)) {
 		return nil, fmt.Errorf("token: %s is not an https URL", gitHubURL)
 	}
 	q := u.Query()
@@ -78,13 +78,4 @@ func askGitHub(ctx context.Context, target, requestToken string) (t string, agai
 	}
 	t, err = tidy(answer.Value)
 	return t, false, err
-}
-
-func loopback(hostport string) bool {
-	host, _, err := net.SplitHostPort(hostport)
-	if err != nil {
-		host = hostport
-	}
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
 }

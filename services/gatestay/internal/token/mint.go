@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/gatestay/gatestay/libs/localissuer"
+	"github.com/gatestay/gatestay/libs/loopback"
 	"github.com/gatestay/gatestay/services/gatestay/internal/cli"
 )
 
@@ -58,7 +59,7 @@ func AskIssuer(ctx context.Context, env *cli.Env, path string, body, answer any)
 	}
 	// The secret goes to this machine only, whatever dev.json says.
 	u, err := url.Parse(d.Issuer)
-	if err != nil || !loopback(u.Host) {
+	if err != nil || !loopback.Host(u.Host) {
 		return fmt.Errorf("token: the issuer of gatestay dev, %q, is not on this machine", d.Issuer)
 	}
 	secret, err := MintSecret(env)

@@ -3,11 +3,11 @@ package api
 
 import (
 	"encoding/json"
-	"net"
 	"net/http"
 	"time"
 
 	"github.com/gatestay/gatestay/libs/identity"
+	"github.com/gatestay/gatestay/libs/loopback"
 	"github.com/gatestay/gatestay/libs/masking"
 	"github.com/gatestay/gatestay/services/masking/internal/keeper"
 )
@@ -80,7 +80,7 @@ func (a *API) status(w http.ResponseWriter, r *http.Request) {
 		write(w, full{summary: public, Publisher: s.Publisher, Rules: s.Rules, Problems: problems(s.Problems), Findings: append([]keeper.Finding{}, s.Findings...)})
 	})
 	switch {
-	case !a.SignIn && local(r):
+	case !a.SignIn && loopback.Caller(r):
 		private(w, r)
 	case a.SignIn && r.Header.Get("Authorization") != "":
 		a.Persons.RequirePerson(private).ServeHTTP(w, r)
@@ -95,25 +95,6 @@ func problems(in []masking.Problem) []problem {
 		out[i] = problem(p)
 	}
 	return out
-}
-
-// local reports a loopback caller that no proxy speaks for, and that no page in
-// a browser makes (a page elsewhere could by DNS rebinding).
-func local(r *http.Request) bool {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil || !net.ParseIP(host).IsLoopback() {
-		return false
-	}
-	for _, h := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Origin"} {
-		if r.Header.Get(h) != "" {
-			return false
-		}
-	}
-	name, _, err := net.SplitHostPort(r.Host)
-	if err != nil {
-		name = r.Host
-	}
-	return name == "localhost" || net.ParseIP(name).IsLoopback()
 }
 
 func write(w http.ResponseWriter, v any) {

@@ -3,10 +3,10 @@ package api
 
 import (
 	"encoding/json"
-	"net"
 	"net/http"
 
 	"github.com/gatestay/gatestay/libs/identity"
+	"github.com/gatestay/gatestay/libs/loopback"
 	"github.com/gatestay/gatestay/libs/policy"
 	"github.com/gatestay/gatestay/services/policy/internal/keeper"
 )
@@ -55,7 +55,7 @@ func (a *API) status(w http.ResponseWriter, r *http.Request) {
 	if !s.PublishedAt.IsZero() {
 		public.PublishedAt = s.PublishedAt.UTC().Format("2006-01-02T15:04:05.000Z")
 	}
-	if r.Header.Get("Authorization") == "" && (a.SignIn || !local(r)) {
+	if r.Header.Get("Authorization") == "" && (a.SignIn || !loopback.Caller(r)) {
 		write(w, http.StatusOK, public)
 		return
 	}
@@ -91,31 +91,12 @@ func (a *API) private(next http.Handler) http.Handler {
 		return a.Persons.RequirePerson(next)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !local(r) {
+		if !loopback.Caller(r) {
 			fail(w, http.StatusForbidden, "local_only", "without a sign-in provider this is for callers on the same machine", "name a provider under sign_in in gatestay.yaml")
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-// local reports a loopback caller that no proxy speaks for, and that no page
-// in a browser makes (a page elsewhere could by DNS rebinding).
-func local(r *http.Request) bool {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil || !net.ParseIP(host).IsLoopback() {
-		return false
-	}
-	for _, h := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Origin"} {
-		if r.Header.Get(h) != "" {
-			return false
-		}
-	}
-	name, _, err := net.SplitHostPort(r.Host)
-	if err != nil {
-		name = r.Host
-	}
-	return name == "localhost" || net.ParseIP(name).IsLoopback()
 }
 
 func fail(w http.ResponseWriter, status int, code, message, hint string) {

@@ -76,10 +76,14 @@ func (e *Engine) ways(in *Input, class command.Class, said set) *ways {
 		if r.Effect == Allow || m == matchFull {
 			a.hidden = said
 		}
-		o, _, err := r.condition.eval(a, hide)
+		if r.Effect == Allow && r.restsOnReason(in, said, hide) {
+			a.hidden = 0
+			return
+		}
+		o, _, err := r.condition.eval(a, hide&^a.hidden)
 		left := ""
 		if o == unknown {
-			left = r.condition.remaining(a, hide)
+			left = r.condition.remaining(a, hide&^a.hidden)
 		}
 		a.hidden = 0
 		switch {
@@ -91,6 +95,23 @@ func (e *Engine) ways(in *Input, class command.Class, said set) *ways {
 		}
 	})
 	return w
+}
+
+// restsOnReason reports an allow rule that never allows, since it depends on
+// the session's reason: for one reason or another its condition is false.
+func (r *rule) restsOnReason(in *Input, said, hide set) bool {
+	if r.condition == nil || !r.condition.uses.has(sessionReason) {
+		return false
+	}
+	for _, reason := range []string{"", "\x00"} {
+		other := *in
+		other.Session.Reason = reason
+		a := &activation{in: &other, unknown: hide & commandVariables, hidden: said &^ sessionReason.set()}
+		if o, _, _ := r.condition.eval(a, hide&^said); o == no {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *ways) always(r *rule) {

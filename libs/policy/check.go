@@ -218,9 +218,13 @@ func (c *checker) condition(r *rule) {
 	c.add(FoundNever, r, "when", "its condition is false, whatever the command is", "correct the condition, or remove the rule")
 }
 
-// asserted finds allow rules that ask for what they cannot believe.
+// asserted finds allow rules that ask for what they cannot believe, and others
+// that a reason does not lift although they read so.
 func (c *checker) asserted(r *rule) {
 	if r.Effect != Allow {
+		if r.condition != nil && r.condition.uses.has(sessionReason) && r.matchesUnsaid() {
+			c.add(FoundAsserted, r, "when", "session.reason, which anybody can type, does not lift a "+string(r.Effect)+": the rule matches as if no reason were given", `to demand a reason write "reason: required" at the rules that allow or hold`)
+		}
 		return
 	}
 	if r.condition != nil && r.condition.uses.has(sessionReason) {
@@ -236,6 +240,13 @@ func (c *checker) asserted(r *rule) {
 			c.addSelector(FoundAsserted, r, s, "an allow rule with agent: matches only where the issuer signs the agent; one that the caller names does not count", "let a deny or hold rule decide by it, or make the issuer sign it")
 		}
 	}
+}
+
+// matchesUnsaid reports that the condition may be true without any reason.
+func (r *rule) matchesUnsaid() bool {
+	a := &activation{in: &Input{}, hidden: sessionReason.set()}
+	o, _, err := r.condition.eval(a, allVariables&^sessionReason.set())
+	return o != no || err != nil
 }
 
 func (c *checker) approvers(r *rule) {

@@ -33,6 +33,7 @@ func TestRedteam33_SilenceIsFound(t *testing.T) {
 		{policy.FoundShadowed, `{name: r, effect: allow, ` + any + `, when: 'command.class == "read"'}` + "\n  - " + `{name: d, effect: deny, targets: ["prod-*"], principals: [{any: true}]}`, `rule "d" always decides`},
 		{policy.FoundShadowed, `{name: r, effect: allow, environments: [production], principals: [{repository_id: "1", repository_owner_id: "2"}]}` + "\n  - " + `{name: d, effect: hold, environments: [production], principals: [{repository_owner_id: "2"}], approvers: {persons: [dana, kim]}}`, `rule "d" always decides`},
 		{policy.FoundAsserted, `{name: r, effect: allow, ` + any + `, when: 'session.reason != ""'}`, "reason: required"},
+		{policy.FoundAsserted, `{name: r, effect: deny, ` + any + `, when: 'command.class == "write" && session.reason != "hotfix"'}`, "does not lift a deny"},
 		{policy.FoundAsserted, `{name: r, effect: allow, ` + any + `, when: 'principal.agent == "claude"'}`, "principal.agent"},
 		{policy.FoundAsserted, `{name: r, effect: allow, targets: [prod-db], principals: [{any: true, agent: claude}]}`, "agent:"},
 		{policy.FoundUnmapped, `{name: r, effect: hold, ` + any + `, approvers: {slack_users: [U0DANA, U9]}}`, "Slack user U9"},

@@ -118,7 +118,7 @@ func (r *rule) match(a *activation, m match, said set) match {
 		if m != matchFull {
 			return matchNo
 		}
-		if o, _, _ := r.condition.eval(a, a.unknown|said|reasonVariable); o != yes {
+		if o, _, _ := r.condition.eval(a, a.unknown|said); o != yes {
 			return matchNo
 		}
 		return matchFull
@@ -167,6 +167,9 @@ func (e *Engine) decidePreamble(a *activation, said set) Decision {
 		}
 	})
 	through := e.reach(a, said)
+	if through == nil {
+		t = tally{deny: t.deny} // who may not connect may not begin either
+	}
 	if through == nil || t.deny != nil || t.hold != nil {
 		return e.decision(a, &t)
 	}

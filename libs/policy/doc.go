@@ -22,13 +22,13 @@
 //
 // # What may only restrict
 //
-// Three things never widen what a principal may do:
+// Two things never widen what a principal may do:
 //
-//   - A principal's field that the caller merely said (Principal.Asserted). An
-//     allow rule sees it as unknown. A deny or hold rule matches if it does with
-//     the field as said, or as if nothing had been said; a hold that matches only
-//     because of what was said turns an allow into a hold, never a deny into one.
-//   - A session's reason, which allow rules see as unknown.
+//   - A principal's field that the caller merely said (Principal.Asserted), and
+//     a session's reason, which anybody can type. An allow rule sees them as
+//     unknown. A deny or hold rule matches if it does with what was said, or as
+//     if nothing had been said; a hold that matches only because of what was
+//     said turns an allow into a hold, never a deny into one.
 //   - A selector that names a repository without its ids. An allow rule with it
 //     matches nothing; a deny or hold rule goes by the name, and such a hold, too,
 //     only turns an allow into a hold. Pin the ids with "gatestay policy pin".

@@ -70,7 +70,7 @@ func (e *Engine) trace(a *activation, r *rule, pre bool) Trace {
 	t.Matched, t.Restricts = got != matchNo, got != matchNo && got != matchFull && r.Effect == Hold
 	hide := a.unknown
 	if r.Effect == Allow {
-		hide |= said | reasonVariable
+		hide |= said
 	}
 	t.Why, t.Unknown = r.condition.explain(a, hide)
 	switch {
@@ -81,12 +81,20 @@ func (e *Engine) trace(a *activation, r *rule, pre bool) Trace {
 		} else {
 			t.Why += ": it rests on what the caller merely asserted"
 		}
+	case t.Matched && r.Effect != Allow && r.condition.lifted(a):
+		t.Why += "; a " + string(r.Effect) + " rule matches as if the caller had said nothing of itself"
 	case t.Matched && len(t.Unknown) > 0:
 		t.Why += "; a " + string(r.Effect) + " rule matches what is not known"
 	case !t.Matched && len(t.Unknown) > 0 && r.Effect == Allow:
 		t.Why += "; an allow rule does not match what is not known or only asserted"
 	}
 	return t
+}
+
+// lifted reports a condition that is false with what the caller said.
+func (c *condition) lifted(a *activation) bool {
+	o, _, _ := c.eval(a, a.unknown)
+	return o == no
 }
 
 func (r *rule) matchPrincipal(a *activation) (match, string) {

@@ -22,7 +22,7 @@ func drawRules(t *rapid.T) string {
 	conditions := []string{
 		`command.class == "read"`, `command.class != "write"`, `principal.agent == "claude"`, `principal.agent != "claude"`,
 		`principal.agent == "" || command.class == "read"`, `"public.a" in command.objects`, `!("public.a" in command.objects)`,
-		`session.reason != ""`, `command.filtered`, `principal.environment != "production"`, `command.catalog`,
+		`session.reason != ""`, `session.reason != "load"`, `session.reason == "load" && principal.agent == "claude"`, `command.filtered`, `principal.environment != "production"`, `command.catalog`,
 		`!(principal.agent == "claude" && command.class == "read")`, `command.writes.all(o, o == "public.a")`,
 	}
 	var y strings.Builder
@@ -76,6 +76,7 @@ func TestSayingNeverWidens(t *testing.T) {
 			p.Environment = silent.Principal.Environment
 			p.Agent, p.Asserted = rapid.SampledFrom([]string{"claude", "other"}).Draw(t, "agent"), []string{"agent"}
 		})
+		said.Session.Reason = rapid.SampledFrom([]string{"", "load", "other"}).Draw(t, "reason")
 		before, after := e.Decide(silent), e.Decide(said)
 		if order(after.Effect) < order(before.Effect) {
 			t.Fatalf("%s without, %s with an asserted agent, under\n%s", before.Effect, after.Effect, rules)

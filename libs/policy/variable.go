@@ -99,7 +99,6 @@ func (s set) has(v variable) bool { return s&v.set() != 0 }
 
 const (
 	allVariables     set = 1<<variables - 1
-	reasonVariable   set = 1 << sessionReason
 	sessionVariables set = 1<<(sessionReason+1) - 1<<sessionID
 	commandVariables set = 1<<(commandUnknown+1) - 1<<commandVerb
 )
@@ -158,12 +157,10 @@ func unknownFacts(f *command.Facts) set {
 	return s &^ commandUnknown.set()
 }
 
-// assertedFields returns the principal's variables that the caller merely said.
+// assertedFields returns the variables that the caller merely said: some of the
+// principal's, and always the reason.
 func assertedFields(p *eventv1.Principal) set {
-	if len(p.GetAsserted()) == 0 {
-		return 0
-	}
-	var s set
+	s := sessionReason.set()
 	for _, name := range p.GetAsserted() {
 		if strings.HasPrefix(name, "claims") {
 			s |= principalClaims.set()

@@ -112,6 +112,9 @@ func (w *walker) variableSet(s *pg.VariableSetStmt) {
 			}
 		}
 		w.settings.add(name)
+		// It is about the open transaction only, and what it sets is no part of
+		// the state that meaning depends on. SET SESSION CHARACTERISTICS is more.
+		w.f.Neutral = strings.HasPrefix(name, "transaction")
 	case pg.VariableSetKind_VARIABLE_SET_KIND_UNDEFINED:
 		w.opaque("it sets something in no known way")
 		return

@@ -93,7 +93,7 @@ func (s *session) knowState(d *decoded) error {
 	if failed && !endsTransaction(d) {
 		return like(stateFailedTransaction, "current transaction is aborted, commands ignored until end of transaction block", "")
 	}
-	if known || failed {
+	if known || failed || setsTransaction(d) {
 		return nil
 	}
 	if err := s.settle(); err != nil {
@@ -121,7 +121,18 @@ func endsTransaction(d *decoded) bool {
 	if d.unreadable != nil || d.empty() {
 		return true
 	}
-	return slices.Contains([]string{"commit", "rollback", "rollback to"}, d.statements[0].Facts.Transaction)
+	f := &d.statements[0].Facts
+	return f.Verb == "prepare transaction" || slices.Contains([]string{"commit", "rollback", "rollback to"}, f.Transaction)
+}
+
+// plainTransaction is SET TRANSACTION in words that mean the same in every state
+// of the session: there is nothing to quote, and every character is ASCII.
+var plainTransaction = regexp.MustCompile(`(?i)^\s*set\s+transaction\s[a-z\s,]+;?\s*$`)
+
+// setsTransaction reports SET TRANSACTION alone. The target takes it before the
+// transaction's first query only, and asking would be one.
+func setsTransaction(d *decoded) bool {
+	return d.unreadable == nil && len(d.statements) == 1 && d.statements[0].Facts.Verb == "set" && plainTransaction.MatchString(d.text)
 }
 
 func after(tx byte, f *command.Facts, text string) byte {

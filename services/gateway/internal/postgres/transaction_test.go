@@ -1,0 +1,30 @@
+package postgres_test
+
+import (
+	"testing"
+
+	"github.com/gatestay/gatestay/services/gateway/internal/seam/seamtest"
+)
+
+// The gateway's own questions must not be a transaction's first query, and a
+// failed transaction must take what a server's takes.
+func TestTransactionsAsOnAServer(t *testing.T) {
+	g := start(t, &seamtest.Gate{})
+	for name, script := range map[string]string{
+		"characteristics one by one":           "BEGIN; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE;\nSET TRANSACTION READ ONLY;\nSET TRANSACTION READ WRITE;\nSHOW transaction_isolation;\nCOMMIT;",
+		"characteristics after a setting":      "BEGIN;\nSET LOCAL search_path = pg_catalog;\nset transaction isolation level repeatable read, deferrable ;\nSHOW transaction_isolation;\nSHOW search_path;\nCOMMIT;\nSHOW search_path;",
+		"characteristics after a query":        "BEGIN;\nSELECT 1;\nSET TRANSACTION ISOLATION LEVEL SERIALIZABLE;\nSELECT 2;\nROLLBACK;",
+		"PREPARE TRANSACTION in a failed one":  "BEGIN;\nSELECT 1/0;\nPREPARE TRANSACTION 'x';\nSELECT 3;",
+		"COMMIT in a failed one":               "BEGIN;\nSELECT 1/0;\nSELECT 4;\nCOMMIT;\nSELECT 5;",
+		"PREPARE TRANSACTION where it is off":  "BEGIN;\nPREPARE TRANSACTION 'x';\nSELECT 6;",
+		"session characteristics change state": "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY;\nSHOW default_transaction_read_only;\nBEGIN;\nSHOW transaction_read_only;\nCOMMIT;",
+	} {
+		t.Run(name, func(t *testing.T) {
+			want, _ := tool(t, targetEnvironment(t), script, "psql", "-X", "-a")
+			got, _ := tool(t, g.environment(t), script, "psql", "-X", "-a")
+			if got != want {
+				t.Errorf("through the gateway:\n%s\ndirectly:\n%s", got, want)
+			}
+		})
+	}
+}

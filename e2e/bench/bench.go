@@ -22,11 +22,13 @@ import (
 type Options struct {
 	Bin     string // folder of the built binaries
 	Rounds  int
-	Seconds int   // of each measurement
-	Clients []int // at once
-	Holds   int   // clicks to time
-	Records int   // to archive
-	Only    string
+	Seconds int    // of each measurement
+	Clients []int  // at once
+	Holds   int    // clicks to time
+	Records int    // to archive
+	Only    string // parts, with commas between; empty: all
+	Match   string // measure only figures whose name matches; empty: all
+	Profile string // file of a CPU profile of the gateway; empty: none
 	Log     func(string)
 }
 
@@ -44,6 +46,13 @@ type series struct {
 }
 
 func (s *series) add(v float64) { s.samples = append(s.samples, v) }
+
+// most keeps the greatest only.
+func (s *series) most(v float64) {
+	if len(s.samples) == 0 || v > s.samples[0] {
+		s.samples = []float64{v}
+	}
+}
 
 // quantile returns the sample at q of the sorted ones; q is 0 to 1.
 func (s *series) quantile(q float64) float64 {

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -100,6 +101,37 @@ func TestCPUTimeGrowsWithWork(t *testing.T) {
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("still %s of CPU after ten seconds of work", now)
+		}
+	}
+}
+
+func TestWatchProgress(t *testing.T) {
+	clock := time.Duration(0)
+	said := strings.NewReader("pgbench: a complaint\nprogress: 1.0 s, 900.0 tps, lat 1 ms\nprogress: 2.0 s, 1000.0 tps, lat 1 ms\nprogress: 3.5 s, 2000.0 tps, lat 1 ms\n")
+	each, rest, err := watchProgress(said, func() (time.Duration, error) { clock += 100 * time.Millisecond; return clock, nil })
+	if want := 50 * time.Microsecond; err != nil || each != want || !strings.Contains(rest, "a complaint") {
+		t.Errorf("%s, %q, %v; want %s for 4000 transactions in 200 ms", each, rest, err, want)
+	}
+}
+
+func TestGoals(t *testing.T) {
+	var out strings.Builder
+	tb, err := newTable(Options{}, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, samples := range map[string][]float64{
+		"postgres/select/prepared/16/gateway": {90, 100, 50}, "postgres/select/prepared/16/splice": {100, 100, 100},
+		"postgres/select/prepared/16/gateway+masking": {1, 1, 1}, "records/lost": {0},
+	} {
+		for _, v := range samples {
+			tb.at(name, "").add(v)
+		}
+	}
+	printGoals(tb)
+	for _, want := range []string{"prepared/16/gateway | splice | 0.9 | ≥ 1.0 | not met", "records/lost |  | 0.0 | ≤ 0.0 | met"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in:\n%s", want, out.String())
 		}
 	}
 }

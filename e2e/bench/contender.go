@@ -2,13 +2,11 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"github.com/gatestay/gatestay/e2e/kit"
@@ -19,6 +17,10 @@ type contender struct {
 	name string
 	tls  bool
 	pid  int // of the proxy; 0 for none
+	// results is set where only a large result is worth a line.
+	results bool
+	// records is set on the gateway: each of its commands leaves two.
+	records bool
 	// connect returns how to reach it now: a credential is made anew each time.
 	connect func(ctx context.Context) (connection, error)
 	// unable names a protocol that it cannot do.
@@ -26,8 +28,11 @@ type contender struct {
 	stop   func()
 }
 
-// Contenders, in the order of the table.
-var names = []string{"direct", "pgbouncer-session", "pgbouncer-transaction", "splice", "gateway"}
+// Contenders of small queries, and of large results, in the order of the tables.
+var (
+	names       = []string{"direct", "pgbouncer-session", "pgbouncer-transaction", "splice", "gateway", "gateway+masking"}
+	resultNames = []string{"direct", "pgbouncer-session", "splice", "gateway", "gateway+masking", "gateway+detectors"}
+)
 
 // target is the database itself, as the account that the gateway uses, too.
 func target(g *kit.Gatestay, tls bool) connection {
@@ -64,20 +69,38 @@ func contenders(ctx context.Context, g *kit.Gatestay, tls bool) ([]*contender, e
 		return all, err
 	}
 	all = append(all, s)
-	return append(all, gateway(g, tls)), nil
+	for _, w := range ways {
+		all = append(all, gateway(g, w, tls))
+	}
+	return all, nil
+}
+
+// both starts all ways without TLS and all with it. stop ends them, also after
+// an error.
+func both(ctx context.Context, g *kit.Gatestay) (all [2][]*contender, stop func(), err error) {
+	stop = func() {
+		for _, set := range all {
+			for _, c := range set {
+				c.stop()
+			}
+		}
+	}
+	for i, tls := range []bool{false, true} {
+		if all[i], err = contenders(ctx, g, tls); err != nil {
+			return all, stop, err
+		}
+	}
+	return all, stop, nil
 }
 
 func fixed(c connection) func(context.Context) (connection, error) {
 	return func(context.Context) (connection, error) { return c, nil }
 }
 
-func gateway(g *kit.Gatestay, tls bool) *contender {
+func gateway(g *kit.Gatestay, w way, tls bool) *contender {
 	host, port, _ := net.SplitHostPort(g.Postgres)
-	name := kit.Target
-	if !tls {
-		name = plainTarget
-	}
-	return &contender{name: "gateway", tls: tls, pid: g.PID(kit.Gateway), stop: func() {}, connect: func(ctx context.Context) (connection, error) {
+	name := w.targetName(tls)
+	return &contender{name: w.contender, results: w.results, records: true, tls: tls, pid: g.PID(kit.Gateway), stop: func() {}, connect: func(ctx context.Context) (connection, error) {
 		token, err := g.Issuer.Mint("github-actions", kit.Importer)
 		if err != nil {
 			return connection{}, fmt.Errorf("bench: %w", err)
@@ -126,34 +149,4 @@ func spliceProcess(ctx context.Context, g *kit.Gatestay, direct connection, cert
 	via.ca = g.CA
 	c.connect = fixed(via)
 	return c, nil
-}
-
-const plainTarget = "plain-db"
-
-// addPlainTarget lets the gateway reach the same database without TLS, and lets
-// clients in without TLS.
-func addPlainTarget(g *kit.Gatestay) error {
-	return errors.Join(
-		g.Rewrite("gatestay.yaml", func(s string) string {
-			s = strings.Replace(s, "gateway:\n  id: gw1\n  postgres: {", "gateway:\n  id: gw1\n  run_connections: 1000\n  postgres: {plaintext: true, ", 1)
-			return strings.Replace(s, "targets:\n", fmt.Sprintf(`targets:
-  %s:
-    protocol: postgres
-    environment: bench
-    address: %s
-    database: shop
-    user: app
-    password: env:GATESTAY_TARGET_PASSWORD
-    tls: disable
-`, plainTarget, g.DB.Address), 1)
-		}),
-		g.Rewrite("policies/bench.yaml", func(string) string {
-			return fmt.Sprintf(`rules:
-  - name: bench
-    effect: allow
-    targets: [%s]
-    principals: [{repository: acme/importer, repository_id: "1002", repository_owner_id: "2002"}]
-`, plainTarget)
-		}),
-	)
 }

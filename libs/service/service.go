@@ -74,8 +74,10 @@ func (h *Health) Ready() error {
 }
 
 // Mount adds the three endpoints to a mux. Open to all who reach them, they are
-// not for a page that rebinds a name.
+// not for a page that rebinds a name. Profiles are there, too, where
+// ProfileVariable asks for them.
 func (h *Health) Mount(mux *http.ServeMux) {
+	mountProfiles(mux)
 	mux.HandleFunc("GET /healthz", loopback.Guard(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") }))
 	mux.HandleFunc("GET /readyz", loopback.Guard(func(w http.ResponseWriter, _ *http.Request) {
 		if err := h.Ready(); err != nil {

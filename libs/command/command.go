@@ -119,6 +119,9 @@ type Facts struct {
 	Unknown     []string
 	// Why says in words why the class is unknown, where it is.
 	Why string
+	// Source is the dialect's own: what its package needs to read more of the
+	// command than facts when it is asked to. It says nothing by itself.
+	Source any
 }
 
 // IsUnknown reports whether the named field could not be established.

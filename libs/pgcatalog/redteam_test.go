@@ -136,8 +136,13 @@ func (l *leakFinder) run(t *testing.T, sql string) {
 	}
 	l.ran++
 	for _, r := range results {
+		origins := make([]postgres.ColumnRef, len(r.FieldDescriptions))
 		for i, fd := range r.FieldDescriptions {
-			_, is, tainted := taint.Column(fd.TableOID, int16(fd.TableAttributeNumber))
+			origins[i] = postgres.ColumnRef{OID: fd.TableOID, Number: int16(fd.TableAttributeNumber)}
+		}
+		judged := taint.Columns(origins)
+		for i, fd := range r.FieldDescriptions {
+			is, tainted := judged[i].Is, judged[i].Tainted
 			for _, row := range r.Rows {
 				value := strings.ToLower(string(row[i]))
 				secret := slices.ContainsFunc(disguises(), func(d string) bool { return strings.Contains(value, strings.ToLower(d)) })

@@ -5,7 +5,8 @@
 // Parse (or Cache.Parse) gives facts from the text alone. They are complete
 // only after Catalog.Resolve has looked up every name in the target's catalog
 // along the session's real search_path; a policy decides on resolved facts.
-// Catalog.Taint then says which result columns may derive from a masked one.
+// Masks.Taint then says which result columns may derive from a masked one: each
+// by its own lineage where that is proved, else all by what the statement touches.
 //
 // # What is not known is said so
 //

@@ -21,6 +21,9 @@ type Masks struct {
 	// tables are the relations that have one.
 	tables map[uint32]bool
 	views  map[uint32]bool
+	// proved is the lineage of the columns of those views, by their number,
+	// where it is known.
+	proved map[uint32]map[int16]derived
 	// missing is what Missing returns.
 	missing []command.Column
 }
@@ -45,6 +48,7 @@ func (c *Catalog) Masks(masked []command.Column) *Masks {
 		views:   map[uint32]bool{},
 
 		generated: map[ColumnRef]bool{},
+		proved:    map[uint32]map[int16]derived{},
 	}
 	for _, col := range masked {
 		m.names[col.Name] = true
@@ -58,6 +62,9 @@ func (c *Catalog) Masks(masked []command.Column) *Masks {
 		}
 	}
 	m.spread()
+	for oid := range m.views {
+		m.proveView(c.byOID[oid])
+	}
 	if unknown {
 		m.missing = nil // nothing is known of any
 	}
@@ -244,7 +251,8 @@ func (m *Masks) column(oid uint32, num int16) (masked command.Column, is, tainte
 		}
 		next, ok := rel.view.plain[num]
 		if !ok {
-			return command.Column{}, false, true
+			d, known := m.proved[oid][num]
+			return command.Column{}, false, !known || len(d) > 0
 		}
 		oid, num = next.OID, next.Number
 	}

@@ -34,6 +34,9 @@ func (c *Catalog) Resolve(f command.Facts, searchPath []string, tempSchema strin
 	r.f.Unknown = r.unknown.list
 	r.f.Catalog = r.f.Class == command.Read && r.complete && catalogOnly(r.f.Objects)
 	r.f.Neutral = r.neutral()
+	if t, ok := f.Source.(*text); ok {
+		r.f.Source = &text{sql: t.sql, path: r.path, resolved: true}
+	}
 	return r.f
 }
 
@@ -61,11 +64,16 @@ func (r *resolver) opaque(why string) {
 
 // relation finds a relation as the server would.
 func (r *resolver) relation(schema, name string) *relation {
+	return r.catalog.find(r.path, schema, name)
+}
+
+// find finds a relation along a path.
+func (c *Catalog) find(p path, schema, name string) *relation {
 	if schema != "" {
-		return r.catalog.relations[Name{r.path.schema(schema), name}]
+		return c.relations[Name{p.schema(schema), name}]
 	}
-	for _, s := range r.path.list {
-		if rel := r.catalog.relations[Name{s, name}]; rel != nil {
+	for _, s := range p.list {
+		if rel := c.relations[Name{s, name}]; rel != nil {
 			return rel
 		}
 	}

@@ -16,6 +16,7 @@ type Taint struct {
 	Views map[uint32]bool
 
 	masks *Masks
+	facts *command.Facts
 	// written are the columns that this statement gives a value that may derive
 	// from a masked one, and what is computed from these.
 	written map[ColumnRef]bool
@@ -45,6 +46,52 @@ func (t Taint) Column(oid uint32, num int16) (masked command.Column, is, tainted
 	return masked, is, !is && (tainted || t.all || t.written[ColumnRef{oid, num}])
 }
 
+// Judgment says what a result column is: Masked, the column whose values it has
+// unchanged, where Is is set; Tainted, where it may derive from a masked one; or
+// neither.
+type Judgment struct {
+	Masked      command.Column
+	Is, Tainted bool
+}
+
+// Columns judges the columns of a result by the origins that its description
+// gives; an OID of 0 is an expression. An expression is judged by its own
+// lineage where that is proved, and fits the description, else by all that the
+// statement touches.
+func (t Taint) Columns(origins []ColumnRef) []Judgment {
+	out := make([]Judgment, len(origins))
+	var proved *rows
+	asked := false
+	for i, o := range origins {
+		j := &out[i]
+		j.Masked, j.Is, j.Tainted = t.Column(o.OID, o.Number)
+		if !j.Tainted || (o.OID != 0 && o.Number != 0) || t.all {
+			continue
+		}
+		if !asked {
+			proved, asked = t.proved(origins), true
+		}
+		if proved != nil {
+			j.Tainted = len(proved.outputs[i].from) > 0
+		}
+	}
+	return out
+}
+
+// proved returns the lineage of the statement where it fits a description.
+func (t Taint) proved(origins []ColumnRef) *rows {
+	r := t.masks.lineage(t.facts, t.written)
+	if r == nil || r.open || len(r.outputs) != len(origins) {
+		return nil
+	}
+	for i, o := range r.outputs {
+		if o.origin != (ColumnRef{}) && origins[i].OID != 0 && origins[i].Number > 0 && o.origin != origins[i] {
+			return nil
+		}
+	}
+	return r
+}
+
 // Taint says what result columns of a resolved statement may derive from one
 // of the masked columns. It is Masks and Masks.Taint in one: a caller that has
 // many statements keeps the Masks.
@@ -54,7 +101,7 @@ func (c *Catalog) Taint(f *command.Facts, masked []command.Column) Taint {
 
 // Taint says what result columns of a resolved statement may derive from.
 func (m *Masks) Taint(f *command.Facts) Taint {
-	t := Taint{Views: m.views, masks: m}
+	t := Taint{Views: m.views, masks: m, facts: f}
 	if !m.any || f.Class == command.Session {
 		return t
 	}

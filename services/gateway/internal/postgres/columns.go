@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	pgfacts "github.com/gatestay/gatestay/libs/command/postgres"
 	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
 )
@@ -19,7 +20,11 @@ func (s *session) columns(r *run, described []wire.Column, formats []int16) []se
 			break
 		}
 	}
-	taint := snapshot.Masks(s.maskedColumns()).Taint(r.facts)
+	origins := make([]pgfacts.ColumnRef, len(described))
+	for i, c := range described {
+		origins[i] = pgfacts.ColumnRef{OID: c.Table, Number: c.Number}
+	}
+	judged := snapshot.Masks(s.maskedColumns()).Taint(r.facts).Columns(origins)
 	columns := make([]seam.Column, len(described))
 	for i, c := range described {
 		out := &columns[i]
@@ -29,12 +34,11 @@ func (s *session) columns(r *run, described []wire.Column, formats []int16) []se
 			out.Binary = wire.Format(formats, i) == 1
 		}
 		out.Kind = kindOf(c.Type, out.Binary)
-		origin, is, tainted := taint.Column(c.Table, c.Number)
-		out.Tainted = tainted
-		switch {
-		case is:
+		out.Tainted = judged[i].Tainted
+		switch origin := judged[i].Masked; {
+		case judged[i].Is:
 			out.Origin = seam.MaskedColumn{Schema: origin.Schema, Table: origin.Table, Column: origin.Name}
-		case !tainted:
+		case !out.Tainted:
 			schema, table, column, ok := snapshot.Catalog.Column(c.Table, c.Number)
 			if ok {
 				out.Origin = seam.MaskedColumn{Schema: schema, Table: table, Column: column}

@@ -77,6 +77,17 @@ select proname,
        or t::regtype::text like '%\_handler')) as machinery
 from pg_proc where pronamespace = $1::regnamespace group by proname order by proname collate "C"`
 
+// counting are aggregates and window functions: what they give may depend on how
+// many rows there are.
+const counting = `
+select proname from pg_proc where pronamespace = 'pg_catalog'::regnamespace and prokind in ('a', 'w')
+group by proname order by proname collate "C"`
+
+// producing are functions that return rows.
+const producing = `
+select proname from pg_proc where pronamespace = 'pg_catalog'::regnamespace and proretset
+group by proname order by proname collate "C"`
+
 const operators = `
 select oprname from pg_operator o join pg_proc p on p.oid = o.oprcode
 where oprnamespace = 'pg_catalog'::regnamespace
@@ -131,6 +142,8 @@ func run(ctx context.Context, dsn, out string) error {
 	list(&b, "otherFunctions", "are the rest of pg_catalog: a call makes the class unknown.", other)
 	list(&b, "schemaFunctions", "are those of information_schema that are trusted.", schema)
 	for _, q := range []struct{ name, doc, sql, arg string }{
+		{"countingFunctions", "are pg_catalog's aggregates and window functions.", counting, ""},
+		{"rowFunctions", "are those of pg_catalog that return rows.", producing, ""},
 		{"builtinOperators", "are the names of pg_catalog's operators.", operators, ""},
 		{"builtinTypes", "are the base, range and pseudo types of pg_catalog.", types, ""},
 		{"catalogRelations", "are the tables and views of pg_catalog.", relations, "pg_catalog"},

@@ -83,12 +83,16 @@ func (s *session) answer(h wire.Header) error {
 		return s.acknowledge(h, e, ofClose)
 	case wire.ReadyForQuery:
 		return s.ready(h, e)
+	case wire.CopyData:
+		return s.copied(h, e)
+	case wire.CopyDone:
+		return s.copyOutDone(h, e)
+	case wire.CopyOutResponse:
+		return s.copyOutBegan(h, e)
+	case wire.CopyInResponse:
+		return s.copyInBegan(h, e)
 	}
-	switch h.Type {
-	case wire.CopyInResponse, wire.CopyOutResponse, wire.CopyBothResponse:
-		return copyBegan() // by a text that could not be read, and that a rule let pass
-	}
-	return unexpected(h)
+	return unexpected(h) // CopyBothResponse too: it is replication's
 }
 
 // send writes to the client; one that is gone gets nothing more.
@@ -144,7 +148,7 @@ func (s *session) acknowledge(h wire.Header, e *expectation, k kind) error {
 
 // complete handles the end of a statement.
 func (s *session) complete(h wire.Header, e *expectation) error {
-	if e.kind != ofQuery && e.kind != ofExecute || e.told || h.Type == wire.PortalSuspended && e.kind != ofExecute {
+	if e.kind != ofQuery && e.kind != ofExecute || e.told || e.copy != nil || h.Type == wire.PortalSuspended && e.kind != ofExecute {
 		return unexpected(h)
 	}
 	message, err := s.up.in.Message(h, maxControl)

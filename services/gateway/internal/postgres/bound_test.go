@@ -237,14 +237,11 @@ func TestRedteam11_UpstreamDowngrade(t *testing.T) {
 func TestRedteam12_PsqlMeta(t *testing.T) {
 	g := start(t, &seamtest.Gate{Decide: denying("forbidden")})
 	out, _ := tool(t, g.environment(t), strings.Join([]string{
-		`\copy customers TO STDOUT`, `\copy customers FROM PROGRAM 'echo 1'`, `SELECT 'UPDATE scratch SET note = ''forb' || 'idden''' \gexec`,
+		`\copy scratch TO STDOUT (NULL 'forbidden')`, `\copy scratch FROM PROGRAM 'echo 1' (NULL 'forbidden')`, `SELECT 'UPDATE scratch SET note = ''forb' || 'idden''' \gexec`,
 		`SELECT 1 AS harmless \gset`, `UPDATE scratch SET note = 'forbidden' \g | cat`, `SELECT 42 AS still_alive;`,
 	}, "\n"), "psql", "-X")
-	if n := strings.Count(out, "ERROR:  GS1501"); n != 2 {
-		t.Errorf("%d of 2 copies were refused:\n%s", n, out)
-	}
-	if n := strings.Count(out, "ERROR:  GS1201"); n != 2 {
-		t.Errorf("%d of 2 updates were refused:\n%s", n, out)
+	if n := strings.Count(out, "ERROR:  GS1201"); n != 4 {
+		t.Errorf("%d of 4 were refused:\n%s", n, out)
 	}
 	if !strings.Contains(out, "still_alive") || seen(t, "note = 'forbidden'") {
 		t.Errorf("the session ended, or the target has seen what was refused:\n%s", out)

@@ -52,7 +52,11 @@ func (s *session) take(h wire.Header) error {
 	if h.Type == wire.Terminate {
 		return errTerminated
 	}
-	if s.passBarrier(); s.dropping() && h.Type != wire.Sync {
+	s.passBarrier()
+	if r := s.copying(); r != nil {
+		return s.takeCopy(h, r)
+	}
+	if s.dropping() && h.Type != wire.Sync {
 		return s.skip(h)
 	}
 	limit := maxControl
@@ -144,12 +148,12 @@ func (s *session) tooLong(h wire.Header, long *wire.TooLongError) error {
 }
 
 // passBarrier waits where the target must have answered all before anything is
-// forwarded: after a Query, after a result with a row limit, and while a cancel
-// is on its way.
+// forwarded: after a Query, after a result with a row limit, after a COPY that
+// may want data, and while a cancel is on its way.
 func (s *session) passBarrier() {
 	p := s.pipeline
 	p.mu.Lock()
-	wait := (p.barrier && len(p.queue) > 0) || p.cancels > 0
+	wait := (p.barrier && len(p.queue) > 0 && p.copying == nil) || p.cancels > 0
 	p.mu.Unlock()
 	if !wait {
 		return

@@ -48,7 +48,7 @@ func (s *session) decide(d *decoded, parameters []command.Parameter) ([]*run, er
 			}
 			return nil, err
 		}
-		runs = append(runs, &run{permit: permit, facts: &facts[i], known: d.unreadable == nil, started: time.Now(), limit: permit.MaxRows()})
+		runs = append(runs, &run{permit: permit, facts: &facts[i], known: d.unreadable == nil, copy: d.copyOf(i), started: time.Now(), limit: permit.MaxRows()})
 	}
 	s.pipeline.mu.Lock()
 	defer s.pipeline.mu.Unlock()
@@ -157,18 +157,7 @@ func (s *session) allowed(text string, f *command.Facts) error {
 			return stringsFixed()
 		}
 	}
-	if f.Verb == "copy" {
-		return copyBegan()
-	}
 	return nil
-}
-
-func copyBegan() error {
-	return &refusal.Refusal{
-		Code: refusal.ProtocolUnsupported, Message: "COPY is not supported yet",
-		Detail: "Its rows would pass policy and masking unseen.",
-		Hint:   `Use SELECT and INSERT; psql writes CSV with --csv, or \g FILE.`,
-	}
 }
 
 // unexplained logs what the client is not told the reason of.

@@ -76,6 +76,14 @@ func (d *decoded) statement(i int) string {
 	return d.statements[i].Text
 }
 
+// copyOf returns what is known of the data of a COPY, nil where a command is none.
+func (d *decoded) copyOf(i int) *pgfacts.Copy {
+	if d.unreadable != nil {
+		return nil
+	}
+	return d.statements[i].Copy
+}
+
 // resolve completes the facts by the target's catalog and the session's state.
 func (s *session) resolve(d *decoded) []command.Facts {
 	if d.unreadable != nil {

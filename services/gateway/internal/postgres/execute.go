@@ -63,7 +63,7 @@ func (s *session) execute(message, body []byte) error {
 		if touchesNames(p.run.facts) {
 			s.names.forgetPortals()
 		}
-		if p.run.limit > 0 {
+		if p.run.limit > 0 || p.run.copy != nil && p.run.copy.From {
 			s.pipeline.barrier = true
 		}
 	})
@@ -145,6 +145,9 @@ func (s *session) shapeFirst(p *portal) error {
 	described := p.described
 	p.described = true
 	s.pipeline.mu.Unlock()
+	if p.run.copy != nil {
+		return s.copyFirst(p)
+	}
 	if !described {
 		e := &expectation{kind: ofDescribe, portal: p, inquiry: &inquiry{}}
 		if err := s.forward(e, wire.AppendTarget(nil, wire.Describe, wire.Portal, p.name), nil); err != nil {
@@ -179,4 +182,19 @@ func wantsBinary(formats []int16) bool {
 		}
 	}
 	return false
+}
+
+// copyFirst asks for the columns of a portal's COPY TO STDOUT, which its own
+// description does not have.
+func (s *session) copyFirst(p *portal) error {
+	s.pipeline.mu.Lock()
+	begun := p.executed
+	s.pipeline.mu.Unlock()
+	if p.run.copy.From || begun {
+		return nil
+	}
+	if err := s.settle(); err != nil {
+		return err
+	}
+	return s.describeCopy(p.run, true)
 }

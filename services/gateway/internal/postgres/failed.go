@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
@@ -25,10 +26,14 @@ func (s *session) failed(h wire.Header, e *expectation) error {
 	if err := s.release(e.run()); err != nil {
 		return err
 	}
+	if s.abortedCopy(r.Get(wire.FieldMessage)) {
+		s.takeBack(e, r.Get(wire.FieldCode), "")
+		return violation(errors.New("another message in the data of a COPY"))
+	}
 	r = s.reported(r, e)
 	switch {
 	case e.mute:
-	case e.inquiry != nil && e.kind == ofDescribe: // it stands before the client's Execute
+	case e.inquiry != nil && e.kind == ofDescribe && e.portal != nil: // it stands before the client's Execute
 		s.sendReport(wire.ErrorResponse, r)
 	case e.inquiry != nil:
 		e.inquiry.err = &answer{r}
@@ -67,6 +72,7 @@ func (s *session) takeBack(e *expectation, code, message string) {
 		r.finish(statusError, code, "rolled back: a later command of its implicit transaction failed")
 	}
 	s.done = s.done[:0]
+	p.copying = nil
 	if e.kind == ofQuery || e.kind == ofSync {
 		e.told = true
 		if e.at < len(e.runs) {

@@ -152,7 +152,7 @@ func (n *names) forgetPortals() {
 // statements by name.
 var plainVerbs = map[string]bool{
 	"select": true, "insert": true, "update": true, "delete": true, "merge": true, "values": true, "table": true,
-	"begin": true, "savepoint": true, "release": true, "show": true, "explain": true, "set": true,
+	"begin": true, "savepoint": true, "copy": true, "release": true, "show": true, "explain": true, "set": true,
 }
 
 // touchesNames reports that a statement may change what a portal's name means.

@@ -41,6 +41,7 @@ type expectation struct {
 	// replaced is the portal that a Bind or Close puts an end to.
 	replaced *portal
 	shape    *shape // of the rows that come
+	copy     *copyOut
 	named    bool   // a Describe of a statement, not of a portal
 	group    uint64 // of a Query or Sync: which one of the session
 	// implicit is set on a Query that runs in a transaction of its own.
@@ -88,6 +89,14 @@ type pipeline struct {
 	executed bool
 	// barrier: nothing may be forwarded before all is answered.
 	barrier bool
+	// copying is the COPY whose data the target wants of the client.
+	copying *expectation
+	// copyData: data was forwarded for it, so that it may have failed already.
+	copyData bool
+	// abort is the text of the gateway's own CopyFail, while it is not answered.
+	abort string
+	// strays is how many Syncs came in the middle of a COPY.
+	strays int
 	// cancels is how many requests to cancel are on their way to the target.
 	cancels int
 	group   uint64 // of the last Query or Sync

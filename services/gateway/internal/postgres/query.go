@@ -26,6 +26,9 @@ func (s *session) query(message, body []byte) error {
 			}
 			return err
 		}
+		if err := s.describeCopies(e.runs); err != nil {
+			return s.unforwarded(e.runs, err)
+		}
 	}
 	return s.forward(e, message, func() {
 		e.implicit = s.tx == wire.Idle
@@ -39,4 +42,15 @@ func (s *session) query(message, body []byte) error {
 			}
 		}
 	})
+}
+
+// unforwarded refuses a Query whose commands were admitted, and do not run.
+func (s *session) unforwarded(runs []*run, err error) error {
+	for _, r := range runs {
+		r.finish(statusNotExecuted, "", "")
+	}
+	if !isAnswer(err) {
+		return err
+	}
+	return s.refuse(ofQuery, "", err)
 }

@@ -109,6 +109,12 @@ func say(m pgproto3.BackendMessage) string {
 		return "complete " + string(m.CommandTag)
 	case *pgproto3.DataRow:
 		return fmt.Sprintf("row %q", m.Values)
+	case *pgproto3.CopyData:
+		return fmt.Sprintf("data %q", m.Data)
+	case *pgproto3.CopyOutResponse:
+		return fmt.Sprintf("copy out %d %d", m.OverallFormat, m.ColumnFormatCodes)
+	case *pgproto3.CopyInResponse:
+		return fmt.Sprintf("copy in %d %d", m.OverallFormat, m.ColumnFormatCodes)
 	case *pgproto3.RowDescription:
 		var names []string
 		for _, f := range m.Fields {

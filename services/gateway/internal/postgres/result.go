@@ -65,6 +65,8 @@ func (s *session) rowDescription(h wire.Header, e *expectation) error {
 	}
 	if e.inquiry == nil {
 		s.send(message)
+	} else {
+		e.inquiry.columns = columns
 	}
 	s.pipeline.mu.Lock()
 	defer s.pipeline.mu.Unlock()
@@ -109,7 +111,7 @@ func (s *session) noData(h wire.Header, e *expectation) error {
 }
 
 func (s *session) parameterDescription(h wire.Header, e *expectation) error {
-	if e.kind != ofDescribe || !e.named {
+	if e.kind != ofDescribe || !e.named && e.inquiry == nil {
 		return unexpected(h)
 	}
 	message, err := s.up.in.Message(h, maxShape)
@@ -120,7 +122,9 @@ func (s *session) parameterDescription(h wire.Header, e *expectation) error {
 	if err != nil {
 		return unexpected(h)
 	}
-	s.send(message)
+	if e.inquiry == nil {
+		s.send(message)
+	}
 	s.pipeline.mu.Lock()
 	defer s.pipeline.mu.Unlock()
 	if e.statement != nil {

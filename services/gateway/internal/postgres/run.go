@@ -2,9 +2,12 @@ package postgres
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatestay/gatestay/libs/command"
+	pgfacts "github.com/gatestay/gatestay/libs/command/postgres"
+	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
 )
 
@@ -14,6 +17,10 @@ type run struct {
 	facts  *command.Facts
 	// known reports that the facts were read from a text that could be parsed.
 	known    bool
+	copy     *pgfacts.Copy // of a COPY whose data passes through here
+	columns  []wire.Column // of a COPY TO STDOUT, as the target described them
+	unclear  string        // why they are not known
+	taken    atomic.Int64  // bytes of COPY data, from the client
 	started  time.Time
 	limit    int64 // of rows; 0 is none
 	sent     int64 // rows, to the client
@@ -53,7 +60,7 @@ func (r *run) finish(status, code, message string) {
 		r.took = time.Since(r.started)
 	}
 	r.permit.Done(seam.Outcome{
-		Status: status, Code: code, Message: message, Rows: r.rows, Bytes: r.bytes, Duration: r.took,
+		Status: status, Code: code, Message: message, Rows: r.rows, Bytes: r.bytes + r.taken.Load(), Duration: r.took,
 	})
 }
 

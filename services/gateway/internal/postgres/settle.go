@@ -14,13 +14,13 @@ var (
 	errDropped = errors.New("postgres: dropped up to Sync")
 )
 
-// answered waits until the target has answered all that was forwarded. It
-// reports false when the session is over.
+// answered waits until the target has answered all that was forwarded, or wants
+// the client's data. It reports false when the session is over.
 func (s *session) answered() bool {
 	p := s.pipeline
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.queue) > 0 && !p.over {
+	for len(p.queue) > 0 && !p.over && p.copying == nil {
 		p.moved.Wait()
 	}
 	return !p.over

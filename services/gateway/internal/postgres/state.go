@@ -142,8 +142,9 @@ func (s *session) fixed() error {
 
 // inquiry is a question of the gateway's own, with one row for an answer.
 type inquiry struct {
-	row [][]byte
-	err error
+	row     [][]byte
+	columns []wire.Column // where it asked for a description
+	err     error
 }
 
 // inquire runs a query of the gateway's own on the session, between the
@@ -153,47 +154,51 @@ type inquiry struct {
 // the rest of a transaction (in which VACUUM, for one, does not run).
 func (s *session) inquire(text string) ([][]byte, error) {
 	q := &inquiry{}
+	kinds := []kind{ofClose, ofClose, ofParse, ofBind, ofExecute, ofClose, ofClose}
+	if err := s.converse(q, kinds, func(dst []byte) []byte { return appendInquiry(dst, text) }); err != nil {
+		return nil, err
+	}
+	return q.row, nil
+}
+
+// converse sends the messages of an inquiry, whose answers are of these kinds,
+// and waits for them.
+func (s *session) converse(q *inquiry, kinds []kind, encode func(dst []byte) []byte) error {
 	p := s.pipeline
 	p.mu.Lock()
 	inside := p.executed || (s.track.tx == wire.Idle && s.names.boundIn(p.group+1))
-	kinds := []kind{ofClose, ofClose, ofParse, ofBind, ofExecute, ofClose, ofClose}
+	last := byte(wire.Flush)
 	if !inside {
+		last = wire.Sync
 		kinds = append(kinds, ofSync)
 	}
 	for _, k := range kinds {
 		if !p.push(&expectation{kind: k, inquiry: q}) {
 			p.mu.Unlock()
-			return nil, errOver
+			return errOver
 		}
 	}
 	p.mu.Unlock()
-	if err := s.up.out.Append(func(dst []byte) []byte { return appendInquiry(dst, text, inside) }); err != nil {
-		return nil, fmt.Errorf("postgres: ask the target: %w", err)
+	if err := s.up.out.Append(func(dst []byte) []byte { return wire.AppendEmpty(encode(dst), last) }); err != nil {
+		return fmt.Errorf("postgres: ask the target: %w", err)
 	}
 	if err := s.up.out.Flush(); err != nil {
-		return nil, fmt.Errorf("postgres: ask the target: %w", err)
+		return fmt.Errorf("postgres: ask the target: %w", err)
 	}
 	if !s.answered() {
-		return nil, errOver
+		return errOver
 	}
-	if q.err != nil {
-		return nil, q.err
-	}
-	return q.row, nil
+	return q.err
 }
 
 // appendInquiry appends the messages of an inquiry. It begins with what an
 // earlier one may have left when it failed.
-func appendInquiry(dst []byte, text string, inside bool) []byte {
+func appendInquiry(dst []byte, text string) []byte {
 	dst = wire.AppendTarget(dst, wire.Close, wire.Portal, ownName)
 	dst = wire.AppendTarget(dst, wire.Close, wire.Statement, ownName)
 	dst = wire.AppendParse(dst, ownName, text)
 	dst = wire.AppendBind(dst, ownName, ownName)
 	dst = wire.AppendExecute(dst, ownName)
 	dst = wire.AppendTarget(dst, wire.Close, wire.Portal, ownName)
-	dst = wire.AppendTarget(dst, wire.Close, wire.Statement, ownName)
-	if inside {
-		return wire.AppendEmpty(dst, wire.Flush)
-	}
-	return wire.AppendEmpty(dst, wire.Sync)
+	return wire.AppendTarget(dst, wire.Close, wire.Statement, ownName)
 }

@@ -54,6 +54,9 @@ func (s *session) mayQuote(r wire.Report, e *expectation) bool {
 	if reads(run.facts.Class) {
 		return false
 	}
+	if run.copy != nil && run.facts.Class == command.Write && run.facts.Neutral {
+		return masks.Touches(run.facts) // the context only says which line of the client's data it is
+	}
 	// What a write runs besides (a trigger, a default) reads what it likes.
 	return r.Get(wire.FieldWhere) != "" || run.facts.Class == command.Write && !run.facts.Neutral || masks.Touches(run.facts)
 }

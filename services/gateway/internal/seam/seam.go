@@ -185,6 +185,6 @@ type Outcome struct {
 	Code     string // the target's error code
 	Message  string // the target's error text, unscrubbed: Done scrubs it
 	Rows     int64
-	Bytes    int64 // of the result, as sent to the client
+	Bytes    int64 // of the result, as sent to the client, or of the data that it sent
 	Duration time.Duration
 }

@@ -19,6 +19,7 @@ func FuzzDecode(f *testing.F) {
 		&pgproto3.RowDescription{Fields: []pgproto3.FieldDescription{{Name: []byte("a")}}}, &pgproto3.DataRow{Values: [][]byte{[]byte("a"), nil}},
 		&pgproto3.ErrorResponse{Severity: "ERROR", Message: "m"}, &pgproto3.CommandComplete{CommandTag: []byte("SELECT 5")},
 		&pgproto3.ParameterStatus{Name: "n", Value: "v"}, &pgproto3.NotificationResponse{PID: 1, Channel: "c", Payload: "p"},
+		&pgproto3.CopyOutResponse{OverallFormat: 1, ColumnFormatCodes: []uint16{1, 1}},
 	} {
 		f.Add(body(f, m))
 	}
@@ -41,6 +42,9 @@ func FuzzDecode(f *testing.F) {
 		_, _ = wire.DecodeNotification(src)
 		_, _, _ = wire.DecodeCommandComplete(src)
 		_, _ = wire.DecodeReadyForQuery(src)
+		if m, err := wire.DecodeCopyResponse(src); err == nil && len(src) != 3+2*len(m.Formats) {
+			t.Error("CopyResponse: lengths do not add up")
+		}
 		if r, err := wire.DecodeReport(src); err == nil {
 			again, err := wire.DecodeReport(wire.AppendReport(nil, wire.ErrorResponse, r)[5:])
 			if err != nil || again.Get(wire.FieldMessage) != r.Get(wire.FieldMessage) {

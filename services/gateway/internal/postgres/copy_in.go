@@ -1,0 +1,171 @@
+package postgres
+
+import (
+	"crypto/rand"
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/gatestay/gatestay/libs/refusal"
+	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
+)
+
+// copyInBegan handles a CopyInResponse: the target wants the client's data.
+func (s *session) copyInBegan(h wire.Header, e *expectation) error {
+	r, _, message, err := s.copyResponse(h, e)
+	if err != nil {
+		return err
+	}
+	if r.copy == nil {
+		e.failure = copyUnseen()
+		return s.writeUp(wire.AppendCopyFail(nil, "the gateway could not read the command"))
+	}
+	if !r.copy.From {
+		return unexpected(h)
+	}
+	s.send(message)
+	p := s.pipeline
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.copying, p.copyData, p.abort = e, false, ""
+	p.moved.Broadcast()
+	return nil
+}
+
+// writeUp writes to the target from the goroutine that serves it.
+func (s *session) writeUp(message []byte) error {
+	err := s.write(message)
+	if err == nil {
+		err = s.up.out.Flush()
+	}
+	if err != nil {
+		return fmt.Errorf("postgres: copy: %w", err)
+	}
+	return nil
+}
+
+// copying returns the command whose data the target wants of the client, nil
+// where there is none.
+func (s *session) copying() *run {
+	p := s.pipeline
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.copying == nil || p.over {
+		return nil
+	}
+	return p.copying.run()
+}
+
+// takeCopy handles a message while the target wants the data of a COPY, or
+// wanted it when the gateway last heard: what fails on its side is known here
+// later. All that is forwarded in this state is harmless in any other one.
+func (s *session) takeCopy(h wire.Header, r *run) error {
+	switch h.Type {
+	case wire.CopyData:
+		return s.copyIn(h, r)
+	case wire.CopyDone, wire.CopyFail:
+		message, err := s.in.Message(h, maxControl)
+		if err != nil {
+			return violation(err)
+		}
+		s.endCopyIn("")
+		return s.write(message)
+	case wire.Sync:
+		s.strayed()
+		return s.skip(h)
+	case wire.Flush:
+		return s.skip(h)
+	}
+	// The target would end the connection, unless it has given up the COPY by
+	// itself: then the message is one as any other.
+	reason := "gatestay " + rand.Text()
+	s.endCopyIn(reason)
+	if err := s.write(wire.AppendCopyFail(nil, reason)); err != nil {
+		return err
+	}
+	_ = s.settle()
+	p := s.pipeline
+	p.mu.Lock()
+	aborted := p.abort == ""
+	p.mu.Unlock()
+	if aborted {
+		return violation(fmt.Errorf("message type %q in the data of a COPY", h.Type))
+	}
+	return s.take(h)
+}
+
+// endCopyIn says that the client has sent all its data: what comes next waits
+// for the target's answer.
+func (s *session) endCopyIn(abort string) {
+	p := s.pipeline
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.copying, p.abort = nil, abort
+}
+
+// abortedCopy reports that an error of the target answers the gateway's own
+// CopyFail.
+func (s *session) abortedCopy(message string) bool {
+	p := s.pipeline
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.abort == "" || !strings.Contains(message, p.abort) {
+		return false
+	}
+	p.abort = ""
+	return true
+}
+
+// strayed notes a Sync inside of a COPY. The target ignores it, unless the COPY
+// has failed on data that came before it.
+func (s *session) strayed() {
+	p := s.pipeline
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.copyData {
+		p.strays++
+	}
+}
+
+// copyIn forwards data: whole messages as they came, a huge one as several, so
+// that none is ever left unfinished.
+func (s *session) copyIn(h wire.Header, r *run) error {
+	s.pipeline.mu.Lock()
+	s.pipeline.copyData = true
+	s.pipeline.mu.Unlock()
+	if block, n := s.in.Frames(wire.CopyData, math.MaxInt); n > 0 {
+		r.taken.Add(int64(len(block)))
+		return s.write(block)
+	}
+	return s.pieces(s.in, h, func(message []byte) error {
+		r.taken.Add(int64(len(message)))
+		return s.write(message)
+	})
+}
+
+// pieces takes a CopyData as several smaller ones.
+func (s *session) pieces(in *wire.Reader, h wire.Header, to func([]byte) error) error {
+	header := 5 // the type and the length
+	var message []byte
+	err := in.Stream(h, func(piece []byte) error {
+		n := min(header, len(piece))
+		header -= n
+		message = wire.AppendCopyData(message[:0], func(dst []byte) []byte { return append(dst, piece[n:]...) })
+		if len(message) == 0 {
+			return nil
+		}
+		return to(message)
+	})
+	if err != nil {
+		return fmt.Errorf("postgres: copy: %w", err)
+	}
+	return nil
+}
+
+// copyUnseen refuses the data of a COPY that a rule let pass unread.
+func copyUnseen() *refusal.Refusal {
+	return &refusal.Refusal{
+		Code: refusal.ProtocolUnsupported, Message: "the gateway could not read this COPY, so its data does not pass",
+		Hint: "Send the COPY by itself, in the syntax of PostgreSQL 17.",
+	}
+}

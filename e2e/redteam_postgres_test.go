@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -92,8 +93,7 @@ func TestRedteam07_WritesDressedAsReads(t *testing.T) {
 
 func TestRedteam08_FilesProgramsAndBackEnds(t *testing.T) {
 	attack(t, map[string]string{
-		"COPY out":               "COPY (SELECT email, 'MARKER' FROM customers) TO STDOUT",
-		"COPY a table out":       "COPY customers TO STDOUT WITH (HEADER, NULL 'MARKER')",
+		"COPY of a write out":    "COPY (DELETE FROM notes WHERE author = 'MARKER' RETURNING author) TO STDOUT",
 		"COPY in":                "COPY notes (author, body) FROM STDIN WITH (NULL 'MARKER')",
 		"COPY to a program":      "COPY (SELECT 'MARKER') TO PROGRAM 'cat >/tmp/x'",
 		"the server's files":     "SELECT pg_read_file('/etc/passwd'), 'MARKER'",
@@ -108,6 +108,33 @@ func TestRedteam08_FilesProgramsAndBackEnds(t *testing.T) {
 		"the log's settings":     "ALTER SYSTEM SET log_statement = 'none' /* MARKER */",
 		"a server's reload":      "SELECT pg_reload_conf(), 'MARKER'",
 	})
+}
+
+// TestRedteam14_CopyOut: a COPY that reads passes where reads do, masked.
+func TestRedteam14_CopyOut(t *testing.T) {
+	g := shared.Get(t)
+	for name, sql := range map[string]string{
+		"a query":           "COPY (SELECT email FROM customers) TO STDOUT",
+		"a table":           "COPY customers TO STDOUT",
+		"csv":               "COPY customers (email, id) TO STDOUT WITH (FORMAT csv, HEADER, DELIMITER '@')",
+		"binary":            "COPY customers (email) TO STDOUT WITH (FORMAT binary)",
+		"an expression":     "COPY (SELECT upper(email) FROM customers) TO STDOUT",
+		"another encoding":  "COPY (SELECT email FROM customers) TO STDOUT WITH (ENCODING 'LATIN1')",
+		"a string for NULL": "COPY (SELECT email FROM customers) TO STDOUT WITH (NULL 'x')",
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			tag, err := g.Connect(t, nil).PgConn().CopyTo(t.Context(), &out, sql)
+			if strings.Contains(strings.ToLower(out.String()), "@example.com") {
+				t.Errorf("a masked column came out: %q", out.String())
+			}
+			if name == "another encoding" {
+				kit.Refused(t, err, "GS1204")
+			} else if err != nil || tag.RowsAffected() == 0 {
+				t.Errorf("%v, %v: %q", tag, err, out.String())
+			}
+		})
+	}
 }
 
 func TestRedteam09_PreparedInSQL(t *testing.T) {
@@ -206,7 +233,8 @@ func TestRedteam12_MetaCommandsOfPsql(t *testing.T) {
 	g := shared.Get(t)
 	for name, script := range map[string]string{
 		`\gexec`:    "SELECT format('DELETE FROM notes WHERE author = %%L', 'MARKER') \\gexec",
-		`\copy`:     `\copy (SELECT 'MARKER', email FROM customers) TO '/dev/stdout'`,
+		`\copy`:     `\copy (DELETE FROM notes WHERE author = 'MARKER' RETURNING author) TO '/dev/stdout'`,
+		`\copy in`:  `\copy notes (author) FROM '/dev/null' (NULL 'MARKER')`,
 		`\gset`:     "SELECT 'DELETE FROM notes WHERE author = ''MARKER''' AS q \\gset\n:q;",
 		`\bind`:     "INSERT INTO notes (author, body) VALUES ($1, $2) \\bind MARKER x \\g",
 		`\watch`:    "DELETE FROM notes WHERE author = 'MARKER' \\watch c=2 i=0.1",

@@ -41,6 +41,7 @@ type PostgreSQLServer struct {
 	Password  string // of the superuser; kept in Dir over restarts
 	CA        string // PEM file; the certificate is for 127.0.0.1, ::1 and localhost
 	LogPath   string // the server's log (stderr format)
+	Libraries string // the folder of its shared libraries: libpq of the same version
 
 	dir     string
 	process *process
@@ -75,6 +76,7 @@ func PostgreSQL(ctx context.Context, o PostgreSQLOptions) (*PostgreSQLServer, er
 	s := &PostgreSQLServer{
 		Address: or(o.Address, free[0]), Superuser: superuser, dir: dir,
 		CA: filepath.Join(dir, "ca.pem"), LogPath: filepath.Join(dir, "postgres.log"),
+		Libraries: filepath.Join(folder, "native", "lib"),
 	}
 	began := time.Now()
 	bin := filepath.Join(folder, "native", "bin")

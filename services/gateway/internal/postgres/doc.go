@@ -1,5 +1,5 @@
-// Package postgres is the gateway's PostgreSQL: clients speak protocol 3.0 with
-// it as with a server, and it speaks to the target with the target's own
+// Package postgres is the gateway's PostgreSQL: clients speak protocol 3.0 or
+// 3.2 with it as with a server, and it speaks to the target with the target's own
 // credential. In between, each statement is decided, held, masked and recorded
 // behind the seam. The package knows nothing of policies, the bus or people.
 //

@@ -38,7 +38,7 @@ func (s *Server) open(ctx context.Context, c net.Conn, g *greeting) (*session, e
 	if err != nil {
 		return nil, fmt.Errorf("postgres: authenticate: %w", err)
 	}
-	up, err := connect(ctx, gate, o.target, o.settings)
+	up, err := s.connect(ctx, gate, o.target, o.settings)
 	if err != nil {
 		s.log.Warn().Err(err).Str("session_id", gate.ID()).Str("target", o.target).Msg("signing in to a target failed")
 		gate.Close("the target could not be reached, or refused the sign-in")
@@ -57,7 +57,7 @@ func (s *Server) begin(c net.Conn, g *greeting) (*opening, error) {
 	if g.version>>16 != 3 {
 		return nil, &refusal.Refusal{
 			Code:    refusal.ProtocolUnsupported,
-			Message: fmt.Sprintf("protocol %d.%d is not supported: this gateway speaks 3.0", g.version>>16, g.version&0xffff),
+			Message: fmt.Sprintf("protocol %d.%d is not supported: this gateway speaks 3.2 and 3.0", g.version>>16, g.version&0xffff),
 		}
 	}
 	if err := s.requireTLS(g); err != nil {
@@ -67,9 +67,10 @@ func (s *Server) begin(c net.Conn, g *greeting) (*opening, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.version = min(g.version, wire.Version32)
 	var reply []byte
-	if g.version != wire.Version30 || len(o.options) > 0 {
-		reply = wire.AppendNegotiateVersion(reply, o.options)
+	if o.version != g.version || len(o.options) > 0 {
+		reply = wire.AppendNegotiateVersion(reply, o.version, o.options)
 	}
 	if _, err := c.Write(wire.AppendCleartextPassword(reply)); err != nil {
 		return nil, fmt.Errorf("postgres: ask for a password: %w", err)

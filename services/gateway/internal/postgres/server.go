@@ -54,6 +54,7 @@ type Server struct {
 	hooks    Hooks
 	room     *room
 	keys     *keyring
+	elders   elders
 	catalogs *catalog.Cache
 }
 

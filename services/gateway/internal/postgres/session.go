@@ -25,7 +25,7 @@ type session struct {
 	log    zerolog.Logger
 	open   *opening
 	pid    uint32
-	key    [4]byte
+	key    []byte
 
 	client net.Conn
 	in     *wire.Reader // of the client; its goroutine's
@@ -95,7 +95,7 @@ func (s *session) prepare(ctx context.Context) error {
 			dst = wire.AppendParameterStatus(dst, name, s.shown(name, value))
 		}
 		s.pipeline.mu.Unlock()
-		dst = wire.AppendBackendKeyData(dst, s.pid, s.key[:])
+		dst = wire.AppendBackendKeyData(dst, s.pid, s.key)
 		return wire.AppendReadyForQuery(dst, wire.Idle)
 	})
 	if err == nil {

@@ -19,6 +19,7 @@ var passed = map[string]bool{
 
 // opening is what a start-up packet asks for.
 type opening struct {
+	version                uint32 // of the protocol, as agreed
 	user, target, database string
 	settings               map[string]string // for the target
 	application            string

@@ -108,7 +108,7 @@ func TestRedteam11_StartUp(t *testing.T) {
 		"standard strings off":        {startup(user, database, "standard_conforming_strings\x00off"), "error GS1501"},
 		"empty options":               {startup(user, database, "options\x00"), "AuthenticationCleartextPassword"},
 		"settings of drivers":         {startup(user, database, "DateStyle\x00ISO", "TimeZone\x00UTC", "extra_float_digits\x003", "client_encoding\x00utf-8"), "AuthenticationCleartextPassword"},
-		"a newer minor version":       {packet(196610, []byte("user\x00job\x00\x00")), "NegotiateProtocolVersion"},
+		"a newer minor version":       {packet(196611, []byte("user\x00job\x00\x00")), "NegotiateProtocolVersion"},
 		"an unknown protocol option":  {startup(user, "_pq_.report\x00all"), "NegotiateProtocolVersion"},
 		"a CancelRequest without key": {packet(80877102, []byte{0, 0}), "end"},
 		"SSLRequest inside of TLS":    {packet(80877103, nil), "end"},

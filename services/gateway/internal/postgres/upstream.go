@@ -35,7 +35,7 @@ type upstream struct {
 
 // connect signs in to a session's target. The password lives no longer than
 // this call.
-func connect(ctx context.Context, gate seam.Session, target string, settings map[string]string) (*upstream, error) {
+func (s *Server) connect(ctx context.Context, gate seam.Session, target string, settings map[string]string) (*upstream, error) {
 	up, err := gate.Upstream(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: upstream: %w", err)
@@ -45,7 +45,7 @@ func connect(ctx context.Context, gate seam.Session, target string, settings map
 		return nil, loginRefusal(target, err)
 	}
 	config.RuntimeParams = settings
-	conn, err := pgconn.ConnectConfig(ctx, config)
+	conn, err := s.elders.dial(ctx, up.Address, config)
 	if err != nil {
 		return nil, loginRefusal(target, err)
 	}
@@ -57,6 +57,10 @@ func connect(ctx context.Context, gate seam.Session, target string, settings map
 		return nil, loginRefusal(target, err)
 	}
 	u := &upstream{conn: h.Conn, out: wire.NewWriter(h.Conn), status: h.ParameterStatuses, pid: h.PID, key: h.SecretKey, address: h.Conn.RemoteAddr().String(), tls: config.TLSConfig}
+	if len(u.key) > wire.MaxKey {
+		_ = h.Conn.Close()
+		return nil, loginRefusal(target, fmt.Errorf("postgres: a cancel key of %d bytes", len(u.key)))
+	}
 	if err := u.drain(h.Frontend); err != nil {
 		_ = h.Conn.Close()
 		return nil, loginRefusal(target, err)
@@ -186,6 +190,9 @@ const cancelLimit = 5 * time.Second
 // cancel asks the target to cancel what runs on the connection, and returns
 // when the target has passed that on.
 func (u *upstream) cancel() error {
+	if len(u.key) == 0 {
+		return errors.New("postgres: cancel: the target gave no key")
+	}
 	deadline := time.Now().Add(cancelLimit)
 	d := net.Dialer{Deadline: deadline}
 	raw, err := d.Dial("tcp", u.address)

@@ -27,10 +27,11 @@ func AppendBackendKeyData(dst []byte, pid uint32, key []byte) []byte {
 }
 
 // AppendNegotiateVersion appends the answer to a client that asked for a newer
-// minor version, or for protocol options: we speak 3.0, and none of them.
-func AppendNegotiateVersion(dst []byte, unknown []string) []byte {
+// minor version than ours, or for protocol options, of which there are none: the
+// version that is spoken now. Like a server's it is whole, not the minor alone.
+func AppendNegotiateVersion(dst []byte, version uint32, unknown []string) []byte {
 	dst, at := begin(dst, NegotiateVersion)
-	dst = appendInt32(dst, Version30)
+	dst = binary.BigEndian.AppendUint32(dst, version)
 	dst = appendInt32(dst, int32(len(unknown))) //nolint:gosec // at most as many as a start-up packet holds
 	for _, o := range unknown {
 		dst = appendString(dst, o)

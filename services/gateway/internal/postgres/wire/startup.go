@@ -12,6 +12,14 @@ const (
 	CodeGSS    = 80877104
 	CodeCancel = 80877102
 	Version30  = 3 << 16
+	// Version32 has cancel keys of up to MaxKey bytes; it is the newest there is.
+	Version32 = 3<<16 | 2
+)
+
+// Lengths of a cancel key that PostgreSQL and we take, in bytes.
+const (
+	MinKey = 4
+	MaxKey = 256
 )
 
 // MaxStartup is the longest first packet, in bytes, that PostgreSQL and we
@@ -79,7 +87,7 @@ func (s *Startup) Cancel() (pid uint32, key []byte, err error) {
 	b := body{src: s.Body}
 	pid = b.uint32()
 	key = b.take(len(b.src))
-	if b.bad || len(key) < 4 || len(key) > 256 {
+	if b.bad || len(key) < MinKey || len(key) > MaxKey {
 		return 0, nil, ErrMalformed
 	}
 	return pid, key, nil

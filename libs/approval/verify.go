@@ -58,6 +58,12 @@ func Verify(trust seal.Trust, signed *eventv1.Signed, want Expectation) (*eventv
 	case Expired:
 		return d, expired(want, "Nobody decided before the deadline.")
 	case Cancelled:
+		if d.Reason == RuleChanged {
+			return d, &refusal.Refusal{
+				Code: refusal.RuleChanged, ID: want.ApprovalID,
+				Message: "the rule changed while the command was held, so its approval no longer fits", Hint: "Run it again; it asks anew.",
+			}
+		}
 		return d, &refusal.Refusal{
 			Code: refusal.ApprovalCancelled, ID: want.ApprovalID,
 			Message: "the approval was cancelled", Hint: "run the command again to ask anew",

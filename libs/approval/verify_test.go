@@ -193,6 +193,14 @@ func TestRedteam19_QuorumIsDistinctPersons(t *testing.T) {
 	}
 }
 
+func TestVerifySaysThatTheRuleChanged(t *testing.T) {
+	k, d := key(t), decision()
+	d.Outcome, d.ExpiresAt, d.Votes, d.Reason = Cancelled, nil, nil, RuleChanged
+	if _, err := Verify(k.Public(), sign(t, k, d), expectation()); code(t, err) != refusal.RuleChanged {
+		t.Error(err)
+	}
+}
+
 func TestVerifyOtherOutcomes(t *testing.T) {
 	k := key(t)
 	for outcome, want := range map[string]refusal.Code{

@@ -46,8 +46,11 @@ func (e *SyntaxError) Error() string {
 	if e.Unread {
 		return "the command text cannot be read: " + e.Message
 	}
-	return "the command text cannot be parsed: " + e.Message +
-		" (Gatestay reads the grammar of PostgreSQL 17; syntax that is new in 18 is not known to it)"
+	at := ""
+	if e.Position >= 0 {
+		at = fmt.Sprintf(" at byte %d", e.Position+1)
+	}
+	return "the command text cannot be parsed: " + e.Message + at + " (by PostgreSQL 17's grammar; what is new in 18 is not known)"
 }
 
 // Facts returns what is known of a text that could not be read: nothing.

@@ -20,7 +20,7 @@ const (
 )
 
 // Verdicts are what the parameter verdict may be: a decision or an outcome.
-var Verdicts = []string{"allow", "hold", "deny", "ok", "error", "refused", "cancelled", "not_executed", "unknown", "running"}
+var Verdicts = []string{"allow", "hold", "deny", "held", "ok", "error", "refused", "cancelled", "not_executed", "unknown", "running"}
 
 // parseFilter reads the query of a search. An unknown or repeated parameter is
 // an error: a filter that is not applied would show too much, or mislead.

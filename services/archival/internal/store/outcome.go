@@ -39,7 +39,7 @@ func (s *Store) outcomes(ctx context.Context, commands []Command) error {
 	for i := range commands {
 		if o, ok := ended[commands[i].CommandID]; ok {
 			commands[i].Outcome = o
-		} else {
+		} else if commands[i].Status != StatusHeld {
 			open = append(open, &commands[i])
 		}
 	}

@@ -17,7 +17,7 @@ type Filter struct {
 	Repository string // name or id
 	Target     string
 	Object     string // name or schema.name
-	Verdict    string // a decision (allow, hold, deny) or an outcome (ok, error, refused, cancelled, unknown, …)
+	Verdict    string // a decision (allow, hold, deny), held, or an outcome (ok, error, refused, cancelled, unknown, …)
 	Text       string // any part of the statement or the reason, in any case
 	Since      time.Time
 	Until      time.Time // exclusive
@@ -33,8 +33,8 @@ type Cursor struct {
 
 // Command is one command with its decision and outcome.
 type Command struct {
-	ID         string    `json:"-"` // of the intent record
-	Time       time.Time `json:"time"`
+	ID         string    `json:"-"`    // of the record that tells of it
+	Time       time.Time `json:"time"` // when it was asked
 	SessionID  string    `json:"session_id"`
 	Sequence   uint64    `json:"session_sequence"`
 	CommandID  string    `json:"command_id"`
@@ -56,13 +56,15 @@ type Command struct {
 	Redacted   []string  `json:"redacted,omitempty"`
 	Outcome
 
+	at                    time.Time // of the record: of a held command, when it went on
 	producer, incarnation string
 }
 
 // Outcome is how a command ended.
 type Outcome struct {
 	// Status is ok, error, refused, cancelled, …; unknown when the outcome never
-	// came and will not; running when it may still come.
+	// came and will not; running when it may still come; held while it waits for
+	// its approval.
 	Status      string  `json:"status"`
 	Code        string  `json:"code,omitempty"`
 	Message     string  `json:"message,omitempty"`
@@ -102,7 +104,7 @@ func (c *conditions) add(term, name string, value any) {
 func (c *conditions) where() string { return strings.Join(c.terms, " AND ") }
 
 func (f *Filter) conditions() *conditions {
-	c := &conditions{terms: []string{"kind = 'intent'", "integrity = 'verified'"}}
+	c := &conditions{terms: []string{asked, "integrity = 'verified'"}}
 	if f.Principal != "" {
 		c.add("(repository = {principal:String} OR subject = {principal:String} OR repository_id = {principal:String} OR run_actor = {principal:String} OR "+
 			"triggering_actor = {principal:String} OR agent = {principal:String} OR on_behalf_of = {principal:String})", "principal", f.Principal)
@@ -134,15 +136,24 @@ func (f *Filter) conditions() *conditions {
 	return c
 }
 
+// asked are the records that tell of a command: its intent, or, while it waits
+// for its approval and is not forwarded, the approval's request.
+const asked = `(kind = 'intent' OR kind = 'approval' AND action = 'requested' AND approval_id IN (
+	SELECT approval_id FROM records WHERE kind = 'approval' AND integrity = 'verified' GROUP BY approval_id HAVING max(outcome) = ''))`
+
 // verdict restricts to a decision, which is in the intent itself, or to an
 // outcome, which is in another record.
 func (f *Filter) verdict(c *conditions) {
 	switch f.Verdict {
 	case "":
-	case "allow", "hold", "deny":
+	case "hold":
+		c.terms = append(c.terms, "(effect = 'hold' OR kind = 'approval')")
+	case "allow", "deny":
 		c.add("effect = {verdict:String}", "verdict", f.Verdict)
+	case StatusHeld:
+		c.terms = append(c.terms, "kind = 'approval'")
 	case "unknown", "running":
-		c.terms = append(c.terms, "command_id NOT IN (SELECT command_id FROM records WHERE kind = 'outcome')")
+		c.terms = append(c.terms, "kind = 'intent' AND command_id NOT IN (SELECT command_id FROM records WHERE kind = 'outcome')")
 	default:
 		c.add("command_id IN (SELECT command_id FROM records WHERE kind = 'outcome' AND status = {verdict:String})", "verdict", f.Verdict)
 	}
@@ -153,7 +164,10 @@ func likeLiteral(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s)
 }
 
-const commandColumns = `id, time, session_id, session_sequence, command_id, trace_id,
+// StatusHeld is the status of a command that waits for its approval.
+const StatusHeld = "held"
+
+const commandColumns = `kind, id, time, session_id, session_sequence, command_id, trace_id,
 	issuer, subject, repository, repository_id, workflow, run_id, run_actor, run_url, agent, on_behalf_of, asserted,
 	target, database, verb, class, object_names, statement, parameters, reason,
 	effect, rule, approval_id, approvers, wait_ns, redacted, producer, incarnation`
@@ -175,7 +189,7 @@ func (s *Store) Search(ctx context.Context, f Filter) (commands []Command, more 
 	if len(commands) > f.Limit {
 		commands = commands[:f.Limit]
 		last := commands[f.Limit-1]
-		more = &Cursor{Time: last.Time, ID: last.ID}
+		more = &Cursor{Time: last.at, ID: last.ID}
 	}
 	return commands, more, s.outcomes(ctx, commands)
 }
@@ -183,15 +197,19 @@ func (s *Store) Search(ctx context.Context, f Filter) (commands []Command, more 
 func (s *Store) commands(ctx context.Context, where string, args []any) (commands []Command, err error) {
 	err = s.each(ctx, "SELECT "+commandColumns+" FROM records WHERE "+where, args, func(rows driver.Rows) error {
 		var c Command
+		var kind string
 		var wait int64
 		p := &c.Principal
-		if err := rows.Scan(&c.ID, &c.Time, &c.SessionID, &c.Sequence, &c.CommandID, &c.TraceID,
+		if err := rows.Scan(&kind, &c.ID, &c.at, &c.SessionID, &c.Sequence, &c.CommandID, &c.TraceID,
 			&p.Issuer, &p.Subject, &p.Repository, &p.RepositoryID, &p.Workflow, &p.RunID, &p.Actor, &p.URL, &p.Agent, &p.OnBehalfOf, &p.Asserted,
 			&c.Target, &c.Database, &c.Verb, &c.Class, &c.Objects, &c.Statement, &c.Parameters, &c.Reason,
 			&c.Effect, &c.Rule, &c.ApprovalID, &c.Approvers, &wait, &c.Redacted, &c.producer, &c.incarnation); err != nil {
 			return err
 		}
-		c.Wait = seconds(wait)
+		c.Wait, c.Time = seconds(wait), c.at.Add(-time.Duration(wait))
+		if kind == "approval" {
+			c.Effect, c.Status = "hold", StatusHeld
+		}
 		commands = append(commands, c)
 		return nil
 	})

@@ -69,7 +69,7 @@ func (s *Store) Session(ctx context.Context, id string) (*Session, error) {
 		return nil, err
 	}
 	var err error
-	if story.Commands, err = s.commands(ctx, "session_id = {session:String} AND kind = 'intent' AND integrity = 'verified' ORDER BY session_sequence LIMIT "+
+	if story.Commands, err = s.commands(ctx, "session_id = {session:String} AND "+asked+" AND integrity = 'verified' ORDER BY kind = 'approval', session_sequence LIMIT "+
 		"{limit:UInt32}", append(args, clickhouse.Named("limit", maxCommands+1))); err != nil {
 		return nil, err
 	}

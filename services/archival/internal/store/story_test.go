@@ -62,16 +62,24 @@ func (s *tale) outcome(id, status string, rows int64) *eventv1.Record {
 	return s.add(&eventv1.Record{Kind: eventv1.Kind_KIND_OUTCOME, CommandId: s.session + id, Status: status, Rows: rows, MaskedCells: rows, DurationNs: 5e6})
 }
 
+// ask makes the record of an approval's request.
+func (s *tale) ask(id, approval, statement string) {
+	s.step(id, approval, "requested", 100*time.Millisecond, &eventv1.Record{
+		Actor: "gateway/gw1", Statement: statement, Reason: "ticket 12", Verb: strings.ToLower(strings.Fields(statement)[0]), Class: "write",
+		Objects: []*eventv1.Object{{Schema: "public", Name: "customers", Access: "write"}},
+	})
+}
+
 // approve makes the records of an approval by dana.
-func (s *tale) approve(id string) {
-	step := func(action string, after time.Duration, r *eventv1.Record) {
-		r.Id, r.Kind, r.Action, r.ApprovalId, r.SessionId, r.CommandId = fmt.Sprint("apr", len(s.approvals)), eventv1.Kind_KIND_APPROVAL, action, "apr_1", s.session, s.session+id
-		r.Time, r.Principal, r.Target, r.Rule = timestamppb.New(s.at.Add(after)), s.principal, "prod-db", "a-rule"
-		s.approvals = append(s.approvals, r)
-	}
-	step("requested", 100*time.Millisecond, &eventv1.Record{Actor: "gateway/gw1", Statement: "UPDATE customers SET vip = true"})
-	step("voted", 2*time.Second, &eventv1.Record{Actor: "dana", Reason: "fine", Details: map[string]string{"vote": "approve", "via": "slack"}})
-	step("decided", 2100*time.Millisecond, &eventv1.Record{Actor: "approval", Outcome: "approved", Approvers: []string{"dana"}})
+func (s *tale) approve(id, approval string) {
+	s.step(id, approval, "voted", 2*time.Second, &eventv1.Record{Actor: "dana", Reason: "fine", Details: map[string]string{"vote": "approve", "via": "slack"}})
+	s.step(id, approval, "decided", 2100*time.Millisecond, &eventv1.Record{Actor: "approval", Outcome: "approved", Approvers: []string{"dana"}})
+}
+
+func (s *tale) step(id, approval, action string, after time.Duration, r *eventv1.Record) {
+	r.Id, r.Kind, r.Action, r.ApprovalId, r.SessionId, r.CommandId = approval+action, eventv1.Kind_KIND_APPROVAL, action, approval, s.session, s.session+id
+	r.Time, r.Principal, r.Target, r.Rule = timestamppb.New(s.at.Add(after)), s.principal, "prod-db", "a-rule"
+	s.approvals = append(s.approvals, r)
 }
 
 // told fills a store with four sessions: one whole, one cut off by the end of
@@ -84,7 +92,8 @@ func told(t *testing.T) *Store {
 	whole.event(eventv1.Kind_KIND_SESSION_OPENED, "")
 	whole.intent("1", "SELECT email FROM customers", "allow")
 	whole.outcome("1", "ok", 4)
-	whole.approve("2")
+	whole.ask("2", "apr_1", "UPDATE customers SET vip = true")
+	whole.approve("2", "apr_1")
 	held := whole.intent("2", "UPDATE customers SET vip = true", "hold")
 	held.ApprovalId, held.Approvers, held.WaitNs = "apr_1", []string{"dana"}, 2e9
 	whole.outcome("2", "ok", 6)
@@ -101,6 +110,7 @@ func told(t *testing.T) *Store {
 	open := newTale("ses_open", "acme/jobs")
 	open.event(eventv1.Kind_KIND_SESSION_OPENED, "")
 	open.intent("1", "UPDATE customers SET open = true", "allow")
+	open.ask("2", "apr_2", "TRUNCATE customers") // nobody has decided yet
 
 	no := newTale("ses_no", "evil/fork")
 	no.event(eventv1.Kind_KIND_SESSION_REFUSED, "")
@@ -114,6 +124,7 @@ func told(t *testing.T) *Store {
 		w.item("01A", 1, cut.records...),
 		w.item("01B", 1, whole.records[:4]...), w.item("01B", 2, whole.records[4:]...), w.item("01B", 3, open.records...), w.item("01B", 4, no.records...),
 		w.itemOf("approval/steps", "audit.admin.approval.steps", "apr_1", 1, whole.approvals...),
+		w.itemOf("approval/steps", "audit.admin.approval.steps", "apr_2", 1, open.approvals...),
 		w.itemOf("policy/1", "audit.admin.policy.1", "01P", 1, admin...),
 	}}
 	if err := s.Insert(t.Context(), g); err != nil {
@@ -139,7 +150,10 @@ func TestSearch(t *testing.T) {
 		"by object":                {Filter{Object: "customers", Repository: "acme/shop"}, every},
 		"by qualified object":      {Filter{Object: "public.customers", Repository: "acme/shop"}, every},
 		"by another schema":        {Filter{Object: "audit.customers"}, nil},
-		"held":                     {Filter{Verdict: "hold"}, []string{"UPDATE"}},
+		"decided to hold":          {Filter{Verdict: "hold"}, []string{"UPDATE", "TRUNCATE"}},
+		"held now":                 {Filter{Verdict: "held"}, []string{"TRUNCATE"}},
+		"held now, by its text":    {Filter{Text: "truncate", Object: "public.customers", Repository: "acme/jobs"}, []string{"TRUNCATE"}},
+		"running":                  {Filter{Verdict: "running", Text: "open = true"}, []string{"UPDATE"}},
 		"denied":                   {Filter{Verdict: "deny"}, []string{"DROP"}},
 		"refused":                  {Filter{Verdict: "refused"}, []string{"DROP"}},
 		"ended well":               {Filter{Verdict: "ok"}, []string{"UPDATE", "SELECT"}},
@@ -181,6 +195,7 @@ func TestSearch_tellsHowCommandsEnded(t *testing.T) {
 		"ses_whole1": "ok", "ses_whole2": "ok", "ses_whole3": "refused", "ses_whole4": "unknown", // its session has closed
 		"ses_cut1":  "unknown", // its gateway has begun a new life
 		"ses_open1": "running",
+		"ses_open2": "held",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -229,8 +244,8 @@ func TestSearch_page(t *testing.T) {
 		}
 		seen[id] = true
 	}
-	if len(all) != 6 {
-		t.Errorf("%d of 6 commands", len(all))
+	if len(all) != 7 {
+		t.Errorf("%d of 7 commands", len(all))
 	}
 }
 
@@ -257,6 +272,10 @@ func TestSession(t *testing.T) {
 	}
 	if story, err := s.Session(t.Context(), "ses_no"); err != nil || story.State != "refused" || story.Code != "GS1108" {
 		t.Errorf("the refused one: %+v, %v", story, err)
+	}
+	story, err = s.Session(t.Context(), "ses_open")
+	if err != nil || len(story.Commands) != 2 || story.Commands[0].Status != "running" || story.Commands[1].Status != StatusHeld || story.Missing != 0 {
+		t.Errorf("%v: %+v", err, story)
 	}
 	if _, err := s.Session(t.Context(), "ses_none"); !errors.Is(err, ErrNoSession) {
 		t.Errorf("an unknown one: %v", err)

@@ -354,3 +354,17 @@ func TestFit(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+func TestWho(t *testing.T) {
+	for want, p := range map[string]principal{
+		"acme/shop (riley)":                        {Repository: "acme/shop", Actor: "riley"},
+		"fixer (riley)":                            {Agent: "fixer", Repository: "acme/shop", Actor: "riley"},
+		"acme/shop (riley, says for dana@acme.ex)": {Repository: "acme/shop", Actor: "riley", OnBehalfOf: "dana@acme.ex", Asserted: []string{"on_behalf_of"}},
+		"acme/shop (riley, for dana@acme.ex)":      {Repository: "acme/shop", Actor: "riley", OnBehalfOf: "dana@acme.ex"},
+		"robot":                                    {Subject: "robot"},
+	} {
+		if got := who(p); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

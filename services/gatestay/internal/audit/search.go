@@ -60,7 +60,7 @@ func (t *tool) searchCommand() *cobra.Command {
 	c.Flags().StringVar(&f.repository, "repository", "", "owner/name, or the repository's id")
 	c.Flags().StringVar(&f.target, "target", "", "the target's name")
 	c.Flags().StringVar(&f.object, "object", "", "a table: schema.name, or the name alone")
-	c.Flags().StringVar(&f.verdict, "verdict", "", "allow, hold or deny; or ok, error, refused, cancelled, unknown, running")
+	c.Flags().StringVar(&f.verdict, "verdict", "", "allow, hold or deny; held; or ok, error, refused, cancelled, unknown, running")
 	c.Flags().StringVar(&f.text, "text", "", "any part of the statement or the reason")
 	c.Flags().StringVar(&f.since, "since", "", "not before this time")
 	c.Flags().StringVar(&f.until, "until", "", "not after this time")

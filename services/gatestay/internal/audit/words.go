@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,8 +12,19 @@ import (
 // who names a principal in a few words: what acted, and for whom.
 func who(p principal) string {
 	name := first(p.Agent, p.Repository, p.Subject)
-	if person := first(p.OnBehalfOf, p.Actor); person != "" && person != name {
-		name += " (" + person + ")"
+	var behind []string
+	if p.Actor != "" && p.Actor != name {
+		behind = append(behind, p.Actor)
+	}
+	switch {
+	case p.OnBehalfOf == "" || p.OnBehalfOf == p.Actor:
+	case slices.Contains(p.Asserted, "on_behalf_of"):
+		behind = append(behind, "says for "+p.OnBehalfOf)
+	default:
+		behind = append(behind, "for "+p.OnBehalfOf)
+	}
+	if len(behind) > 0 {
+		name += " (" + strings.Join(behind, ", ") + ")"
 	}
 	return approval.Visible(name)
 }
@@ -52,6 +64,8 @@ func ending(c *command) string {
 		words[0] = "outcome unknown"
 	case "running":
 		words[0] = "no outcome yet"
+	case "held":
+		words[0] = "waiting for approval"
 	}
 	if c.Code != "" {
 		words[0] += " " + approval.Visible(c.Code)

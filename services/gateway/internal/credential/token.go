@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -65,7 +66,7 @@ func (u *UsedTokens) Claim(ctx context.Context, replayKey string, use Use) error
 		Message: fmt.Sprintf("this token was already used, at %s, by %s", before.At.UTC().Format(time.RFC3339), before.By),
 		Detail:  "Tokens of this issuer open one connection, once. A pool, psql's \\c or a parallel tool needs more than one.",
 		Hint:    "Wrap the step in 'gatestay run TARGET -- COMMAND', which exchanges one token for all its connections, or ask the CI system for a fresh token.",
-		ID:      before.By,
+		ID:      before.By[strings.LastIndexByte(before.By, ' ')+1:],
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -119,6 +120,7 @@ func (d *Desk) deliver(id string, s *eventv1.Signed) {
 // Result is how a hold ended in favour of the command.
 type Result struct {
 	Approvers []string // persons whose votes counted
+	Said      []string // what they gave as reasons, "dana: …"
 	Wait      time.Duration
 }
 
@@ -164,7 +166,7 @@ func (d *Desk) Hold(ctx context.Context, r *eventv1.ApprovalRequest, want approv
 			if err != nil {
 				return nil, err
 			}
-			return &Result{Approvers: approvers(decision), Wait: d.now().Sub(started)}, nil
+			return result(decision, d.now().Sub(started)), nil
 		case <-deadline.C:
 			d.cancel(ctx, b, r.Id, approval.DeadlinePassed)
 			return nil, &refusal.Refusal{
@@ -226,12 +228,16 @@ func (d *Desk) publish(ctx context.Context, b *bus.Bus, event, id string, raw []
 	return nil
 }
 
-func approvers(d *eventv1.ApprovalDecision) []string {
-	var names []string
+func result(d *eventv1.ApprovalDecision, wait time.Duration) *Result {
+	r := &Result{Wait: wait}
 	for _, v := range d.Votes {
-		if v.Vote == approval.Approve {
-			names = append(names, v.Person)
+		if v.Vote != approval.Approve {
+			continue
+		}
+		r.Approvers = append(r.Approvers, v.Person)
+		if reason := strings.TrimSpace(v.Reason); reason != "" {
+			r.Said = append(r.Said, v.Person+": "+reason)
 		}
 	}
-	return names
+	return r
 }

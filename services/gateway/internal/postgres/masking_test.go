@@ -1,12 +1,14 @@
 package postgres_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/gatestay/gatestay/services/gateway/internal/postgres"
@@ -269,8 +271,20 @@ func TestRedteam14_Reports(t *testing.T) {
 	equal(t, "a violated key", read(r), []string{"error 23505"})
 }
 
+// What the target says of a text that it could not read speaks of names and of
+// the text itself: it passes as it is, and teaches.
+func TestATypoIsExplained(t *testing.T) {
+	g := start(t, &seamtest.Gate{Masked: emails, Scrub: func(string) string { return "[redacted]" }})
+	conn := g.connect(t)
+	_, err := conn.Exec(t.Context(), "SELECT emai FROM customers")
+	var e *pgconn.PgError
+	if !errors.As(err, &e) || e.Message != `column "emai" does not exist` || e.Hint != `Perhaps you meant to reference the column "customers.email".` || e.Position != 8 {
+		t.Errorf("%+v", err)
+	}
+}
+
 func withheld(what string) string {
-	return what + " (the text is withheld: the command touches masked columns; run it without them to see it)"
+	return what + " (the text is withheld: it may quote masked columns or secrets of the catalog; run the command without them to see it)"
 }
 
 func TestRowLimit(t *testing.T) {

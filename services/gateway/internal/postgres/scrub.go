@@ -20,6 +20,17 @@ func (s *session) scrub(r wire.Report) wire.Report {
 	return r
 }
 
+// readable returns a report whose words pass, without what a terminal would obey.
+func readable(r wire.Report) wire.Report {
+	for i := range r {
+		switch r[i].Code {
+		case wire.FieldMessage, wire.FieldDetail, wire.FieldHint:
+			r[i].Value = clean(r[i].Value)
+		}
+	}
+	return r
+}
+
 // codeOf returns the code of a refusal, for an outcome.
 func codeOf(err error) string {
 	var r *refusal.Refusal

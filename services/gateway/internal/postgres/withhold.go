@@ -13,7 +13,10 @@ import (
 // So the whole text of a command that might quote them gives way to the name of
 // its condition.
 func (s *session) reported(r wire.Report, e *expectation) wire.Report {
-	if e == nil || readOnlyText(r) || !s.mayQuote(r, e) {
+	switch {
+	case e != nil && readOnlyText(r):
+		return readable(r) // it speaks of the client's own text and of names
+	case e == nil || !s.mayQuote(r, e):
 		return s.scrub(r)
 	}
 	run := e.run()
@@ -88,7 +91,7 @@ func withhold(r wire.Report, foreign bool) wire.Report {
 			state = class + "000"
 		}
 	}
-	message := fmt.Sprintf("%s: %s (the text is withheld: the command touches masked columns; run it without them to see it)", state, name)
+	message := fmt.Sprintf("%s: %s (the text is withheld: it may quote masked columns or secrets of the catalog; run the command without them to see it)", state, name)
 	if m := r.Get(wire.FieldMessage); fixedMessages[m] {
 		message = m
 	}

@@ -122,8 +122,9 @@ func (a *admission) denied() *refusal.Refusal {
 	case a.decision.Rule == "":
 		r.Code = refusal.DeniedByDefault
 	}
+	r.Detail = sentence(a.decision.Description)
 	if len(a.decision.Allowed) > 0 {
-		r.Detail = "Allowed here: " + strings.Join(a.decision.Allowed, "; ") + "."
+		r.Detail = strings.TrimSpace(r.Detail + " Allowed here: " + strings.Join(a.decision.Allowed, "; ") + ".")
 	}
 	r.Hint = fmt.Sprintf("'gatestay can %s' lists what this job may do; quote %s when you ask for a rule.", a.session.target, a.id)
 	return r
@@ -177,6 +178,7 @@ func (s *Session) hold(ctx context.Context, a *admission) (seam.Permit, error) {
 	if a.command.Notify != nil {
 		a.command.Notify(a.notice(request))
 	}
+	began := s.gate.Now()
 	held, release := s.holdContext(ctx)
 	defer release()
 	result, err := s.gate.Desk.Hold(held, request, approval.Expectation{
@@ -184,11 +186,18 @@ func (s *Session) hold(ctx context.Context, a *admission) (seam.Permit, error) {
 		Target: s.target, RuleHash: a.decision.RuleHash, Digest: digest, Count: a.decision.Approvers.GetCount(),
 	})
 	if err != nil {
-		return nil, s.refuseHeld(a, request.Id, err)
+		return nil, s.refuseHeld(a, request.Id, s.gate.Now().Sub(began), err)
 	}
 	if err := s.resume(held, a, request.Id, digest, key); err != nil {
 		s.gate.Desk.Void(ctx, request.Id)
-		return nil, s.refuseHeld(a, request.Id, err)
+		return nil, s.refuseHeld(a, request.Id, s.gate.Now().Sub(began), err)
+	}
+	if a.command.Notify != nil {
+		a.command.Notify(seam.Notice{
+			Code:    "GS1300",
+			Message: fmt.Sprintf("approved by %s after %s", approval.Visible(strings.Join(result.Approvers, ", ")), result.Wait.Round(100*time.Millisecond)),
+			Detail:  approval.Visible(strings.Join(result.Said, "; ")),
+		})
 	}
 	permit, err := s.permit(ctx, a, result.Approvers, request.Id, func(r *eventv1.Record) { r.WaitNs = result.Wait.Nanoseconds() })
 	return permit, err
@@ -280,6 +289,15 @@ func (a *admission) request(digest []byte, limit time.Duration) *eventv1.Approva
 	}
 }
 
+// sentence ends a rule's description as a sentence.
+func sentence(description string) string {
+	description = strings.TrimSpace(description)
+	if description == "" || strings.ContainsAny(description[len(description)-1:], ".!?") {
+		return description
+	}
+	return description + "."
+}
+
 func warnings(c *seam.Command) []string {
 	var w []string
 	if !c.Facts.Filtered && (c.Facts.Verb == "update" || c.Facts.Verb == "delete") {
@@ -304,8 +322,8 @@ func (a *admission) notice(r *eventv1.ApprovalRequest) seam.Notice {
 	return seam.Notice{
 		Code:    "GS1300",
 		Message: fmt.Sprintf("held for approval: %s", a.decision.Why),
-		Detail: fmt.Sprintf("Request %s, rule %q. %s may approve; it expires at %s.", r.Id, r.Rule,
-			a.policy.Engine.People().Approvers(r.Approvers, r.Requesters), r.Deadline.AsTime().UTC().Format("15:04:05 MST")),
+		Detail: strings.TrimSpace(sentence(r.RuleDescription) + " " + fmt.Sprintf("Request %s, rule %q. %s may approve; it expires at %s.", r.Id, r.Rule,
+			a.policy.Engine.People().Approvers(r.Approvers, r.Requesters), r.Deadline.AsTime().UTC().Format("15:04:05 MST"))),
 		Hint: "This connection waits. Cancel the command (^C) to withdraw the request.",
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/gatestay/gatestay/libs/command"
 	"github.com/gatestay/gatestay/libs/policy"
@@ -76,13 +77,15 @@ func (s *Session) outcome(commandID string, fill func(*eventv1.Record)) *eventv1
 }
 
 // refuseHeld records a command that was held and did not pass.
-func (s *Session) refuseHeld(a *admission, approvalID string, err error) error {
+func (s *Session) refuseHeld(a *admission, approvalID string, wait time.Duration, err error) error {
 	code, message := "", "the hold failed"
 	var r *refusal.Refusal
 	if errors.As(err, &r) {
 		code, message = string(r.Code), r.Message
 	}
-	s.gate.Records.Later(a.intent(nil, approvalID))
+	intent := a.intent(nil, approvalID)
+	intent.WaitNs = wait.Nanoseconds()
+	s.gate.Records.Later(intent)
 	s.gate.Records.Later(s.outcome(a.id, func(rec *eventv1.Record) {
 		rec.Status, rec.Code, rec.Message, rec.ApprovalId = "refused", code, message, approvalID
 	}))

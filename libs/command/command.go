@@ -90,6 +90,11 @@ type Facts struct {
 	// Changes reports that rows which exist may be changed or removed: UPDATE,
 	// DELETE, MERGE, TRUNCATE, ON CONFLICT DO UPDATE.
 	Changes bool
+	// Comparisons are the uses of columns that let their values decide something.
+	Comparisons []Comparison
+	// Compared are those of them that are about masked columns. Parsing does not
+	// know the masks: who does sets it, for PostgreSQL by postgres.Masks.Compared.
+	Compared []Compared
 	// WholeRow reports a whole-row reference in an expression, a column alias
 	// list on a FROM item, or anything else through which columns flow unnamed.
 	WholeRow bool

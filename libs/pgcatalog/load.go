@@ -73,6 +73,7 @@ func (l *loader) run() error {
 		{"triggers and rules", l.code},
 		{"foreign keys", l.cascades},
 		{"what foreign keys refer to", l.references},
+		{"keys", l.keys},
 		{"expressions", l.expressions},
 		{"functions", l.functions},
 		{"operators", l.operators},

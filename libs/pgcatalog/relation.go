@@ -117,6 +117,22 @@ func (l *loader) cascades() error {
 		})
 }
 
+// keys are the columns of unique and exclusion indexes.
+func (l *loader) keys() error {
+	var (
+		oid    uint32
+		number int16
+	)
+	return l.each(`
+		SELECT DISTINCT indrelid, k.number FROM pg_index CROSS JOIN LATERAL unnest(indkey::int2[]) AS k (number)
+		WHERE (indisunique OR indisexclusion) AND indrelid >= 16384`,
+		[]any{&oid, &number}, func() {
+			if r := l.relation(oid); r != nil {
+				r.Keys = append(r.Keys, number)
+			}
+		})
+}
+
 // references are the columns of foreign keys, each with the one it refers to.
 func (l *loader) references() error {
 	var (

@@ -115,6 +115,9 @@ func (a *activation) commandValue(v variable) ref.Val {
 		return types.String(f.Transaction)
 	default:
 	}
+	if v == commandComparisons && a.lists[v] == nil {
+		a.lists[v] = comparisons(f)
+	}
 	if a.lists[v] == nil {
 		a.lists[v] = types.NewStringList(types.DefaultTypeAdapter, a.list(v, f))
 	}
@@ -158,17 +161,39 @@ func objects(f *command.Facts, want func(command.Class) bool) []string {
 	return out
 }
 
+// comparisons gives each use of a column once: {"column": "public.t.c", "kind": "range"}.
+func comparisons(f *command.Facts) ref.Val {
+	type use struct {
+		column string
+		kind   command.Use
+	}
+	seen := map[use]bool{}
+	out := make([]map[string]string, 0, len(f.Comparisons))
+	for _, c := range f.Comparisons {
+		u := use{columnName(c.Column), c.Use}
+		if !seen[u] {
+			seen[u] = true
+			out = append(out, map[string]string{"column": u.column, "kind": string(u.kind)})
+		}
+	}
+	return types.DefaultTypeAdapter.NativeToValue(out)
+}
+
 func columns(cs []command.Column) []string {
 	out := make([]string, 0, len(cs))
 	for _, c := range cs {
-		name := c.Name
-		if c.Table != "" {
-			name = c.Table + "." + name
-		}
-		if c.Schema != "" {
-			name = c.Schema + "." + name
-		}
-		out = append(out, name)
+		out = append(out, columnName(c))
 	}
 	return out
+}
+
+func columnName(c command.Column) string {
+	name := c.Name
+	if c.Table != "" {
+		name = c.Table + "." + name
+	}
+	if c.Schema != "" {
+		name = c.Schema + "." + name
+	}
+	return name
 }

@@ -20,6 +20,10 @@
 // command whose class is unknown has no known objects, columns or filters
 // either: who cannot say what a command does cannot say what it touches.
 //
+// command.comparisons says how columns are used where their values decide
+// something, each as {"column": "public.customers.email", "kind": "pattern"};
+// the kinds are those of command.Use.
+//
 // # What may only restrict
 //
 // Two things never widen what a principal may do:

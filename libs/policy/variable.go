@@ -45,6 +45,7 @@ const (
 	commandWrites
 	commandColumns
 	commandFilters
+	commandComparisons
 	commandFunctions
 	commandFiltered
 	commandCatalog
@@ -63,7 +64,7 @@ var variableNames = [variables]string{
 	targetName: "target.name", targetEnvironment: "target.environment", targetProtocol: "target.protocol", targetDatabase: "target.database",
 	sessionID: "session.id", sessionAge: "session.age_seconds", sessionReason: "session.reason",
 	commandVerb: "command.verb", commandClass: "command.class", commandObjects: "command.objects", commandReads: "command.reads",
-	commandWrites: "command.writes", commandColumns: "command.columns", commandFilters: "command.filters", commandFunctions: "command.functions",
+	commandWrites: "command.writes", commandColumns: "command.columns", commandFilters: "command.filters", commandComparisons: "command.comparisons", commandFunctions: "command.functions",
 	commandFiltered: "command.filtered", commandCatalog: "command.catalog", commandTransaction: "command.transaction", commandUnknown: "command.unknown",
 }
 
@@ -84,6 +85,8 @@ func (v variable) celType() *cel.Type {
 		return cel.IntType
 	case commandObjects, commandReads, commandWrites, commandColumns, commandFilters, commandFunctions, commandUnknown:
 		return cel.ListType(cel.StringType)
+	case commandComparisons:
+		return cel.ListType(cel.MapType(cel.StringType, cel.StringType))
 	case commandFiltered, commandCatalog:
 		return cel.BoolType
 	default:
@@ -128,7 +131,9 @@ func unknownFacts(f *command.Facts) set {
 		case "objects", "reads", "writes":
 			s |= commandObjects.set() | commandReads.set() | commandWrites.set() | commandCatalog.set()
 		case "columns":
-			s |= commandColumns.set() | commandFilters.set()
+			s |= commandColumns.set() | commandFilters.set() | commandComparisons.set()
+		case "comparisons":
+			s |= commandComparisons.set()
 		case "filters":
 			s |= commandFilters.set()
 		case "functions":
@@ -152,7 +157,7 @@ func unknownFacts(f *command.Facts) set {
 	}
 	if s.has(commandClass) {
 		s |= commandObjects.set() | commandReads.set() | commandWrites.set() | commandColumns.set() | commandFilters.set() |
-			commandFiltered.set() | commandCatalog.set()
+			commandComparisons.set() | commandFiltered.set() | commandCatalog.set()
 	}
 	return s &^ commandUnknown.set()
 }

@@ -54,6 +54,9 @@ type Relation struct {
 	// References are the columns that have values of another relation's: those
 	// of foreign keys, of whatever action.
 	References []Reference
+	// Keys are the columns of unique and exclusion indexes, 0 for an expression:
+	// whether a value is there shows in an error.
+	Keys []int16
 	// ReadExpressions run when it is read (row security), WriteExpressions when
 	// it is written (defaults, checks, indexes); names outside pg_catalog are
 	// qualified. NewCatalog finds out whether they call what is not PostgreSQL's.

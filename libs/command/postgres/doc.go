@@ -20,6 +20,13 @@
 // The parser does not know syntax that came with PostgreSQL 18: such text is a
 // SyntaxError, and unknown as a whole.
 //
+// # Comparisons
+//
+// A column that a reader may not see is read bit by bit where it decides which
+// rows come. Facts.Comparisons lists such uses of columns by what a query does
+// with values, not by where names stand (compare_*.go): it follows each value
+// through sub-selects, WITH and set operations, and Masks.Compared through views.
+//
 // # Bounds
 //
 // libpg_query trusts its input: `1+1+1+…` of 200 kB overflows the C stack and

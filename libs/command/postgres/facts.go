@@ -20,6 +20,7 @@ func facts(sql string, s Statement, stmt *pg.Node, toks []token) command.Facts {
 	}
 	w.statement(stmt, env{top: true})
 	w.finish(s)
+	w.comparisons(stmt, s)
 	w.f.Fingerprint = fingerprint(sql, w.toks)
 	w.f.Source = &text{sql: s.Text}
 	return w.f

@@ -13,6 +13,8 @@ type Masks struct {
 	// any reports that there is a masked column at all.
 	any   bool
 	names map[string]bool
+	// ruled are the masked columns as masking rules name them.
+	ruled []command.Column
 	// columns are the masked columns by their place, with the column as the
 	// masking rule names it.
 	columns map[ColumnRef]command.Column
@@ -41,7 +43,7 @@ func (c *Catalog) Masks(masked []command.Column) *Masks {
 		c = NewCatalog(&Snapshot{})
 	}
 	m := &Masks{
-		catalog: c, any: len(masked) > 0,
+		catalog: c, any: len(masked) > 0, ruled: slices.Clone(masked),
 		names:   map[string]bool{},
 		columns: map[ColumnRef]command.Column{},
 		tables:  map[uint32]bool{},

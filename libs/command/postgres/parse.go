@@ -62,7 +62,7 @@ func (e *SyntaxError) Facts() command.Facts {
 func allFields() []string {
 	return []string{
 		"verb", "class", "objects", "reads", "writes", "columns", "filters", "functions",
-		"filtered", "catalog", "transaction", "settings",
+		"filtered", "catalog", "transaction", "settings", "comparisons",
 	}
 }
 

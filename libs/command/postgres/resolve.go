@@ -30,6 +30,7 @@ func (c *Catalog) Resolve(f command.Facts, searchPath []string, tempSchema strin
 	r.names()
 	r.objects()
 	r.columns()
+	r.comparisons()
 	r.positions()
 	r.f.Unknown = r.unknown.list
 	r.f.Catalog = r.f.Class == command.Read && r.complete && catalogOnly(r.f.Objects)

@@ -1,0 +1,169 @@
+package postgres
+
+import (
+	"slices"
+
+	"github.com/gatestay/gatestay/libs/command"
+)
+
+// comparisons finds the columns that comparisons are about.
+func (r *resolver) comparisons() {
+	var out set[command.Comparison]
+	for _, x := range r.f.Comparisons {
+		columns, attribute := r.compared(x.Column, x.Dotted)
+		with := []command.Column{{}}
+		if x.With != (command.Column{}) {
+			if with, _ = r.compared(x.With, true); len(with) == 0 {
+				with = []command.Column{{}}
+			}
+		}
+		for _, col := range columns {
+			y := x
+			y.Column, y.Dotted = col, false
+			if attribute {
+				y.Use, y.Literal, y.Parameter = command.Expression, 0, 0
+			}
+			if y.Use == command.Key && !r.keyed(col) {
+				continue
+			}
+			for _, y.With = range with {
+				out.add(y)
+			}
+		}
+	}
+	r.f.Comparisons = out.list
+}
+
+// systemColumns are what every table has beside its columns.
+var systemColumns = []string{"cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"}
+
+// compared are the columns that one of a comparison may be. attribute reports
+// that it is no column, but a function of the whole row.
+func (r *resolver) compared(c command.Column, dotted bool) (list []command.Column, attribute bool) {
+	if c.Table == "" {
+		var out set[command.Column]
+		r.candidates(c, &out)
+		return out.list, false
+	}
+	rel := r.relation(c.Schema, c.Table)
+	switch {
+	case rel == nil:
+		return []command.Column{c}, false
+	case rel.has(c.Name):
+		return []command.Column{rel.column(c.Name)}, false
+	case has(systemColumns, c.Name):
+		return nil, false
+	case !dotted && c.Name != "*": // a name of the result, perhaps
+		return []command.Column{{Name: c.Name}}, false
+	}
+	all := make([]command.Column, len(rel.Columns))
+	for i, col := range rel.Columns {
+		all[i] = rel.column(col.Name)
+	}
+	return all, c.Name != "*"
+}
+
+// keyed reports that a key may check the values of a column: the error tells
+// whether there is such a value. What is not known may be.
+func (r *resolver) keyed(c command.Column) bool {
+	rel := r.catalog.relations[Name{c.Schema, c.Table}]
+	if rel == nil || rel.view != nil {
+		return true
+	}
+	for _, oid := range append(r.catalog.kin(rel.OID), rel.OID) {
+		k := r.catalog.byOID[oid]
+		if k == nil {
+			continue
+		}
+		num, ok := k.numbers[c.Name]
+		if !ok {
+			continue
+		}
+		if slices.Contains(k.Keys, num) || slices.Contains(k.Keys, 0) ||
+			slices.ContainsFunc(k.References, func(f Reference) bool { return f.Number == num }) {
+			return true
+		}
+	}
+	return false
+}
+
+// plainStatistics are the columns of the catalogs of statistics that hold no
+// values of columns.
+var plainStatistics = []string{
+	"attname", "attnames", "avg_width", "backend_type", "correlation", "datid", "datname", "inherited", "n_distinct", "null_frac", "pid",
+	"schemaname", "staattnum", "stainherit", "stanullfrac", "starelid", "state", "statistics_name", "statistics_schemaname", "tablename",
+	"usename", "usesysid", "wait_event", "wait_event_type",
+}
+
+// Compared are the comparisons of a resolved statement that are about masked
+// columns, themselves or what may derive from them. Where the statement could
+// not be followed, there is one of a column without a name.
+func (m *Masks) Compared(f *command.Facts) []command.Compared {
+	if !m.any || f.Class == command.Session {
+		return nil
+	}
+	if f.IsUnknown("comparisons") {
+		return []command.Compared{{Comparison: command.Comparison{Use: command.Other}, Same: true}}
+	}
+	var out set[command.Compared]
+	for _, x := range f.Comparisons {
+		masks, exact := m.of(x.Column, f)
+		for _, mask := range masks {
+			y := command.Compared{Comparison: x, Mask: mask, Same: x.Use != command.Join || x.With != (command.Column{})}
+			if !exact && x.Use != command.Other {
+				y.Use, y.Literal, y.Parameter = command.Expression, 0, 0
+			}
+			if x.With != (command.Column{}) {
+				y.Same = m.under(x.With, f, mask)
+			}
+			y.Alone = x.Alone && m.only(f, x.Parameter, mask)
+			out.add(y)
+		}
+	}
+	return out.list
+}
+
+// of are the masks that a column is or may be under; a zero one where it may
+// derive from any. exact: its values are those of the masked column.
+func (m *Masks) of(c command.Column, f *command.Facts) (masks []command.Column, exact bool) {
+	rel := m.catalog.relations[Name{c.Schema, c.Table}]
+	if c.Table == "" || rel == nil {
+		if f.Catalog || !m.names[c.Name] && c.Name != "*" {
+			return nil, true
+		}
+		for _, mask := range m.ruled {
+			if c.Name == "*" || mask.Name == c.Name {
+				masks = append(masks, mask)
+			}
+		}
+		return masks, true
+	}
+	if system(rel.Schema) && has(plainStatistics, c.Name) {
+		return nil, true
+	}
+	num := rel.numbers[c.Name]
+	masked, is, tainted := m.column(rel.OID, num)
+	switch d, known := m.proved[rel.OID][num]; {
+	case is:
+		return []command.Column{masked}, true
+	case tainted && known:
+		return d, false
+	case tainted:
+		return []command.Column{{}}, false
+	}
+	return nil, true
+}
+
+// under reports that a column has the values of one under the mask, and of no
+// other.
+func (m *Masks) under(c command.Column, f *command.Facts, mask command.Column) bool {
+	masks, exact := m.of(c, f)
+	return exact && len(masks) == 1 && masks[0] == mask
+}
+
+// only reports that all equalities with a parameter are with columns of one mask.
+func (m *Masks) only(f *command.Facts, parameter int, mask command.Column) bool {
+	return !slices.ContainsFunc(f.Comparisons, func(x command.Comparison) bool {
+		return x.Parameter == parameter && !m.under(x.Column, f, mask)
+	})
+}

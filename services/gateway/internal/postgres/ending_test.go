@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -113,11 +114,12 @@ func TestTerminateDuringAHold(t *testing.T) {
 func TestTheCoreEndsASlowReader(t *testing.T) {
 	g := start(t, &seamtest.Gate{})
 	r := dialRaw(t, g.config(t))
-	r.send(t, &pgproto3.Query{String: "SELECT repeat('x', 1000) FROM generate_series(1, 200000) /* sr_large */"})
-	eventually(t, "it runs", func() bool { return seen(t, "sr_large") })
+	mark := fmt.Sprintf("sr_large_%d", time.Now().UnixNano()) // the server's log remembers earlier runs
+	r.send(t, &pgproto3.Query{String: "SELECT repeat('x', 1000) FROM generate_series(1, 200000) /* " + mark + " */"})
+	eventually(t, "it runs", func() bool { return seen(t, mark) })
 	g.Sessions()[0].End(&refusal.Refusal{Code: refusal.SessionEnded, Message: "the job has ended"})
 	closed(t, g, 0)
-	if o := onlyOutcome(t, g.Gate, "sr_large"); o.Status != "cancelled" {
+	if o := onlyOutcome(t, g.Gate, mark); o.Status != "cancelled" {
 		t.Errorf("%+v", o)
 	}
 }

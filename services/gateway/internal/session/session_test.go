@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"strings"
 	"testing"
@@ -187,6 +188,50 @@ func TestRedteam18_OnlyAChangeOfTheMatchedRuleVoidsAnApproval(t *testing.T) {
 				return
 			}
 			refused(t, err, tt.want)
+		})
+	}
+}
+
+// TestRedteam18_WhatIsApprovedIsWhatRuns lets what the command touches change
+// while it is held.
+func TestRedteam18_WhatIsApprovedIsWhatRuns(t *testing.T) {
+	other := write().Facts
+	other.Objects = []command.Object{{Schema: "public", Name: "payments", Access: command.Write}}
+	own := &refusal.Refusal{Code: refusal.StateChanged, Message: "the view has another definition"}
+	for name, c := range map[string]struct {
+		refresh func(context.Context) (command.Facts, error)
+		want    refusal.Code
+		message string
+	}{
+		"the same":                {func(context.Context) (command.Facts, error) { return write().Facts, nil }, "", ""},
+		"facts do not age":        {nil, "", ""},
+		"another table":           {func(context.Context) (command.Facts, error) { return other, nil }, refusal.StateChanged, "what the command touches changed"},
+		"the protocol found it":   {func(context.Context) (command.Facts, error) { return write().Facts, own }, refusal.StateChanged, own.Message},
+		"it cannot be read again": {func(context.Context) (command.Facts, error) { return command.Facts{}, errors.New("catalog: gone") }, refusal.StateChanged, "what the command touches changed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			s := w.open()
+			done := make(chan error, 1)
+			go func() {
+				command := write()
+				command.Refresh = c.refresh
+				p, err := s.Admit(t.Context(), command)
+				if err == nil {
+					p.Done(seam.Outcome{Status: "ok"})
+				}
+				done <- err
+			}()
+			r := <-w.requests
+			w.decide(w.approvals, w.decision(r))
+			err := <-done
+			if c.want == "" {
+				must(t, err)
+				return
+			}
+			if got := refused(t, err, c.want); !strings.Contains(got.Message, c.message) || got.ID != r.Id {
+				t.Errorf("%+v", got)
+			}
 		})
 	}
 }

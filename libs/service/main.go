@@ -28,7 +28,7 @@ type Runner interface {
 func Main(name, help string, build func(Process) (Runner, error)) int {
 	var path, level, ask string
 	root := &cobra.Command{
-		Use: name, Short: "Gatestay's " + name + " service", Long: help, Version: version(),
+		Use: name, Short: "Gatestay's " + name + " service", Long: help, Version: Version(),
 		Args: cobra.NoArgs, SilenceUsage: true, SilenceErrors: true,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if ask != "" {
@@ -61,7 +61,8 @@ func Main(name, help string, build func(Process) (Runner, error)) int {
 	return 0
 }
 
-func version() string {
+// Version returns the version of this program, as its build stamped it.
+func Version() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		return info.Main.Version
 	}

@@ -90,10 +90,10 @@ func (t *tool) whole(a Approval) {
 	p.Pairs(filled(pairs))
 	p.Line("")
 	for l := range strings.Lines(approval.VisibleText(a.Statement)) {
-		p.Code(strings.TrimRight(l, "\n"))
+		p.Line("  " + p.Accent(strings.TrimRight(l, "\n"))) // to the letter
 	}
 	for i, v := range a.Parameters {
-		p.Code(fmt.Sprintf("$%d = %s", i+1, approval.Visible(v)))
+		p.Line("  " + p.Accent(fmt.Sprintf("$%d = %s", i+1, approval.Visible(v))))
 	}
 	t.warn(p, a)
 	switch {

@@ -46,7 +46,7 @@ func (t *tool) command() *cobra.Command {
 // oneID takes one approval's id, and says where to find it.
 func oneID(_ *cobra.Command, args []string) error {
 	if len(args) != 1 || !strings.HasPrefix(args[0], "apr_") || strings.ContainsAny(args[0], "/?#%.") {
-		return errors.New("approvals: give one approval's id (apr_…); 'gatestay approvals list' shows them")
+		return errors.New("give one approval's id (apr_…); 'gatestay approvals list' shows them")
 	}
 	return nil
 }
@@ -96,7 +96,7 @@ func (t *tool) list(ctx context.Context, state string) error {
 
 func (t *tool) showCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "show ID", Short: "One approval, whole", Args: oneID,
+		Use: "show ID", Short: "One approval, whole", Args: oneID, Example: "  gatestay approvals show apr_01J…",
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := t.client()
 			if err != nil {
@@ -114,7 +114,7 @@ func (t *tool) showCommand() *cobra.Command {
 func (t *tool) voteCommand(vote string) *cobra.Command {
 	var reason string
 	c := &cobra.Command{
-		Use: vote + " ID", Short: strings.ToUpper(vote[:1]) + vote[1:] + " a held command", Args: oneID,
+		Use: vote + " ID", Short: strings.ToUpper(vote[:1]) + vote[1:] + " a held command", Args: oneID, Example: "  gatestay approvals " + vote + " apr_01J…",
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := t.client()
 			if err != nil {

@@ -306,7 +306,6 @@ func TestErrors(t *testing.T) {
 		"a time":     {func(*world) {}, []string{"search", "--since", "soon"}, "--since: \"soon\" is no time"},
 		"a limit":    {func(*world) {}, []string{"search", "--limit", "0"}, "--limit"},
 		"text twice": {func(*world) {}, []string{"search", "a", "--text", "b"}, "once"},
-		"an output":  {func(w *world) { w.Output = "xml" }, []string{"search"}, "text, json or csv"},
 		"refused": {func(w *world) {
 			w.status, w.story = 403, `{"code":"not_an_auditor","message":"kim may not read audits","hint":"ask an operator"}`
 		}, []string{"show", "x"}, "audit: kim may not read audits (ask an operator)"},

@@ -16,6 +16,9 @@ const long = `Ask the audit: who did what, when, and why.
 Sign in first ('gatestay login'); operators list auditors in gatestay.yaml. Every
 look at the audit is itself on record.`
 
+// withCSV: spreadsheets are what auditors hand on.
+var withCSV = map[string]string{cli.Formats: "text json csv"}
+
 // tool is what the commands share.
 type tool struct {
 	env   *cli.Env

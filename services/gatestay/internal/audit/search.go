@@ -46,6 +46,7 @@ func (t *tool) searchCommand() *cobra.Command {
 	var f searchFlags
 	c := &cobra.Command{
 		Use: "search [TEXT]", Short: "List commands by who, what, where and when", Long: searchLong, Example: searchExample, Args: cobra.MaximumNArgs(1),
+		Annotations: withCSV,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				if f.text != "" {
@@ -73,9 +74,6 @@ func (t *tool) search(ctx context.Context, f *searchFlags) error {
 	if err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
-	if err := knownOutput(t.env); err != nil {
-		return err
-	}
 	c, err := t.client()
 	if err != nil {
 		return err
@@ -92,15 +90,6 @@ func (t *tool) search(ctx context.Context, f *searchFlags) error {
 	}
 	t.print(commands, more)
 	return nil
-}
-
-func knownOutput(env *cli.Env) error {
-	switch env.Output {
-	case "text", "json", "csv":
-		return nil
-	default:
-		return fmt.Errorf("audit: --output %q is not known: use text, json or csv", env.Output)
-	}
 }
 
 // query turns the flags into the service's parameters.
@@ -171,7 +160,7 @@ func (t *tool) print(commands []command, more bool) {
 		summary += fmt.Sprintf("; there are older ones: --until '%s', or a larger --limit", commands[len(commands)-1].Time.In(now.Location()).Format("2006-01-02 15:04:05"))
 	}
 	p.Line("")
-	p.Line(p.Dim(summary + "; 'gatestay audit show SESSION' tells a session's story"))
+	p.Line(p.Dim(t.env.Typed(summary + "; 'gatestay audit show SESSION' tells a session's story")))
 }
 
 func searchTable(p *ui.Printer, commands []command, now time.Time) []column {

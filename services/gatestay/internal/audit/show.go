@@ -19,15 +19,12 @@ func (t *tool) showCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "show SESSION", Short: "Tell the story of a session", Long: showLong,
 		Example: "  gatestay audit show ses_01K8ZQ4T7M0V9X2C3B5N6M7K8J\n  gatestay audit show ses_01K8ZQ4T7M0V9X2C3B5N6M7K8J --output json",
-		Args:    cobra.ExactArgs(1),
-		RunE:    func(c *cobra.Command, args []string) error { return t.show(c.Context(), args[0]) },
+		Args:    cobra.ExactArgs(1), Annotations: withCSV,
+		RunE: func(c *cobra.Command, args []string) error { return t.show(c.Context(), args[0]) },
 	}
 }
 
 func (t *tool) show(ctx context.Context, id string) error {
-	if err := knownOutput(t.env); err != nil {
-		return err
-	}
 	c, err := t.client()
 	if err != nil {
 		return err

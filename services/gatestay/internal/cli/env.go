@@ -22,11 +22,14 @@ type Env struct {
 	Dir string
 	// Output is text or json (--output).
 	Output string
+	// Program is how this program can be started again from here; empty: by its
+	// name. Typed puts it into what is printed to be pasted.
+	Program string
 }
 
 // System returns the process's own environment.
 func System() *Env {
-	return &Env{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Dir: ".gatestay", Output: "text"}
+	return &Env{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Dir: defaultDir, Output: "text", Program: program(os.Args[0])}
 }
 
 // JSON reports whether --output json was asked for.

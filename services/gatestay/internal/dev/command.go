@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"time"
 
@@ -92,56 +91,4 @@ func Log(env *cli.Env, level zerolog.Level) (zerolog.Logger, func(), error) {
 	}
 	out := zerolog.MultiLevelWriter(f, &zerolog.FilteredLevelWriter{Writer: zerolog.LevelWriterAdapter{Writer: screen}, Level: level})
 	return zerolog.New(out).With().Timestamp().Logger(), func() { _ = f.Close() }, nil
-}
-
-// announce says how to connect.
-func announce(env *cli.Env, i *Instance) error {
-	if env.JSON() {
-		return env.PrintJSON(i.Dev)
-	}
-	p := ui.New(env, env.Stdout)
-	p.Title(fmt.Sprintf("Gatestay is ready (%d ms)", i.Ready.Milliseconds()))
-	p.Pairs([][2]string{
-		{"PostgreSQL", i.Dev.Gateway.Postgres + "  (TLS, CA " + i.Dev.Gateway.CA + ")"},
-		{"Slack", i.Dev.Slack},
-		{"Approvals", i.Dev.Approvals},
-		{"Audit", i.Dev.Console},
-		{"ClickHouse", i.Dev.ClickHouse.Native + "  http://" + i.Dev.ClickHouse.HTTP},
-		{"NATS", address(i.Dev.NATS) + "  (user and password in " + i.layout.dev() + ")"},
-		{"Configuration", i.layout.config() + ", policies/, masking/  (read live)"},
-	})
-	if len(i.Dev.Targets) == 0 {
-		p.Note("There is no target yet: add one under targets in " + i.layout.config() + ", or start with --sample.")
-		return nil
-	}
-	t, dir := i.Dev.Targets[0], ""
-	if env.Dir != ".gatestay" {
-		dir = "--dir " + env.Dir + " "
-	}
-	p.Note("Try, in another terminal:")
-	p.Code("gatestay " + dir + "run " + t + " -- psql -c 'select name, email from customers limit 3'")
-	p.Code("gatestay " + dir + "run " + t + " -- psql -c \"update customers set tier = 'gold'\"   # then click in Slack")
-	p.Note("Or with any client, one connection a token:")
-	p.Code(fmt.Sprintf("PGPASSWORD=$(gatestay %stoken --dev) psql 'host=127.0.0.1 port=%s dbname=%s user=me sslmode=verify-full sslrootcert=%s gssencmode=disable'",
-		dir, port(i.Dev.Gateway.Postgres), t, i.Dev.Gateway.CA))
-	return nil
-}
-
-func port(address string) string {
-	for i := len(address) - 1; i >= 0; i-- {
-		if address[i] == ':' {
-			return address[i+1:]
-		}
-	}
-	return address
-}
-
-// address is a URL without its secret.
-func address(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return ""
-	}
-	u.User = nil
-	return u.String()
 }

@@ -11,6 +11,7 @@ import (
 )
 
 const (
+	sampleTarget   = "prod-db" // as gatestay-sample.yaml names it
 	sampleDatabase = "shop"
 	sampleUser     = "gatestay"
 )

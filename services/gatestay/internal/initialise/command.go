@@ -5,6 +5,7 @@ package initialise
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"time"
@@ -84,13 +85,13 @@ func Command(env *cli.Env) *cobra.Command {
 	f.IntVar(&o.sample, "sample", 200, "rows to look at in each table; 0 looks at none")
 	f.DurationVar(&o.timeout, "timeout", time.Minute, "limit of the whole")
 	f.BoolVar(&o.print, "print", false, "write the files to standard output only")
-	for _, required := range []string{"target", "dsn"} {
-		_ = c.MarkFlagRequired(required) // both are defined above
-	}
 	return c
 }
 
 func (o *options) validate() error {
+	if o.target == "" || o.dsn == "" {
+		return errors.New("name the target and its database: gatestay init --target prod-db --dsn postgres://app@db.internal/shop")
+	}
 	check := func(flag, value string, form *regexp.Regexp, want string) error {
 		if value == "" || form.MatchString(value) {
 			return nil

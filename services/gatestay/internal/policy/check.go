@@ -111,8 +111,8 @@ func (f *folder) printChecked(p *ui.Printer, c checked, e *policy.Engine) {
 	for _, x := range c.Findings {
 		warnings = append(warnings, f.finding(x))
 	}
-	print(p, "problem", problems)
-	print(p, "warning", warnings)
+	f.print(p, "problem", problems)
+	f.print(p, "warning", warnings)
 	switch {
 	case !c.OK:
 		p.Line(p.Bad("✕ ") + plural(len(c.Problems), "problem") + ": the policy service would not publish this folder")

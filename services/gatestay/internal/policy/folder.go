@@ -21,6 +21,7 @@ type where struct {
 
 // folder is the rules at hand, and what they are checked against.
 type folder struct {
+	env    *cli.Env
 	dir    string
 	files  map[string][]byte
 	cfg    *config.Config // nil: there is none
@@ -29,7 +30,7 @@ type folder struct {
 
 // read finds and reads the folder.
 func (w *where) read() (*folder, error) {
-	f := &folder{}
+	f := &folder{env: w.env}
 	if err := w.readConfig(f); err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func (f *folder) finding(x policy.Finding) notice {
 }
 
 // print writes notices under a coloured label each.
-func print(p *ui.Printer, label string, notices []notice) {
+func (f *folder) print(p *ui.Printer, label string, notices []notice) {
 	pad := strings.Repeat(" ", len([]rune(label)))
 	paint := p.Warn
 	if label == "problem" {
@@ -42,7 +42,7 @@ func print(p *ui.Printer, label string, notices []notice) {
 		}
 		p.Line(paint(label) + "  " + head)
 		p.Line(pad + "  " + n.what)
-		p.Line(pad + "  " + p.Accent("→ "+n.remedy))
+		p.Line(pad + "  " + p.Accent(f.env.Typed("→ "+n.remedy)))
 	}
 }
 

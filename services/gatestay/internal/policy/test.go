@@ -119,7 +119,7 @@ func (f *folder) refuse(env *cli.Env, p *ui.Printer, problems []policy.Problem) 
 	for _, x := range problems {
 		notices = append(notices, f.problem(x))
 	}
-	print(p, "problem", notices)
+	f.print(p, "problem", notices)
 	return cli.ExitError(1)
 }
 
@@ -161,7 +161,7 @@ func (f *folder) printSummary(p *ui.Printer, e *policy.Engine, cases []tested, f
 	p.Line(summary + "  " + took(t.Seconds()))
 	switch {
 	case len(cases) == 0:
-		p.Line(p.Warn("!     ") + "no case was run: write one into a *_test.yaml, see gatestay policy test --help")
+		p.Line(p.Warn("!     ") + "no case was run: write one into a *_test.yaml, " + f.env.Typed("see 'gatestay policy test --help'"))
 	case len(unmet) > 0:
 		p.Line(p.Dim("      no case is decided by: " + strings.Join(unmet, ", ")))
 	}

@@ -71,7 +71,7 @@ func Command(env *cli.Env) *cobra.Command {
 		Use: "run TARGET -- COMMAND [ARGUMENT...]", Short: "Run a command with access to a target", Long: long, Example: example,
 		Args: func(c *cobra.Command, args []string) error {
 			if c.ArgsLenAtDash() != 1 || len(args) < 2 {
-				return errors.New("run: write: gatestay run TARGET -- COMMAND, e.g. gatestay run prod-db -- psql -f migrate.sql")
+				return errors.New("name a target, then -- and the command that is to reach it")
 			}
 			return nil
 		},

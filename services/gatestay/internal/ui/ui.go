@@ -12,12 +12,13 @@ import (
 
 // Printer writes to one stream.
 type Printer struct {
+	env   *cli.Env
 	w     io.Writer
 	color bool
 }
 
 // New returns a printer for w.
-func New(env *cli.Env, w io.Writer) *Printer { return &Printer{w: w, color: env.Color(w)} }
+func New(env *cli.Env, w io.Writer) *Printer { return &Printer{env: env, w: w, color: env.Color(w)} }
 
 // The styles, as SGR parameters.
 const (
@@ -45,11 +46,11 @@ func (p *Printer) Progress(text string) { p.line("%s %s", p.paint(dim, "·"), p.
 // Title writes a heading.
 func (p *Printer) Title(text string) { p.line("\n%s\n", p.paint(bold, text)) }
 
-// Note writes a sentence.
-func (p *Printer) Note(text string) { p.line("\n%s", text) }
+// Note writes a sentence; commands of gatestay in it are made to work as pasted.
+func (p *Printer) Note(text string) { p.line("\n%s", p.env.Typed(text)) }
 
-// Code writes something to type.
-func (p *Printer) Code(text string) { p.line("  %s", p.paint(cyan, text)) }
+// Code writes something to type, which works as pasted.
+func (p *Printer) Code(text string) { p.line("  %s", p.paint(cyan, p.env.Typed(text))) }
 
 // Pairs writes names and values in two columns.
 func (p *Printer) Pairs(pairs [][2]string) {

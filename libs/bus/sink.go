@@ -6,7 +6,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/gatestay/gatestay/libs/event"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
@@ -26,24 +25,30 @@ func NewSink(b *Bus, subject string) *Sink { return &Sink{bus: b, subject: subje
 
 // Append publishes synchronously; a redelivery of the same batch is dropped by
 // the stream within its duplicate window, and by archival after it.
-func (s *Sink) Append(ctx context.Context, b *eventv1.Batch) error {
-	raw, err := proto.Marshal(b)
-	if err != nil {
-		return fmt.Errorf("bus: marshal batch: %w", err)
-	}
+func (s *Sink) Append(ctx context.Context, b *eventv1.Batch, raw []byte) error {
 	return PublishBatch(ctx, s.bus.JS, s.subject, b, raw)
 }
 
 // PublishBatch publishes a batch with CloudEvents attributes in its headers.
 // raw is the marshalled batch.
 func PublishBatch(ctx context.Context, js jetstream.JetStream, subject string, b *eventv1.Batch, raw []byte) error {
-	m := nats.NewMsg(subject)
-	m.Data = raw
-	id := event.ID(b)
-	m.Header.Set("ce-specversion", "1.0")
-	m.Header.Set("ce-type", "dev.gatestay.batch.v1")
-	m.Header.Set("ce-source", b.Producer)
-	m.Header.Set("ce-id", id)
+	return Publish(ctx, js, subject, Attributes(b), raw)
+}
+
+// Attributes returns the CloudEvents attributes of a batch.
+func Attributes(b *eventv1.Batch) nats.Header {
+	return nats.Header{
+		"ce-specversion": {"1.0"}, "ce-type": {"dev.gatestay.batch.v1"}, "ce-source": {b.Producer}, attributeID: {event.ID(b)},
+	}
+}
+
+const attributeID = "ce-id"
+
+// Publish publishes a marshalled batch with its Attributes. It returns when the
+// stream has stored it, or had before.
+func Publish(ctx context.Context, js jetstream.JetStream, subject string, attributes nats.Header, raw []byte) error {
+	id := attributes.Get(attributeID)
+	m := &nats.Msg{Subject: subject, Data: raw, Header: attributes}
 	if _, err := js.PublishMsg(ctx, m, jetstream.WithMsgID(subject+"/"+id)); err != nil {
 		return fmt.Errorf("bus: publish %s: %w", id, err)
 	}

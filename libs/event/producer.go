@@ -15,10 +15,11 @@ import (
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 )
 
-// Sink makes one sealed batch durable. It returns only when the batch is. A
-// batch whose Append failed is offered again, unchanged, before any later one.
+// Sink makes one sealed batch durable: raw is what it is on the wire. It returns
+// only when the batch is. A batch whose Append failed is offered again,
+// unchanged, before any later one.
 type Sink interface {
-	Append(ctx context.Context, b *eventv1.Batch) error
+	Append(ctx context.Context, b *eventv1.Batch, raw []byte) error
 }
 
 // ErrClosed is returned for records offered after Close.
@@ -219,17 +220,18 @@ type chain struct {
 	previous []byte
 	// unsure is a batch whose append failed: it may or may not be stored, so
 	// its number belongs to it, and it goes out unchanged before any other.
-	unsure *eventv1.Batch
+	unsure    *eventv1.Batch
+	unsureRaw []byte
 }
 
 func (c *chain) settle(ctx context.Context) error {
 	if c.unsure == nil {
 		return nil
 	}
-	if err := c.producer.sink.Append(ctx, c.unsure); err != nil {
+	if err := c.producer.sink.Append(ctx, c.unsure, c.unsureRaw); err != nil {
 		return fmt.Errorf("event: an earlier batch is not durable yet: %w", err)
 	}
-	c.unsure = nil
+	c.unsure, c.unsureRaw = nil, nil
 	return nil
 }
 
@@ -244,12 +246,13 @@ func (c *chain) append(ctx context.Context, entries []*entry) error {
 	for i, e := range entries {
 		b.Records[i] = e.record
 	}
-	if err := Seal(b, c.producer.key); err != nil {
+	raw, err := SealWire(b, c.producer.key)
+	if err != nil {
 		return err
 	}
 	c.number, c.previous = b.Number, b.Hash
-	if err := c.producer.sink.Append(ctx, b); err != nil {
-		c.unsure = b
+	if err := c.producer.sink.Append(ctx, b, raw); err != nil {
+		c.unsure, c.unsureRaw = b, raw
 		return fmt.Errorf("%w: %w", ErrUnsure, err)
 	}
 	return nil

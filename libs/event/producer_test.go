@@ -27,7 +27,7 @@ type sink struct {
 
 var errLost = errors.New("acknowledgement lost")
 
-func (s *sink) Append(_ context.Context, b *eventv1.Batch) error {
+func (s *sink) Append(_ context.Context, b *eventv1.Batch, _ []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fail > 0 {

@@ -130,10 +130,11 @@ func (w *world) write(name, content string) {
 func (w *world) send(number uint64, records ...*eventv1.Record) *eventv1.Batch {
 	w.t.Helper()
 	b := &eventv1.Batch{Producer: "gateway/gw1", Incarnation: "01J", Number: number, Records: records}
-	if err := event.Seal(b, w.gateway); err != nil {
+	raw, err := event.SealWire(b, w.gateway)
+	if err != nil {
 		w.t.Fatal(err)
 	}
-	if err := bus.NewSink(w.bus, bus.RecordSubject("gw1")).Append(w.t.Context(), b); err != nil {
+	if err := bus.NewSink(w.bus, bus.RecordSubject("gw1")).Append(w.t.Context(), b, raw); err != nil {
 		w.t.Fatal(err)
 	}
 	return b

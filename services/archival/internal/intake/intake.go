@@ -146,7 +146,7 @@ func Read(m Message, sequence uint64, arrived time.Time, keys *Keys) (*Item, err
 	sum := sha256.Sum256(raw)
 	i := &Item{Message: m, Batch: b, Sequence: sequence, Arrived: arrived, Size: len(raw), digest: hex.EncodeToString(sum[:])}
 	var err error
-	if i.Leaves, err = event.Leaves(b); err != nil {
+	if i.Leaves, err = event.WireLeaves(b, raw); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
 	i.Redacted = make([][]string, len(b.Records))

@@ -18,6 +18,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -102,14 +103,10 @@ func (j *Journal) connect(ctx context.Context, maxBytes int64) error {
 }
 
 // Append stores one batch and returns when it is synced to disk.
-func (j *Journal) Append(ctx context.Context, b *eventv1.Batch) error {
-	raw, err := proto.Marshal(b)
-	if err != nil {
-		return fmt.Errorf("journal: marshal batch: %w", err)
-	}
+func (j *Journal) Append(ctx context.Context, b *eventv1.Batch, raw []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, appendLimit)
 	defer cancel()
-	if _, err := j.js.Publish(ctx, subject, raw, jetstream.WithMsgID(event.ID(b))); err != nil {
+	if err := bus.Publish(ctx, j.js, subject, bus.Attributes(b), raw); err != nil {
 		return fmt.Errorf("journal: append: %w", err)
 	}
 	return nil
@@ -196,13 +193,13 @@ func (f *forwarder) purge(ctx context.Context) {
 }
 
 func (f *forwarder) forward(ctx context.Context, m jetstream.Msg) error {
-	b := &eventv1.Batch{}
-	if err := proto.Unmarshal(m.Data(), b); err != nil {
-		return fmt.Errorf("journal: stored batch is damaged: %w", err)
+	attributes, err := attributes(m)
+	if err != nil {
+		return err
 	}
 	pause := 50 * time.Millisecond
 	for {
-		err := bus.PublishBatch(ctx, f.hub.JS, f.subject, b, m.Data())
+		err := bus.Publish(ctx, f.hub.JS, f.subject, attributes, m.Data())
 		if err == nil {
 			meta, err := m.Metadata()
 			if err != nil {
@@ -222,6 +219,19 @@ func (f *forwarder) forward(ctx context.Context, m jetstream.Msg) error {
 		}
 		pause = min(pause*2, 2*time.Second)
 	}
+}
+
+// attributes are those that the batch was journalled with, so that it is
+// forwarded as it is. Those of an earlier version have none.
+func attributes(m jetstream.Msg) (nats.Header, error) {
+	if h := m.Headers(); h.Get("ce-id") != "" {
+		return maps.Clone(h), nil
+	}
+	b := &eventv1.Batch{}
+	if err := proto.Unmarshal(m.Data(), b); err != nil {
+		return nil, fmt.Errorf("journal: stored batch is damaged: %w", err)
+	}
+	return bus.Attributes(b), nil
 }
 
 // Drained returns nil once the journal is empty, or an error when ctx ends.

@@ -92,10 +92,11 @@ func TestFullJournalRefuses(t *testing.T) {
 	}
 	for i := range 32 {
 		b := &eventv1.Batch{Producer: "gateway/gw1", Incarnation: "i", Number: uint64(i + 1), Records: []*eventv1.Record{{Statement: string(text)}}}
-		if err := event.Seal(b, key); err != nil {
+		raw, err := event.SealWire(b, key)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if err := j.Append(t.Context(), b); err != nil {
+		if err := j.Append(t.Context(), b, raw); err != nil {
 			return
 		}
 	}

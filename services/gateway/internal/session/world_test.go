@@ -79,7 +79,7 @@ type recorder struct {
 	broken  bool
 }
 
-func (r *recorder) Append(_ context.Context, b *eventv1.Batch) error {
+func (r *recorder) Append(_ context.Context, b *eventv1.Batch, _ []byte) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.broken {

@@ -52,7 +52,11 @@ func send(t *testing.T, b *bus.Bus, subject, producer string, first, last uint64
 	t.Helper()
 	for n := first; n <= last; n++ {
 		batch := &eventv1.Batch{Producer: producer, Incarnation: "01J", Number: n, Records: []*eventv1.Record{{Id: fmt.Sprint(n)}}}
-		if err := bus.NewSink(b, subject).Append(t.Context(), batch); err != nil {
+		raw, err := proto.Marshal(batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := bus.NewSink(b, subject).Append(t.Context(), batch, raw); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -346,7 +350,11 @@ func BenchmarkRelay(b *testing.B) {
 		for i := range batch.Records {
 			batch.Records[i] = &eventv1.Record{Id: "01J0000000000000000000000", Statement: "SELECT id, email FROM customers WHERE id = 42"}
 		}
-		if err := bus.NewSink(c, "record.gw1").Append(b.Context(), batch); err != nil {
+		raw, err := proto.Marshal(batch)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := bus.NewSink(c, "record.gw1").Append(b.Context(), batch, raw); err != nil {
 			b.Fatal(err)
 		}
 	}

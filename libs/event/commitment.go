@@ -1,0 +1,119 @@
+// Package event makes and checks the records that travel over the bus: the
+// commitments of their fields, the hash chain of their batches, and the
+// producer that packs whatever waits into one batch.
+package event
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"strconv"
+	"strings"
+
+	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
+)
+
+// redactable names the text fields that a later redaction may blank. The
+// batch's hash covers their salted commitments instead of their text.
+var redactable = map[string]func(*eventv1.Record) *string{
+	"statement": func(r *eventv1.Record) *string { return &r.Statement },
+	"reason":    func(r *eventv1.Record) *string { return &r.Reason },
+	"message":   func(r *eventv1.Record) *string { return &r.Message },
+}
+
+// Redactable returns the names of the fields under a commitment each. The
+// parameters are committed one by one as "parameters.N", the details as
+// "details.KEY".
+func Redactable() []string {
+	return []string{"details", "message", "parameters", "reason", "statement"}
+}
+
+// Commit sets the record's salt and commitments from its present text.
+func Commit(r *eventv1.Record) error {
+	r.Salt = make([]byte, 32)
+	if _, err := rand.Read(r.Salt); err != nil {
+		return fmt.Errorf("event: salt: %w", err)
+	}
+	r.Commitments = make(map[string][]byte, 4)
+	texts(r, func(name, text string) {
+		if text != "" {
+			r.Commitments[name] = commitment(r.Salt, name, text)
+		}
+	})
+	return nil
+}
+
+// texts calls yield for each text that is under a commitment, also for those
+// of the redactable fields that are empty.
+func texts(r *eventv1.Record, yield func(name, text string)) {
+	yield("statement", r.Statement)
+	yield("reason", r.Reason)
+	yield("message", r.Message)
+	for i, p := range r.Parameters {
+		yield("parameters."+strconv.Itoa(i), p)
+	}
+	for key, detail := range r.Details {
+		yield("details."+key, detail)
+	}
+}
+
+func commitment(salt []byte, name, text string) []byte {
+	fieldSalt := hmac.New(sha256.New, salt)
+	fieldSalt.Write([]byte(name))
+	h := hmac.New(sha256.New, fieldSalt.Sum(nil))
+	h.Write([]byte(text))
+	return h.Sum(nil)
+}
+
+// Redact replaces a committed field's text. The commitment stays, so that the
+// batch still verifies. It reports whether the field exists.
+func Redact(r *eventv1.Record, name, text string) bool {
+	if get, ok := redactable[name]; ok {
+		*get(r) = text
+		return true
+	}
+	if key, ok := strings.CutPrefix(name, "details."); ok {
+		if _, exists := r.Details[key]; !exists {
+			return false
+		}
+		r.Details[key] = text
+		return true
+	}
+	var i int
+	if _, err := fmt.Sscanf(name, "parameters.%d", &i); err == nil && i >= 0 && i < len(r.Parameters) {
+		r.Parameters[i] = text
+		return true
+	}
+	return false
+}
+
+// Redacted returns the names of the committed fields whose text no longer
+// matches its commitment, or is gone.
+func Redacted(r *eventv1.Record) []string {
+	var names []string
+	found := 0
+	texts(r, func(name, text string) {
+		want, ok := r.Commitments[name]
+		if ok {
+			found++
+		}
+		if !ok && text == "" {
+			return
+		}
+		if !ok || !hmac.Equal(want, commitment(r.Salt, name, text)) {
+			names = append(names, name)
+		}
+	})
+	if found == len(r.Commitments) {
+		return names
+	}
+	present := map[string]bool{}
+	texts(r, func(name, _ string) { present[name] = true })
+	for name := range r.Commitments {
+		if !present[name] {
+			names = append(names, name)
+		}
+	}
+	return names
+}

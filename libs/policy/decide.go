@@ -112,6 +112,11 @@ func (e *Engine) Decide(in Input) Decision {
 	return e.decision(a, &t)
 }
 
+// Lasting reports that a decision about the target holds as long as the engine,
+// the principal, the session and the facts are the same: no rule looks at the
+// time.
+func (e *Engine) Lasting(t Target) bool { return !e.index(t).changing }
+
 // match says how far a rule matches whose selectors match as far as m.
 func (r *rule) match(a *activation, m match, said set) match {
 	if r.Effect == Allow {

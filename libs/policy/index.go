@@ -9,6 +9,7 @@ import (
 type index struct {
 	general      []*candidate            // no repository id in the selector
 	byRepository map[string][]*candidate // repository id
+	changing     bool                    // a condition uses a variable that changes
 }
 
 // candidate is one selector of one rule.
@@ -39,6 +40,7 @@ func (e *Engine) makeIndex(t Target) *index {
 		if !r.coversTarget(t) {
 			continue
 		}
+		x.changing = x.changing || r.condition != nil && r.condition.uses&changing != 0
 		for _, s := range r.Principals {
 			c := &candidate{rule: r, matcher: newMatcher(s)}
 			if s.RepositoryID == "" {

@@ -101,7 +101,9 @@ func (v variable) set() set       { return 1 << v }
 func (s set) has(v variable) bool { return s&v.set() != 0 }
 
 const (
-	allVariables     set = 1<<variables - 1
+	allVariables set = 1<<variables - 1
+	// changing are those whose value is another one later in the same session.
+	changing         set = 1 << sessionAge
 	sessionVariables set = 1<<(sessionReason+1) - 1<<sessionID
 	commandVariables set = 1<<(commandUnknown+1) - 1<<commandVerb
 )

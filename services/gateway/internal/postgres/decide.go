@@ -73,7 +73,7 @@ func (s *session) prepareCommands(d *decoded, parameters []command.Parameter) ([
 	for i := range facts {
 		state := s.asked.state
 		state.InTransaction = tx
-		commands[i] = seam.Command{Text: d.statement(i), Parameters: parameters, Facts: facts[i], State: state, Dirty: dirty}
+		commands[i] = seam.Command{Text: d.statement(i), Parameters: parameters, Facts: facts[i], State: state, Dirty: dirty, Memo: d.memo(facts, i)}
 		commands[i].Refresh = func(ctx context.Context) (command.Facts, error) { return s.refresh(ctx, d, facts, known, i) }
 		if err := s.allowed(d.statement(i), &facts[i]); err != nil {
 			s.gate.Refused(&commands[i], err)

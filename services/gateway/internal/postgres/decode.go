@@ -6,6 +6,7 @@ import (
 
 	"github.com/gatestay/gatestay/libs/command"
 	pgfacts "github.com/gatestay/gatestay/libs/command/postgres"
+	"github.com/gatestay/gatestay/services/gateway/internal/seam"
 )
 
 // decoded is a text and what is known of it.
@@ -15,6 +16,7 @@ type decoded struct {
 	unreadable *pgfacts.SyntaxError // the text as a whole is unknown
 
 	facts []command.Facts // resolved, one a statement
+	memos []seam.Memo     // of the facts, one a statement
 	stamp stamp           // what they were resolved under
 }
 
@@ -123,9 +125,18 @@ func (s *session) resolve(d *decoded) []command.Facts {
 	}
 	afterEarlier(d.statements, facts, now.redefined)
 	if err == nil {
-		d.facts, d.stamp = facts, now
+		d.facts, d.memos, d.stamp = facts, make([]seam.Memo, len(facts)), now
 	}
 	return facts
+}
+
+// memo belongs to command i of the text with these facts; nil where they are
+// not kept.
+func (d *decoded) memo(facts []command.Facts, i int) *seam.Memo {
+	if len(d.memos) == 0 || &d.facts[0] != &facts[0] {
+		return nil
+	}
+	return &d.memos[i]
 }
 
 // resolvedFields are the facts that depend on what names mean.

@@ -115,7 +115,15 @@ type Command struct {
 	Refresh func(ctx context.Context) (command.Facts, error)
 	// Notify tells the client that it is held, and how the hold goes on.
 	Notify func(Notice)
+	// Memo belongs to Text with Facts: where a session sends the same text again
+	// and its facts are the same ones, it sends the same Memo. Nil keeps nothing.
+	Memo *Memo
 }
+
+// Memo keeps what the core has worked out of a text and its facts, so that the
+// next execution of the same is decided from it. The zero value is empty. It is
+// used by one session, for one command at a time.
+type Memo struct{ Known any }
 
 // Notice is a message to the client that is no error.
 type Notice struct {

@@ -100,7 +100,7 @@ func (s *Session) alive() error {
 
 func (s *Session) begin(c *seam.Command) *admission {
 	a := &admission{session: s, command: c, id: "cmd_" + ulid.Make().String(), policy: s.gate.Policy.Current(), masking: s.gate.Masking.Current()}
-	a.decision = a.policy.Engine.Decide(s.input(c))
+	a.decide()
 	s.text.Store(&c.Text)
 	return a
 }

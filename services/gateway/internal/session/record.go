@@ -34,7 +34,7 @@ func (a *admission) scrub() *refusal.Refusal {
 		return &refusal.Refusal{Code: refusal.BundleMissing, Message: "no masking rules are loaded, so nothing can be recorded"}
 	}
 	engine, target := a.masking.Engine, a.session.target
-	a.scrubbed.statement = a.limit(strings.ToValidUTF8(engine.ScrubStatement(target, a.command.Text, &a.command.Facts), "\uFFFD"), maxStatement)
+	a.scrubStatement()
 	total := 0
 	for i, p := range engine.ScrubParameters(target, a.command.Text, a.command.Parameters, &a.command.Facts) {
 		text := a.limit(strings.ToValidUTF8(p, "\uFFFD"), maxParameter)
@@ -59,7 +59,7 @@ func (a *admission) limit(text string, most int) string {
 func (a *admission) intent(approvers []string, approvalID string) *eventv1.Record {
 	f := &a.command.Facts
 	return a.session.record(eventv1.Kind_KIND_INTENT, func(r *eventv1.Record) {
-		r.CommandId, r.Verb, r.Class, r.Objects, r.Fingerprint = a.id, f.Verb, string(f.Class), objects(f.Objects), f.Fingerprint
+		r.CommandId, r.Verb, r.Class, r.Objects, r.Fingerprint = a.id, f.Verb, string(f.Class), a.objects(), f.Fingerprint
 		r.Statement, r.Parameters = a.scrubbed.statement, a.scrubbed.parameters
 		r.Effect, r.Rule, r.RuleHash, r.PolicyVersion = effect(a.decision.Effect), a.decision.Rule, a.decision.RuleHash, a.policy.Version
 		if a.masking != nil {

@@ -29,6 +29,10 @@ func Seal(b *eventv1.Batch, key *seal.Key) error {
 // SealWire is Seal that also returns the batch's bytes on the wire: each record
 // is marshalled once, for its leaf and for the bus.
 func SealWire(b *eventv1.Batch, key *seal.Key) ([]byte, error) {
+	return (&encoder{}).seal(b, key)
+}
+
+func (e *encoder) seal(b *eventv1.Batch, key *seal.Key) ([]byte, error) {
 	raw := make([]byte, 0, 1<<10*(len(b.Records)+1))
 	var record []byte
 	leaves := make([][]byte, len(b.Records))
@@ -40,7 +44,7 @@ func SealWire(b *eventv1.Batch, key *seal.Key) ([]byte, error) {
 			}
 		}
 		var err error
-		if record, err = appendCanonical(record[:0], r); err != nil {
+		if record, err = e.record(record[:0], r); err != nil {
 			return nil, err
 		}
 		if leaves[i], err = leafOf(record); err != nil {

@@ -29,9 +29,11 @@ func Redactable() []string {
 	return []string{"details", "message", "parameters", "reason", "statement"}
 }
 
+const saltSize = 32
+
 // Commit sets the record's salt and commitments from its present text.
 func Commit(r *eventv1.Record) error {
-	r.Salt = make([]byte, 32)
+	r.Salt = make([]byte, saltSize)
 	if _, err := rand.Read(r.Salt); err != nil {
 		return fmt.Errorf("event: salt: %w", err)
 	}
@@ -59,11 +61,28 @@ func texts(r *eventv1.Record, yield func(name, text string)) {
 }
 
 func commitment(salt []byte, name, text string) []byte {
-	fieldSalt := hmac.New(sha256.New, salt)
-	fieldSalt.Write([]byte(name))
-	h := hmac.New(sha256.New, fieldSalt.Sum(nil))
-	h.Write([]byte(text))
-	return h.Sum(nil)
+	field := mac(salt, name)
+	sum := mac(field[:], text)
+	return sum[:]
+}
+
+// mac is HMAC-SHA256 (RFC 2104). crypto/hmac would allocate four hashes for each
+// field of each record.
+func mac(key []byte, text string) [sha256.Size]byte {
+	if len(key) > sha256.BlockSize {
+		short := sha256.Sum256(key)
+		key = short[:]
+	}
+	var inner, outer [sha256.BlockSize]byte
+	copy(inner[:], key)
+	copy(outer[:], key)
+	for i := range inner {
+		inner[i] ^= 0x36
+		outer[i] ^= 0x5c
+	}
+	var room [512]byte
+	sum := sha256.Sum256(append(append(room[:0], inner[:]...), text...))
+	return sha256.Sum256(append(append(room[:0], outer[:]...), sum[:]...))
 }
 
 // Redact replaces a committed field's text. The commitment stays, so that the

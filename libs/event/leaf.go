@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
 
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 )
@@ -30,16 +29,6 @@ func fieldNumbers(names ...string) (set [64]bool) {
 	return set
 }
 
-// appendCanonical appends the record's deterministic bytes: those that its leaf
-// is made of.
-func appendCanonical(dst []byte, r *eventv1.Record) ([]byte, error) {
-	dst, err := proto.MarshalOptions{Deterministic: true}.MarshalAppend(dst, r)
-	if err != nil {
-		return nil, fmt.Errorf("event: leaf: %w", err)
-	}
-	return dst, nil
-}
-
 // Leaf returns the record's hash: SHA-256 over its deterministic bytes without
 // the committed texts and the salt.
 //
@@ -48,7 +37,7 @@ func appendCanonical(dst []byte, r *eventv1.Record) ([]byte, error) {
 // takes a number above all others of its message, or every batch that has it
 // would look changed to an older archival.
 func Leaf(r *eventv1.Record) ([]byte, error) {
-	raw, err := appendCanonical(nil, r)
+	raw, err := (&encoder{}).record(nil, r)
 	if err != nil {
 		return nil, err
 	}
@@ -78,9 +67,10 @@ func leafOf(raw []byte) ([]byte, error) {
 func Leaves(b *eventv1.Batch) ([][]byte, error) {
 	leaves := make([][]byte, len(b.Records))
 	var raw []byte
+	var e encoder
 	for i, r := range b.Records {
 		var err error
-		if raw, err = appendCanonical(raw[:0], r); err != nil {
+		if raw, err = e.record(raw[:0], r); err != nil {
 			return nil, err
 		}
 		if leaves[i], err = leafOf(raw); err != nil {

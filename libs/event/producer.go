@@ -106,7 +106,7 @@ func NewProducer(name string, key *seal.Key, sink Sink) *Producer {
 func (p *Producer) Incarnation() string { return p.incarnation }
 
 // Offer queues a record and returns at once. The caller must not change the
-// record afterwards. Records of one caller keep their order.
+// record afterwards, nor its principal. Records of one caller keep their order.
 func (p *Producer) Offer(r *eventv1.Record) Pending { return p.offer(r, true) }
 
 // Later is Offer for a record that nobody waits for: it may linger for a few
@@ -180,7 +180,7 @@ func (p *Producer) Close(ctx context.Context) error {
 
 func (p *Producer) run(ctx context.Context) {
 	defer close(p.done)
-	c := chain{producer: p}
+	c := chain{producer: p, encoder: encoder{principals: map[*eventv1.Principal][]byte{}}}
 	for {
 		entries, closed := p.take()
 		switch {
@@ -216,6 +216,7 @@ func (p *Producer) run(ctx context.Context) {
 // chain is the committer's place in the hash chain.
 type chain struct {
 	producer *Producer
+	encoder  encoder
 	number   uint64
 	previous []byte
 	// unsure is a batch whose append failed: it may or may not be stored, so
@@ -246,7 +247,7 @@ func (c *chain) append(ctx context.Context, entries []*entry) error {
 	for i, e := range entries {
 		b.Records[i] = e.record
 	}
-	raw, err := SealWire(b, c.producer.key)
+	raw, err := c.encoder.seal(b, c.producer.key)
 	if err != nil {
 		return err
 	}

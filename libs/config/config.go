@@ -60,22 +60,6 @@ type SignIn struct {
 	Auditors []string `yaml:"auditors"` // persons who may read audits
 }
 
-// Target is one protected system.
-type Target struct {
-	Protocol    string `yaml:"protocol"` // postgres
-	Environment string `yaml:"environment"`
-	Address     string `yaml:"address"`  // host:port
-	Database    string `yaml:"database"` // default database
-	User        string `yaml:"user"`
-	Password    Secret `yaml:"password"`
-	TLS         string `yaml:"tls"` // disable, require, verify-ca, verify-full (default)
-	CA          string `yaml:"ca"`
-	// SessionLimit is the hard limit of one session; default 1h.
-	SessionLimit Duration `yaml:"session_limit"`
-	// Databases that target/otherdb may name; empty allows the default only, "*" any.
-	Databases []string `yaml:"databases"`
-}
-
 // Trust lists the public key files of who signs what.
 type Trust struct {
 	Policy   []string `yaml:"policy"`

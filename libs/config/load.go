@@ -145,26 +145,3 @@ func (c *Config) Validate() error {
 	}
 	return errors.Join(errs...)
 }
-
-func (t Target) validate(path, name string, bad func(path, format string, args ...any)) {
-	if !token.MatchString(name) {
-		bad(path, "a target's name may hold letters, digits, - and _ only")
-	}
-	if t.Protocol != "postgres" {
-		bad(path+".protocol", "%q is not known; known: postgres", t.Protocol)
-	}
-	if t.Address == "" {
-		bad(path+".address", "missing; write host:port")
-	}
-	if t.User == "" {
-		bad(path+".user", "missing; the account the gateway logs in with")
-	}
-	if t.Password != "" && !t.Password.Valid() {
-		bad(path+".password", "secrets are references: write env:NAME or file:PATH")
-	}
-	switch t.TLS {
-	case "", "disable", "require", "verify-ca", "verify-full":
-	default:
-		bad(path+".tls", "%q is not known; known: disable, require, verify-ca, verify-full", t.TLS)
-	}
-}

@@ -150,3 +150,10 @@ func (g *gateway) cancelRequest(t testing.TB, pid uint32, key []byte) {
 	}
 	_, _ = io.Copy(io.Discard, c)
 }
+
+// sleep lets a session run until it is cancelled, and returns once it runs.
+func sleep(t testing.TB, r *raw, mark string) {
+	t.Helper()
+	r.send(t, &pgproto3.Query{String: "SELECT pg_sleep(60) /* " + mark + " */"})
+	eventually(t, "it runs", func() bool { return seen(t, mark) })
+}

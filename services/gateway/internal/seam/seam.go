@@ -94,6 +94,17 @@ type Upstream struct {
 	Password string
 	TLS      string // disable, require, verify-ca, verify-full
 	CA       string // path of a PEM file, or empty for the system's roots
+	// Direct starts with TLS instead of asking for it.
+	Direct bool
+	// Certificate is the path of a PEM file, or empty; Key its private key, PEM,
+	// which the protocol must not keep either.
+	Certificate, Key string
+	// ChannelBinding demands that the proof of the password is tied to the
+	// target's certificate.
+	ChannelBinding bool
+	// RequireAuth are the methods by which the target may ask for a proof; empty
+	// leaves them to the protocol.
+	RequireAuth []string
 }
 
 // MaskedColumn is a column that a masking rule names.

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -108,27 +107,6 @@ func (s *Session) Cause() error {
 	s.ending.Lock()
 	defer s.ending.Unlock()
 	return s.cause
-}
-
-// Upstream implements seam.Session.
-func (s *Session) Upstream(context.Context) (seam.Upstream, error) {
-	c := s.gate.Config()
-	var password string
-	if s.conf.Password != "" {
-		var err error
-		if password, err = s.conf.Password.Resolve(c.Dir); err != nil {
-			s.gate.Log.Error().Err(err).Str("target", s.target).Str("session_id", s.id).Msg("target credential cannot be read")
-			return seam.Upstream{}, &refusal.Refusal{
-				Code: refusal.UpstreamLogin, Message: fmt.Sprintf("the gateway has no credential for %s", s.target), ID: s.id,
-				Hint: "Operators: the gateway's log says which reference could not be read.",
-			}
-		}
-	}
-	mode := s.conf.TLS
-	if mode == "" {
-		mode = "verify-full"
-	}
-	return seam.Upstream{Address: s.conf.Address, Database: s.database, User: s.conf.User, Password: password, TLS: mode, CA: c.Path(s.conf.CA)}, nil
 }
 
 // Masks implements seam.Session.

@@ -26,21 +26,24 @@ const key = "targets"
 // State is what is known of targets by name: their fields, without secrets.
 type State map[string]map[string]string
 
-// Of returns the state of a configuration. Of a password only a hash of its
-// reference is kept, so that a change shows.
+// Of returns the state of a configuration. Of a password and of a
+// key only a hash of the reference is kept, so that a change shows.
 func Of(cfg *config.Config) State {
 	s := State{}
 	for name, t := range cfg.Targets {
 		f := map[string]string{
 			"protocol": t.Protocol, "environment": t.Environment, "address": t.Address, "database": t.Database, "user": t.User,
-			"tls": t.TLS, "ca": t.CA, "databases": strings.Join(t.Databases, " "),
+			"tls": t.TLS, "ca": t.CA, "databases": strings.Join(t.Databases, " "), "tls_negotiation": t.TLSNegotiation,
+			"certificate": t.Certificate, "channel_binding": t.ChannelBinding, "require_auth": strings.Join(t.RequireAuth, " "),
 		}
 		if t.SessionLimit != 0 {
 			f["session_limit"] = time.Duration(t.SessionLimit).String()
 		}
-		if t.Password != "" {
-			sum := sha256.Sum256([]byte(t.Password))
-			f["password"] = "reference " + hex.EncodeToString(sum[:4])
+		for field, reference := range map[string]config.Secret{"password": t.Password, "key": t.Key} {
+			if reference != "" {
+				sum := sha256.Sum256([]byte(reference))
+				f[field] = "reference " + hex.EncodeToString(sum[:4])
+			}
 		}
 		maps.DeleteFunc(f, func(_, v string) bool { return v == "" })
 		s[name] = f

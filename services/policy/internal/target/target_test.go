@@ -40,7 +40,7 @@ func TestDiff(t *testing.T) {
 
 // Every field of a target but its name shows when it changes.
 func TestEveryFieldShows(t *testing.T) {
-	if n := reflect.TypeFor[config.Target]().NumField(); n != 10 {
+	if n := reflect.TypeFor[config.Target]().NumField(); n != 15 {
 		t.Errorf("a target has %d fields: let Of and this test know of the new one", n)
 	}
 	base := config.Target{Protocol: "postgres"}
@@ -48,7 +48,9 @@ func TestEveryFieldShows(t *testing.T) {
 		"protocol": {Protocol: "mysql"}, "environment": {Protocol: "postgres", Environment: "x"}, "address": {Protocol: "postgres", Address: "x"},
 		"database": {Protocol: "postgres", Database: "x"}, "user": {Protocol: "postgres", User: "x"}, "password": {Protocol: "postgres", Password: "env:X"},
 		"tls": {Protocol: "postgres", TLS: "disable"}, "ca": {Protocol: "postgres", CA: "x"}, "session_limit": {Protocol: "postgres", SessionLimit: 1e9},
-		"databases": {Protocol: "postgres", Databases: []string{"x"}},
+		"databases": {Protocol: "postgres", Databases: []string{"x"}}, "tls_negotiation": {Protocol: "postgres", TLSNegotiation: "direct"},
+		"certificate": {Protocol: "postgres", Certificate: "x"}, "key": {Protocol: "postgres", Key: "file:x"},
+		"channel_binding": {Protocol: "postgres", ChannelBinding: "require"}, "require_auth": {Protocol: "postgres", RequireAuth: []string{"md5"}},
 	} {
 		got := target.Diff(of(map[string]config.Target{"t": base}), of(map[string]config.Target{"t": changed}))
 		if len(got) != 1 || got[0].Fields[name] == "" {

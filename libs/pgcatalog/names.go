@@ -9,7 +9,8 @@ import (
 // PostgreSQL's own objects have OIDs below 16384 (FirstNormalObjectId); what
 // somebody put into pg_catalog later has not.
 
-// functions tells those in C apart, which only a superuser can have made.
+// functions tells those in C apart (languages 12, by the name of one that the
+// server is linked with, and 13), which only a superuser can have made.
 // pgcrypto brings a gen_random_uuid of its own. What another version of
 // PostgreSQL has in pg_catalog counts as not PostgreSQL's own.
 func (l *loader) functions() error {
@@ -18,7 +19,7 @@ func (l *loader) functions() error {
 		later bool // made after the database was
 	)
 	return l.each(`
-		SELECT n.nspname::text, p.proname::text, bool_and(p.prolang = 13 AND (p.provolatile <> 'v' OR p.proname = 'gen_random_uuid')),
+		SELECT n.nspname::text, p.proname::text, bool_and(p.prolang IN (12, 13) AND (p.provolatile <> 'v' OR p.proname = 'gen_random_uuid')),
 		       p.oid >= 16384
 				FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 		WHERE p.oid >= 16384 OR n.nspname = 'pg_catalog' GROUP BY 1, 2, p.oid >= 16384`,
@@ -38,7 +39,7 @@ func (l *loader) operators() error {
 		fschema, fn string
 	)
 	return l.each(`
-		SELECT n.nspname::text, o.oprname::text, f.oid < 16384, f.prolang = 13 AND f.provolatile <> 'v',
+		SELECT n.nspname::text, o.oprname::text, f.oid < 16384, f.prolang IN (12, 13) AND f.provolatile <> 'v',
 		       fnsp.nspname::text, f.proname::text
 		FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace
 		JOIN pg_proc f ON f.oid = o.oprcode JOIN pg_namespace fnsp ON fnsp.oid = f.pronamespace
@@ -66,7 +67,7 @@ func (l *loader) types() error {
 	return l.each(`
 		WITH foreign_cast AS (
 			SELECT x.castsource, x.casttarget, x.castcontext FROM pg_cast x JOIN pg_proc f ON f.oid = x.castfunc
-			WHERE f.oid >= 16384 AND NOT (f.prolang = 13 AND f.provolatile <> 'v'))
+			WHERE f.oid >= 16384 AND NOT (f.prolang IN (12, 13) AND f.provolatile <> 'v'))
 		SELECT n.nspname::text, t.typname::text, t.oid, t.typtype::"char",
 			CASE t.typtype WHEN 'd' THEN t.typbasetype WHEN 'r' THEN g.rngsubtype ELSE 0 END,
 			coalesce(g.rngcanonical <> 0, false),

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -57,6 +56,11 @@ func run(ctx context.Context, env *cli.Env, sample bool, level zerolog.Level) er
 	defer closeLog()
 	p := ui.New(env, env.Stderr)
 	i, err := Start(ctx, Options{Dir: env.Dir, Sample: sample, Log: log, Progress: p.Progress})
+	if err != nil && ctx.Err() != nil {
+		log.Info().Err(err).Msg("stopped before it was ready")
+		p.Progress("stopped before it was ready")
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -74,8 +78,8 @@ func run(ctx context.Context, env *cli.Env, sample bool, level zerolog.Level) er
 	}
 }
 
-// Log writes everything to DIR/dev.log, and what is at or above level to
-// standard error.
+// Log writes everything to DIR/dev.log, and what concerns the person at the
+// terminal, or is at or above level, to standard error.
 func Log(env *cli.Env, level zerolog.Level) (zerolog.Logger, func(), error) {
 	l := layout{env.Dir}
 	if err := os.MkdirAll(l.dir, 0o700); err != nil {
@@ -85,10 +89,6 @@ func Log(env *cli.Env, level zerolog.Level) (zerolog.Logger, func(), error) {
 	if err != nil {
 		return zerolog.Nop(), nil, fmt.Errorf("dev: %w", err)
 	}
-	screen := env.Stderr
-	if env.Color(env.Stderr) {
-		screen = zerolog.ConsoleWriter{Out: env.Stderr, TimeFormat: time.TimeOnly}
-	}
-	out := zerolog.MultiLevelWriter(f, &zerolog.FilteredLevelWriter{Writer: zerolog.LevelWriterAdapter{Writer: screen}, Level: level})
+	out := zerolog.MultiLevelWriter(f, newScreen(env, level))
 	return zerolog.New(out).With().Timestamp().Logger(), func() { _ = f.Close() }, nil
 }

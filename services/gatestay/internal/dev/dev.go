@@ -10,8 +10,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -99,12 +101,35 @@ func Start(ctx context.Context, o Options) (_ *Instance, err error) {
 	}
 	i.Ready = time.Since(begun)
 	i.Dev = i.parts.describe(i.layout, i.services, cfg)
-	return i, i.write()
+	if err = i.write(i.Dev); err != nil {
+		return nil, err
+	}
+	dev := i.Dev
+	i.group.Go(func() error { return i.follow(running, cfg, dev, o.Log) })
+	return i, nil
+}
+
+// follow keeps the targets of dev.json as they are in gatestay.yaml.
+func (i *Instance) follow(ctx context.Context, cfg *config.Config, d cli.Dev, log zerolog.Logger) error {
+	refresh := func() {
+		next, err := cfg.Reload()
+		if err != nil {
+			return // the services say why
+		}
+		if names := slices.Sorted(maps.Keys(next.Targets)); !slices.Equal(names, d.Targets) {
+			d.Targets = names
+			if err := i.write(d); err != nil {
+				log.Warn().Err(err).Msg("dev.json does not name the new targets")
+			}
+		}
+	}
+	refresh() // what was saved during the start
+	return config.Watch(ctx, cfg.File, log, refresh)
 }
 
 // write leaves dev.json: whoever finds it may connect.
-func (i *Instance) write() error {
-	raw, err := json.MarshalIndent(i.Dev, "", "  ")
+func (i *Instance) write(d cli.Dev) error {
+	raw, err := json.MarshalIndent(d, "", "  ")
 	if err != nil {
 		return fmt.Errorf("dev: %w", err)
 	}
@@ -126,6 +151,7 @@ func (i *Instance) Stop(ctx context.Context) error {
 	_ = os.Remove(i.layout.dev())
 	i.cancel()
 	err := i.group.Wait()
+	_ = os.Remove(i.layout.dev()) // a change of the last moment
 	if i.parts != nil {
 		err = errors.Join(err, i.parts.stop(ctx))
 	}

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"text/template"
 
+	"github.com/gatestay/gatestay/libs/config"
 	"github.com/gatestay/gatestay/services/gatestay/internal/pki"
 )
 
@@ -36,6 +38,12 @@ func (l layout) prepare(sample *sample) error {
 	}
 	first := "files/gatestay.yaml"
 	names := []string{"policies/people.yaml"}
+	switch ruled, err := l.hasRules(); {
+	case err != nil:
+		return err
+	case !ruled && sample == nil:
+		names = append(names, "policies/rules.yaml")
+	}
 	if sample != nil {
 		first = "files/gatestay-sample.yaml"
 		names = append(names, "policies/shop.yaml", "policies/shop_test.yaml", "masking/shop.yaml")
@@ -60,6 +68,21 @@ func (l layout) prepare(sample *sample) error {
 		}
 	}
 	return nil
+}
+
+// hasRules reports whether there is a file that may hold rules: without one
+// nothing can be published.
+func (l layout) hasRules() (bool, error) {
+	all, err := config.ReadDir(l.path("policies"))
+	if err != nil {
+		return false, fmt.Errorf("dev: %w", err)
+	}
+	for name := range all {
+		if base := path.Base(name); base != "people.yaml" && !strings.HasSuffix(base, "_test.yaml") {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // certificate makes the gateway's loopback certificate.

@@ -5,9 +5,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
-	"sort"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -148,10 +149,7 @@ func (p *parts) describe(l layout, s *services, cfg *config.Config) cli.Dev {
 	d := cli.Dev{Issuer: p.issuer.URL(), Slack: p.slackURL(), NATS: p.nats.URL, Approvals: "http://" + s.approval.Addr(), Console: "http://" + s.archival.Addr()}
 	d.Gateway.Postgres, d.Gateway.API, d.Gateway.CA = s.gateway.PostgresAddr(), "https://"+s.gateway.APIAddr(), l.path("tls", "ca.pem")
 	d.ClickHouse.Native, d.ClickHouse.HTTP = p.clickhouse.Native, p.clickhouse.HTTP
-	for name := range cfg.Targets {
-		d.Targets = append(d.Targets, name)
-	}
-	sort.Strings(d.Targets)
+	d.Targets = slices.Sorted(maps.Keys(cfg.Targets))
 	return d
 }
 

@@ -9,12 +9,15 @@ import (
 )
 
 // passed are the settings that a client may give at start-up and the target
-// gets: none of them changes how a text is read, and what they change of its
-// meaning is asked of the target like the rest of the session's state.
+// gets: none of them changes how a text is read or what the session may do, and
+// what they change of its meaning is asked of the target like the rest of the
+// session's state.
 var passed = map[string]bool{
-	"application_name": true, "datestyle": true, "timezone": true, "intervalstyle": true, "extra_float_digits": true,
+	"application_name": true, "datestyle": true, "timezone": true, "intervalstyle": true, "extra_float_digits": true, "bytea_output": true,
 	"statement_timeout": true, "lock_timeout": true, "idle_in_transaction_session_timeout": true,
-	"idle_session_timeout": true, "transaction_timeout": true, "search_path": true,
+	"idle_session_timeout": true, "transaction_timeout": true, "search_path": true, "client_min_messages": true,
+	"default_transaction_isolation": true, "default_transaction_read_only": true, "default_transaction_deferrable": true,
+	"jit": true, "plan_cache_mode": true,
 }
 
 // opening is what a start-up packet asks for.
@@ -30,12 +33,18 @@ type opening struct {
 // rest by name: a setting that is silently dropped, or silently passed, is a
 // surprise to somebody.
 func readOpening(settings []wire.Setting) (*opening, error) {
-	// Both are the session's defaults then, for RESET and DISCARD too.
-	o := &opening{settings: map[string]string{"client_encoding": "UTF8", "standard_conforming_strings": "on"}}
+	o := &opening{settings: map[string]string{}}
 	name := ""
+	for _, s := range settings { // a setting of its own overrides one in options
+		if s.Name == "options" {
+			if err := o.setAll(s.Value); err != nil {
+				return nil, err
+			}
+		}
+	}
 	for _, s := range settings {
-		lower := strings.ToLower(s.Name)
 		switch {
+		case s.Name == "options":
 		case s.Name == "user":
 			o.user = s.Value
 		case s.Name == "database":
@@ -44,20 +53,12 @@ func readOpening(settings []wire.Setting) (*opening, error) {
 			if !falsehood(s.Value) {
 				return nil, unsupported("replication", "Replication would carry every table past policy and masking.")
 			}
-		case s.Name == "options":
-			if strings.TrimSpace(s.Value) != "" {
-				return nil, unsupported("options", "Give settings by name, or with SET after connecting (PGOPTIONS must be empty).")
-			}
 		case strings.HasPrefix(s.Name, "_pq_."):
 			o.options = append(o.options, s.Name)
-		case lower == "client_encoding":
-			if !utf8Name(s.Value) {
-				return nil, encodingFixed()
-			}
-		case passed[lower]:
-			o.settings[lower] = s.Value
 		default:
-			return nil, unsupported(s.Name, "Set it with SET after connecting, where a rule allows that.")
+			if err := o.set(s); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if o.user == "" {
@@ -68,7 +69,43 @@ func readOpening(settings []wire.Setting) (*opening, error) {
 	}
 	o.target, o.database, _ = strings.Cut(name, "/")
 	o.application = o.settings["application_name"]
+	// Both are the session's defaults then, for RESET and DISCARD too, whatever
+	// the target has set for its user or database.
+	o.settings["client_encoding"], o.settings["standard_conforming_strings"] = "UTF8", "on"
 	return o, nil
+}
+
+// set takes one setting for the target.
+func (o *opening) set(s wire.Setting) error {
+	switch name := strings.ToLower(s.Name); {
+	case name == "client_encoding":
+		if !utf8Name(s.Value) {
+			return encodingFixed()
+		}
+	case name == "standard_conforming_strings":
+		if !truth(s.Value) {
+			return stringsFixed()
+		}
+	case passed[name]:
+		o.settings[name] = s.Value
+	default:
+		return unsupported(s.Name, "Set it with SET after connecting, where a rule allows that.")
+	}
+	return nil
+}
+
+// setAll takes the settings of the start-up parameter "options".
+func (o *opening) setAll(line string) error {
+	list, err := readOptions(line)
+	if err != nil {
+		return err
+	}
+	for _, s := range list {
+		if err := o.set(s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func unsupported(parameter, hint string) *refusal.Refusal {
@@ -106,6 +143,14 @@ func utf8Name(s string) bool {
 func falsehood(s string) bool {
 	switch strings.ToLower(s) {
 	case "", "0", "off", "false", "no", "f", "n":
+		return true
+	}
+	return false
+}
+
+func truth(s string) bool {
+	switch strings.ToLower(s) {
+	case "1", "on", "true", "yes", "t", "y":
 		return true
 	}
 	return false

@@ -255,11 +255,12 @@ func TestRedteam14_Reports(t *testing.T) {
 		}
 	}
 	r.send(t, &pgproto3.Query{String: "SELECT tell() /* tells */"})
-	equal(t, "what the session is told", read(r), []string{"notice " + withheld("00000: a notice"), "error 22P02"})
+	equal(t, "what the session is told", read(r), []string{"notice masked whole, since they may derive from masked columns: tell", "notice " + withheld("00000: a notice"), "error 22P02"})
 	const hidden = "notification (withheld: columns of this target are masked)"
-	for _, value := range []string{"email", "reverse(email)"} {
+	for i, value := range []string{"email", "reverse(email)"} {
 		r.send(t, &pgproto3.Query{String: "SELECT pg_notify('words', " + value + ") FROM customers WHERE id = 7"})
-		equal(t, "its own notification", read(r), []string{hidden + " own"})
+		told := []string{"notice masked whole, since they may derive from masked columns: pg_notify", hidden + " own"}
+		equal(t, "its own notification", read(r), told[i:]) // a name is told once
 		listener.send(t, &pgproto3.Query{String: ""})
 		equal(t, "another's", read(listener), []string{hidden})
 	}

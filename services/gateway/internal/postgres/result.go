@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
@@ -12,17 +13,24 @@ type shape struct {
 	masker  seam.Masker // nil: rows pass as they are
 	touched []bool
 	err     error // the rows must not pass
+	// whole are the columns that are masked whole, since they may derive from
+	// masked ones.
+	whole []string
 }
 
 // shape makes the masker for a result of a command.
 func (s *session) shape(r *run, columns []wire.Column, formats []int16) *shape {
-	masker, err := r.permit.Result(s.columns(r, columns, formats))
+	judged := s.columns(r, columns, formats)
+	masker, err := r.permit.Result(judged)
 	if err != nil || masker == nil {
 		return &shape{err: err}
 	}
 	sh := &shape{masker: masker, touched: make([]bool, len(columns))}
 	for i := range sh.touched {
 		sh.touched[i] = !masker.Untouched(i)
+		if judged[i].Tainted {
+			sh.whole = append(sh.whole, judged[i].Name)
+		}
 	}
 	return sh
 }
@@ -62,6 +70,7 @@ func (s *session) rowDescription(h wire.Header, e *expectation) error {
 		s.pipeline.mu.Lock()
 		p.shape = sh
 		s.pipeline.mu.Unlock()
+		s.tellWhole(sh)
 	}
 	if e.inquiry == nil {
 		s.send(message)
@@ -91,8 +100,27 @@ func (s *session) simpleResult(e *expectation, columns []wire.Column, message []
 		s.giveUp(e, e.shape.err)
 		return nil
 	}
+	s.tellWhole(e.shape)
 	s.send(message)
 	return nil
+}
+
+// tellWhole tells the client of columns that are masked whole, once in a
+// session: a NULL in their place looks like data.
+func (s *session) tellWhole(sh *shape) {
+	const most = 256 // different ones that are told in a session
+	names := strings.Join(sh.whole, ", ")
+	if names == "" || s.toldWhole[names] || len(s.toldWhole) >= most {
+		return
+	}
+	if s.toldWhole == nil {
+		s.toldWhole = map[string]bool{}
+	}
+	s.toldWhole[names] = true
+	s.sendReport(wire.NoticeResponse, notice(seam.Notice{
+		Message: "masked whole, since they may derive from masked columns: " + clean(names),
+		Hint:    "What does not touch a masked column passes: select it by itself.",
+	}))
 }
 
 func (s *session) noData(h wire.Header, e *expectation) error {

@@ -40,8 +40,9 @@ type session struct {
 	done   []*run // ended well, in a transaction that is not decided yet
 	status map[string]string
 
-	cells   [][]byte // of the row that is masked; the target goroutine's, as scratch
-	scratch []byte
+	toldWhole map[string]bool // what tellWhole has said; the target goroutine's
+	cells     [][]byte        // of the row that is masked; the target goroutine's, as scratch
+	scratch   []byte
 
 	asked    asked // what is known of the session's state; the client goroutine's
 	resolved resolved

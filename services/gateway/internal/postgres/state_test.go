@@ -289,5 +289,5 @@ func TestCatalogDown(t *testing.T) {
 	if _, f := stateOf(t, g.Gate, "cd_1"); !f.IsUnknown("objects") || f.Class != command.Unknown {
 		t.Errorf("without a catalog: %+v", f)
 	}
-	equal(t, "without a catalog all is masked", got, []string{"columns name:25/0", `row ["***"]`, "complete SELECT 1", "ready I"})
+	equal(t, "without a catalog all is masked, and said to be", got, []string{"notice 00000", "columns name:25/0", `row ["***"]`, "complete SELECT 1", "ready I"})
 }

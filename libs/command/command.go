@@ -55,6 +55,22 @@ type Column struct {
 	Schema, Table, Name string
 }
 
+// Move is a column that a command renames, or moves with its relation.
+type Move struct{ From, To Column }
+
+// Copy is a masked column whose values, or what derives from them, a command
+// stores where no mask is on them.
+type Copy struct {
+	From Column // as the masking rule names it; empty where that is not known
+	// To is the column, where it goes into one; a Name of * is all columns of a
+	// relation. Where it goes elsewhere Name says where: pg_notify.
+	To Column
+	// Temporary reports a relation of the session only.
+	Temporary bool
+	// Plain reports that the values are unchanged.
+	Plain bool
+}
+
 // Literal is a constant in the command text. Offsets are bytes into the text
 // and cover the quotes.
 type Literal struct {
@@ -98,10 +114,16 @@ type Facts struct {
 	// WholeRow reports a whole-row reference in an expression, a column alias
 	// list on a FROM item, or anything else through which columns flow unnamed.
 	WholeRow bool
-	// CopiesMasked reports that masked values may be stored where no mask is on
+	// Moves are columns that go by another name or place from then on, so that
+	// masks on them may not find them. A Name of * is all of a relation, a Table of
+	// * all of a schema. Parted are columns that are cut off from what they inherit
+	// from or refer to.
+	Moves  []Move
+	Parted []Column
+	// Copies are the masked columns whose values are stored where no mask is on
 	// them. Parsing does not know the masks: who does sets it, for PostgreSQL by
 	// postgres.Taint.Copies.
-	CopiesMasked bool
+	Copies []Copy
 	// Catalog reports that every object read is a system catalog.
 	Catalog bool
 	// Neutral is true when the command provably leaves the session state

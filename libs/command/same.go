@@ -7,7 +7,7 @@ import "slices"
 // of lists says nothing.
 func (f *Facts) Same(g *Facts) bool {
 	return f.Class == g.Class && f.Verb == g.Verb && f.Neutral == g.Neutral && f.Changes == g.Changes && f.Catalog == g.Catalog &&
-		f.CopiesMasked == g.CopiesMasked && f.WholeRow == g.WholeRow &&
+		sameSet(f.Copies, g.Copies) && f.WholeRow == g.WholeRow &&
 		sameSet(f.Objects, g.Objects) && sameSet(f.Columns, g.Columns) && sameSet(f.Unknown, g.Unknown) && sameSet(f.Functions, g.Functions) &&
 		sameSet(f.Compared, g.Compared)
 }

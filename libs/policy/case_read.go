@@ -19,7 +19,7 @@ var (
 	casePrincipal   = []string{"issuer", "subject", "preset", "repository", "repository_id", "repository_owner_id", "workflow", "run_id", "ref", "environment", "event", "actor", "triggering_actor", "agent", "on_behalf_of", "claims", "asserted"}
 	caseTargetKeys  = []string{"name", "environment", "protocol", "database"}
 	caseSessionKeys = []string{"id", "age", "reason"}
-	caseFactKeys    = []string{"verb", "class", "reads", "writes", "columns", "filters", "functions", "filtered", "catalog", "transaction", "unknown"}
+	caseFactKeys    = []string{"verb", "class", "reads", "writes", "columns", "filters", "functions", "filtered", "catalog", "transaction", "masked_copies", "unknown"}
 	expectKeys      = []string{"effect", "rule", "reason", "row_limit", "approvers", "deadline", "hold_in_transaction"}
 )
 
@@ -200,6 +200,10 @@ func (r *caseReader) facts(n ast.Node) *command.Facts {
 			f.Filtered = r.boolean(e.value, e.key)
 		case "catalog":
 			f.Catalog = r.boolean(e.value, e.key)
+		case "masked_copies":
+			for _, c := range columnsOf(r.texts(e.value, e.key)) {
+				f.Copies = append(f.Copies, command.Copy{From: c, To: command.Column{Name: "elsewhere"}})
+			}
 		case "transaction":
 			f.Transaction = r.text(e.value, e.key)
 		case "unknown":

@@ -21,6 +21,9 @@ type Decision struct {
 	// ReasonRequired and RowLimit (0: none) are the obligations of all matching rules.
 	ReasonRequired bool
 	RowLimit       int64
+	// MaskedCopy reports a denial of what a rule would let pass, because it stores
+	// a masked column where no mask is on it and no matching rule lets it.
+	MaskedCopy bool
 	// Why says in one sentence why; Allowed says, for a denial, what the
 	// principal may do here.
 	Why     string
@@ -35,9 +38,12 @@ type tally struct {
 	named, asserted *rule
 	reasonRequired  bool
 	rowLimit        int64
+	maskedCopies    bool // some rule lets masked columns be copied
 }
 
-func (t *tally) add(r *rule, m match) {
+// add counts a rule in. certain: its condition holds whatever is not known and
+// without what the caller merely said.
+func (t *tally) add(r *rule, m match, certain bool) {
 	switch {
 	case r.Effect == Deny:
 		t.deny = first(t.deny, r)
@@ -52,6 +58,7 @@ func (t *tally) add(r *rule, m match) {
 		t.allow = first(t.allow, r)
 	}
 	t.reasonRequired = t.reasonRequired || r.ReasonRequired
+	t.maskedCopies = t.maskedCopies || r.MaskedCopies && m == matchFull && certain
 	if r.RowLimit > 0 && (t.rowLimit == 0 || r.RowLimit < t.rowLimit) {
 		t.rowLimit = r.RowLimit
 	}
@@ -106,7 +113,7 @@ func (e *Engine) Decide(in Input) Decision {
 	var t tally
 	e.index(in.Target).each(in.Principal, func(r *rule, m match) {
 		if m = r.match(a, m, said); m != matchNo {
-			t.add(r, m)
+			t.add(r, m, r.MaskedCopies && r.certain(a, said))
 		}
 	})
 	return e.decision(a, &t)
@@ -148,6 +155,12 @@ func (r *rule) match(a *activation, m match, said set) match {
 	}
 }
 
+// certain reports that the condition holds by what is known and verified.
+func (r *rule) certain(a *activation, said set) bool {
+	o, _, _ := r.condition.eval(a, a.unknown|said)
+	return o == yes
+}
+
 // preamble reports a command that a client's own start-up may send.
 func preamble(f *command.Facts) bool {
 	if f == nil || f.IsUnknown("class") {
@@ -168,7 +181,7 @@ func (e *Engine) decidePreamble(a *activation, said set) Decision {
 			return
 		}
 		if m = r.match(a, m, said); m != matchNo {
-			t.add(r, m)
+			t.add(r, m, false)
 		}
 	})
 	through := e.reach(a, said)
@@ -255,6 +268,11 @@ func (e *Engine) decision(a *activation, t *tally) Decision {
 	}
 	d := Decision{Effect: r.Effect, Rule: r.Name, RuleHash: r.hash, Description: r.Description, Why: e.why(a, r)}
 	if r.Effect == Deny {
+		d.Allowed = e.allowed(a.in.Principal, a.in.Target)
+		return d
+	}
+	if f := a.in.Facts; f != nil && len(f.Copies) > 0 && !t.maskedCopies {
+		d.Effect, d.MaskedCopy, d.Why = Deny, true, whyCopy(f)
 		d.Allowed = e.allowed(a.in.Principal, a.in.Target)
 		return d
 	}

@@ -32,7 +32,7 @@ const (
 
 var (
 	fileKeys     = []string{"rules"}
-	ruleKeys     = []string{"name", "description", "effect", "targets", "environments", "principals", "when", "approvers", "deadline", "reason", "row_limit", "hold_in_transaction"}
+	ruleKeys     = []string{"name", "description", "effect", "targets", "environments", "principals", "when", "approvers", "deadline", "reason", "row_limit", "hold_in_transaction", "masked_copies"}
 	approverKeys = []string{"slack_users", "persons", "count", "channel"}
 	effects      = []string{string(Allow), string(Hold), string(Deny)}
 )
@@ -51,6 +51,9 @@ type Rule struct {
 	ReasonRequired    bool          `json:"reason_required,omitempty"`
 	RowLimit          int64         `json:"row_limit,omitempty"` // 0 is none
 	HoldInTransaction time.Duration `json:"hold_in_transaction,omitempty"`
+	// MaskedCopies lets a command store what derives from a masked column where no
+	// mask is on it.
+	MaskedCopies bool `json:"masked_copies,omitempty"`
 
 	// File, Line and Column say where the rule begins.
 	File   string `json:"-"`
@@ -203,6 +206,12 @@ func (s *source) ruleEntry(r *rule, e entry, conditions *conditions) {
 			s.bad(e.value, fmt.Sprintf("reason %q is not known", t), `write "reason: required", or leave the key out`)
 		}
 		r.ReasonRequired = t == "required"
+	case "masked_copies":
+		t := s.text(e.value, "masked_copies")
+		if t != "" && t != "allow" {
+			s.bad(e.value, fmt.Sprintf("masked_copies %q is not known", t), `write "masked_copies: allow", or leave the key out`)
+		}
+		r.MaskedCopies = t == "allow"
 	case "row_limit":
 		r.RowLimit = s.number(e.value, "row_limit", 1, maxRowLimit)
 	}
@@ -231,7 +240,7 @@ func (s *source) completeRule(n ast.Node, r *rule) {
 			s.bad(r.nodes[key], fmt.Sprintf("%s on a rule whose effect is %s", key, r.Effect), "only a hold rule waits for somebody: remove it, or write effect: hold")
 		}
 	}
-	for _, key := range []string{"reason", "row_limit"} {
+	for _, key := range []string{"reason", "row_limit", "masked_copies"} {
 		if has(key) && r.Effect == Deny {
 			s.bad(r.nodes[key], key+" on a deny rule", "what is denied has no obligations: remove it")
 		}

@@ -101,7 +101,7 @@ func TestSchemaAgreesWithCompile(t *testing.T) {
 		"environments":          {"targets: [prod-db]", "environments: [production]", true},
 		"pinned":                {"any: true", `repository: acme/shop, repository_id: 1001, repository_owner_id: "2"`, true},
 		"a condition":           {"name: r", `name: r, when: 'command.filtered'`, true},
-		"all of a hold":         {"name: r", "name: r, description: d, deadline: 1h30m, reason: required, row_limit: 5, hold_in_transaction: 5s", true},
+		"all of a hold":         {"name: r", "name: r, description: d, deadline: 1h30m, reason: required, row_limit: 5, hold_in_transaction: 5s, masked_copies: allow", true},
 		"unknown key":           {"name: r", "name: r, nam: s", false},
 		"no name":               {"name: r, ", "", false},
 		"no effect":             {"effect: hold, ", "", false},

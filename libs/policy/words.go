@@ -70,6 +70,23 @@ func (e *Engine) why(a *activation, r *rule) string {
 	}
 }
 
+// whyCopy says which masked column would go where.
+func whyCopy(f *command.Facts) string {
+	c := f.Copies[0]
+	from, to := "a masked column", c.To.Name
+	if c.From.Name != "" {
+		from = "the masked column " + columns([]command.Column{c.From})[0]
+	}
+	switch {
+	case c.To.Table == "":
+	case c.To.Name == "*":
+		to = (command.Object{Schema: c.To.Schema, Name: c.To.Table}).String()
+	default:
+		to = columns([]command.Column{c.To})[0]
+	}
+	return "it would put " + from + " into " + to + ", where no mask covers it, and no rule that matches says masked_copies: allow"
+}
+
 func variablesOf(s set) []string {
 	var out []string
 	s.each(func(v variable) { out = append(out, variableNames[v]) })

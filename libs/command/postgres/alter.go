@@ -22,6 +22,9 @@ func (w *walker) alter(n *pg.Node, e env) bool {
 	case *pg.Node_RenameStmt:
 		w.rename(s.RenameStmt)
 	case *pg.Node_AlterObjectSchemaStmt:
+		if rv := s.AlterObjectSchemaStmt.GetRelation(); rv != nil {
+			w.move(rv, "*", command.Column{Schema: s.AlterObjectSchemaStmt.GetNewschema(), Name: "*"})
+		}
 		w.altered(s.AlterObjectSchemaStmt.GetObjectType(), s.AlterObjectSchemaStmt.GetRelation(), s.AlterObjectSchemaStmt.GetObject())
 	case *pg.Node_AlterOwnerStmt:
 		w.altered(s.AlterOwnerStmt.GetObjectType(), s.AlterOwnerStmt.GetRelation(), s.AlterOwnerStmt.GetObject())
@@ -118,6 +121,16 @@ func (w *walker) alterTable(s *pg.AlterTableStmt, e env) {
 			w.raise(command.Admin)
 		case pg.AlterTableType_AT_ColumnDefault:
 			cmd.stored = true
+		case pg.AlterTableType_AT_AlterColumnType:
+			if using := c.GetDef().GetColumnDef().GetRawDefault(); using != nil && mentionsColumn(using.ProtoReflect()) {
+				w.computed.add(command.Column{Schema: s.GetRelation().GetSchemaname(), Table: s.GetRelation().GetRelname(), Name: c.GetName()})
+			}
+		case pg.AlterTableType_AT_DropExpression: // it keeps what was computed
+			w.computed.add(command.Column{Schema: s.GetRelation().GetSchemaname(), Table: s.GetRelation().GetRelname(), Name: c.GetName()})
+		case pg.AlterTableType_AT_DropInherit, pg.AlterTableType_AT_DropConstraint:
+			w.part(s.GetRelation())
+		case pg.AlterTableType_AT_DetachPartition:
+			w.part(c.GetDef().GetPartitionCmd().GetName())
 		}
 		if c.GetName() != "" && s.GetRelation() != nil {
 			w.column(command.Column{Schema: s.GetRelation().GetSchemaname(), Table: s.GetRelation().GetRelname(), Name: c.GetName()}, env{})
@@ -126,8 +139,29 @@ func (w *walker) alterTable(s *pg.AlterTableStmt, e env) {
 	}
 }
 
+// part notes a relation that is cut off from others.
+func (w *walker) part(rv *pg.RangeVar) {
+	w.parted.add(command.Column{Schema: rv.GetSchemaname(), Table: rv.GetRelname(), Name: "*"})
+}
+
+// move notes that a relation's columns go by another name.
+func (w *walker) move(rv *pg.RangeVar, column string, to command.Column) {
+	w.moves.add(command.Move{From: command.Column{Schema: rv.GetSchemaname(), Table: rv.GetRelname(), Name: column}, To: to})
+}
+
 func (w *walker) rename(s *pg.RenameStmt) {
 	t := s.GetRenameType()
+	switch t { //nolint:exhaustive // no other renames what a masking rule names
+	case pg.ObjectType_OBJECT_COLUMN:
+		w.move(s.GetRelation(), s.GetSubname(), command.Column{Name: s.GetNewname()})
+	case pg.ObjectType_OBJECT_SCHEMA:
+		w.moves.add(command.Move{
+			From: command.Column{Schema: s.GetSubname(), Table: "*", Name: "*"},
+			To:   command.Column{Schema: s.GetNewname(), Table: "*", Name: "*"},
+		})
+	case pg.ObjectType_OBJECT_TABLE, pg.ObjectType_OBJECT_FOREIGN_TABLE, pg.ObjectType_OBJECT_VIEW, pg.ObjectType_OBJECT_MATVIEW:
+		w.move(s.GetRelation(), "*", command.Column{Table: s.GetNewname(), Name: "*"})
+	}
 	if t == pg.ObjectType_OBJECT_COLUMN {
 		t = s.GetRelationType()
 		w.indexed(s.GetSubname(), w.over(s.GetRelation(), env{}))

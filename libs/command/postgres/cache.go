@@ -101,7 +101,7 @@ func size(text string, statements []Statement) int {
 		f := &statements[i].Facts
 		n += base
 		n += len(f.Objects)*6*header + len(f.Literals)*4*header
-		n += (len(f.Columns) + len(f.Filters) + len(f.Assigned)) * 3 * header
+		n += (len(f.Columns) + len(f.Filters) + len(f.Assigned) + len(f.Parted) + 2*len(f.Moves)) * 3 * header
 		n += len(f.Comparisons) * 8 * header
 		for _, l := range [][]string{
 			f.Functions, f.Operators, f.Types, f.Attributes, f.ParameterColumns, f.Settings, f.Unknown,

@@ -36,6 +36,8 @@ type walker struct {
 	columns    set[command.Column]
 	filters    set[command.Column]
 	computed   set[command.Column] // Facts.Assigned
+	parted     set[command.Column]
+	moves      set[command.Move]
 	functions  set[string]
 	operators  set[string]
 	types      set[string]
@@ -124,7 +126,7 @@ func (w *walker) finish(s Statement) {
 		}
 	}
 	w.f.Objects, w.f.Columns, w.f.Filters = w.objects.list, w.columns.list, w.filters.list
-	w.f.Assigned = w.computed.list
+	w.f.Assigned, w.f.Parted, w.f.Moves = w.computed.list, w.parted.list, w.moves.list
 	w.f.Functions, w.f.Operators, w.f.Types = w.functions.list, w.operators.list, w.types.list
 	w.f.Attributes, w.f.Settings, w.f.Unknown = w.attributes.list, w.settings.list, w.unknowns.list
 	w.f.Literals = w.literals(s)

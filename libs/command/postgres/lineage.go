@@ -98,9 +98,13 @@ type prover struct {
 	every derived
 	// produced is what tells how many rows the functions of a target list give.
 	produced derived
+	// copies are where masked values are stored.
+	copies set[command.Copy]
 	// failed: nothing is proved.
 	failed bool
-	steps  int
+	// partial: something that decides which rows there are was not understood.
+	partial bool
+	steps   int
 }
 
 // maxSteps bounds the work on one statement: recursive queries nested in each
@@ -145,16 +149,22 @@ func (m *Masks) lineage(f *command.Facts, written map[ColumnRef]bool) *rows {
 }
 
 func (m *Masks) prove(t *text, written map[ColumnRef]bool) *rows {
+	_, out := m.read(t, written)
+	return out
+}
+
+// read reads a statement, and returns nothing where it is not understood.
+func (m *Masks) read(t *text, written map[ColumnRef]bool) (*prover, *rows) {
 	tree, err := parseTree(t.sql)
 	if err != nil || len(tree.GetStmts()) != 1 {
-		return nil
+		return nil, nil
 	}
 	p := &prover{masks: m, path: t.path, written: written, every: m.rules()}
-	out := p.query(tree.GetStmts()[0].GetStmt(), &scope{})
+	out := p.statement(tree.GetStmts()[0].GetStmt())
 	if p.failed {
-		return nil
+		return nil, nil
 	}
-	return &out
+	return p, &out
 }
 
 // proveView reads the lineage of a view's columns, and first that of the views
@@ -273,6 +283,8 @@ func (p *prover) call(n *pg.FuncCall, s *scope) derived {
 		d = d.and(s.amounts())
 	case has(rowFunctions, name):
 		p.produced = p.produced.and(args)
+	case has(keepers, name):
+		p.store(output{from: args}, command.Column{Name: name}, false)
 	}
 	if n.GetOver() != nil {
 		d = d.and(p.window(n.GetOver(), s))

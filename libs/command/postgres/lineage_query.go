@@ -14,6 +14,10 @@ func (p *prover) query(n *pg.Node, outer *scope) rows {
 		return p.selectStmt(q.SelectStmt, outer)
 	case *pg.Node_InsertStmt, *pg.Node_UpdateStmt, *pg.Node_DeleteStmt, *pg.Node_MergeStmt:
 		return p.change(n, outer)
+	case *pg.Node_CopyStmt:
+		if q.CopyStmt.GetQuery() != nil {
+			return p.query(q.CopyStmt.GetQuery(), outer)
+		}
 	}
 	p.fail()
 	return rows{}
@@ -50,7 +54,7 @@ func (p *prover) leniently(s *scope, nodes ...*pg.Node) derived {
 	}
 	d := p.each(nodes, s)
 	if p.failed && p.steps <= maxSteps {
-		p.failed = false
+		p.failed, p.partial = false, true
 		return p.every
 	}
 	return d
@@ -152,6 +156,13 @@ func (p *prover) with(c *pg.WithClause, s *scope) *scope {
 			continue
 		}
 		known = &withScope{byName: map[string]*withQuery{q.node.GetCtename(): q}, outer: known}
+	}
+	for w := known; w != s.ctes; w = w.outer {
+		for _, q := range w.byName {
+			if q.node.GetCtequery().GetSelectStmt() == nil { // it runs, named or not
+				p.withRows(q)
+			}
+		}
 	}
 	return &scope{outer: s.outer, ctes: known}
 }

@@ -26,6 +26,8 @@ type item struct {
 	alias string
 	// rel is its relation, where it has no alias in the text.
 	rel *relation
+	// written is the relation that a statement writes, whose item this is.
+	written *relation
 	// table: it is a relation, and has the columns that each has (ctid, ...).
 	table bool
 	// columns and name say whether its columns are found by their bare names,

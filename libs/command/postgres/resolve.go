@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -276,6 +277,8 @@ func (r *resolver) columns() {
 	r.f.Columns = r.resolveColumns(r.f.Columns)
 	r.f.Filters = r.resolveColumns(r.f.Filters)
 	r.f.Assigned = r.resolveColumns(r.f.Assigned)
+	r.f.Parted = r.resolveColumns(r.f.Parted)
+	r.moves()
 }
 
 func (r *resolver) resolveColumns(list []command.Column) []command.Column {
@@ -301,6 +304,46 @@ func (r *resolver) resolveColumns(list []command.Column) []command.Column {
 		}
 	}
 	return out.list
+}
+
+// moves finds each column that a statement moves.
+func (r *resolver) moves() {
+	var out set[command.Move]
+	for _, mv := range r.f.Moves {
+		for _, rel := range r.moved(mv.From) {
+			for _, col := range rel.Columns {
+				if mv.From.Name != "*" && mv.From.Name != col.Name {
+					continue
+				}
+				to := command.Column{Schema: cmp.Or(mv.To.Schema, rel.Schema), Table: mv.To.Table, Name: mv.To.Name}
+				if to.Table == "" || to.Table == "*" {
+					to.Table = rel.Name
+				}
+				if to.Name == "*" {
+					to.Name = col.Name
+				}
+				out.add(command.Move{From: rel.column(col.Name), To: to})
+			}
+		}
+	}
+	r.f.Moves = out.list
+}
+
+// moved are the relations that a move is of.
+func (r *resolver) moved(c command.Column) []*relation {
+	if c.Table != "*" {
+		if rel := r.relation(c.Schema, c.Table); rel != nil {
+			return []*relation{rel}
+		}
+		return nil
+	}
+	var out []*relation
+	for name, rel := range r.catalog.relations {
+		if name.Schema == c.Schema {
+			out = append(out, rel)
+		}
+	}
+	return out
 }
 
 // positions names the columns of an INSERT that names none.

@@ -23,14 +23,7 @@ type Taint struct {
 	// all reports that a column with an origin may derive from a masked one
 	// whatever its origin.
 	all bool
-	// copies is what Copies returns.
-	copies bool
 }
-
-// Copies reports that the statement may store values of a masked column, or
-// what derives from them, where no mask is on them: INSERT INTO log SELECT
-// email, CREATE TABLE AS. It is for Facts.CopiesMasked.
-func (t Taint) Copies() bool { return t.copies }
 
 // Column says what a result column with this origin is: the masked column
 // whose values it has unchanged, or tainted where it may derive from one, or
@@ -113,7 +106,6 @@ func (m *Masks) Taint(f *command.Facts) Taint {
 	// Nothing is known of what it runs: a write perhaps, as EXECUTE may. A
 	// cursor's query only reads.
 	t.all = t.all || f.Class == command.Unknown && len(f.Objects) == 0 && f.Verb != "fetch"
-	t.copies = len(f.Assigned) > 0 || slices.Contains(storing, f.Verb)
 	t.written = m.written(f)
 	return t
 }
@@ -128,9 +120,6 @@ func (m *Masks) rewrites(f *command.Facts) bool {
 		return rel == nil || rel.Rewrites
 	})
 }
-
-// storing are the verbs of statements that store what a query returns.
-var storing = []string{"create table as", "create materialized view", "select into"}
 
 // written are the columns that a statement's RETURNING can show its computed
 // values by: those it assigns, columns generated from them, and any of a view

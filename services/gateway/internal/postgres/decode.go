@@ -23,7 +23,8 @@ type decoded struct {
 // stamp says under which circumstances names were resolved.
 type stamp struct {
 	state, catalog uint64
-	redefined      redefinition // in the open transaction
+	redefined      redefinition   // in the open transaction
+	masks          *pgfacts.Masks // the masked columns in that catalog
 }
 
 // resolved keeps the texts that a session has sent lately.
@@ -93,7 +94,7 @@ func (s *session) resolve(d *decoded) []command.Facts {
 	}
 	snapshot, err := s.catalog.Current(s.ctx)
 	s.pipeline.mu.Lock()
-	now := stamp{state: s.asked.version, catalog: snapshot.Version, redefined: s.track.redefined}
+	now := stamp{state: s.asked.version, catalog: snapshot.Version, redefined: s.track.redefined, masks: snapshot.Masks(s.maskedColumns())}
 	s.pipeline.mu.Unlock()
 	if err == nil && d.facts != nil && d.stamp == now {
 		return d.facts
@@ -117,10 +118,11 @@ func (s *session) resolve(d *decoded) []command.Facts {
 			break
 		}
 		snapshot, now.catalog = again, again.Version
+		now.masks = snapshot.Masks(s.maskedColumns())
 	}
 	for i := range facts {
-		if facts[i].Class == command.Write { // for the approver's eyes
-			facts[i].CopiesMasked = snapshot.Masks(s.maskedColumns()).Taint(&facts[i]).Copies()
+		if f := &facts[i]; !reads(f.Class) {
+			f.Copies = now.masks.Taint(f).Copies()
 		}
 	}
 	afterEarlier(d.statements, facts, now.redefined)

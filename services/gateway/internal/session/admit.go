@@ -123,8 +123,15 @@ func (a *admission) denied() *refusal.Refusal {
 		r.Code = refusal.DeniedByDefault
 	}
 	r.Detail = sentence(a.decision.Description)
+	if a.decision.MaskedCopy {
+		r.Code, r.Message = refusal.MaskedCopy, a.decision.Why
+	}
 	if len(a.decision.Allowed) > 0 {
 		r.Detail = strings.TrimSpace(r.Detail + " Allowed here: " + strings.Join(a.decision.Allowed, "; ") + ".")
+	}
+	if a.decision.MaskedCopy {
+		r.Hint = fmt.Sprintf("Leave the column out, or ask for a rule that lets it be copied; quote %s.", a.id)
+		return r
 	}
 	r.Hint = fmt.Sprintf("'gatestay can %s' lists what this job may do; quote %s when you ask for a rule.", a.session.target, a.id)
 	return r
@@ -303,7 +310,7 @@ func warnings(c *seam.Command) []string {
 	if !c.Facts.Filtered && (c.Facts.Verb == "update" || c.Facts.Verb == "delete") {
 		w = append(w, "no WHERE clause: every row of the table is affected")
 	}
-	if c.Facts.CopiesMasked {
+	if len(c.Facts.Copies) > 0 {
 		w = append(w, "copies a masked column to where no mask covers it")
 	}
 	if c.Facts.Class == command.Unknown {

@@ -1,0 +1,170 @@
+package postgres
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/gatestay/gatestay/libs/command"
+)
+
+// storing are the verbs of statements that store what a query returns.
+var storing = []string{"create table as", "create materialized view", "select into"}
+
+// showing are the verbs of statements that store a query, which shows by other
+// names whatever it reads.
+var showing = []string{"create view", "create rule"}
+
+// keepers are functions that put a value where it outlives the statement:
+// settings, notifications, sequences, large objects, the log of changes.
+var keepers = []string{
+	"lo_export", "lo_from_bytea", "lo_import", "lo_put", "lowrite", "pg_logical_emit_message", "pg_notify", "set_config", "setval",
+}
+
+// Copies are the masked columns whose values, or what derives from them, the
+// statement stores where no mask is on them: INSERT INTO log SELECT email,
+// CREATE TABLE AS, a view. It is for Facts.Copies.
+func (t Taint) Copies() []command.Copy {
+	if t.masks == nil || !t.masks.any {
+		return nil
+	}
+	f := t.facts
+	var out set[command.Copy]
+	t.masks.moves(f, &out)
+	if !t.Expressions || t.storesNothing() || f.Class == command.Unknown && !t.masks.mentions(f) {
+		return out.list
+	}
+	if p := t.masks.stores(f); p != nil {
+		for _, c := range p.copies.list {
+			out.add(c)
+		}
+		return out.list
+	}
+	// Whatever it may have touched may go wherever it writes.
+	from := t.masks.mentioned(f)
+	for _, to := range f.Assigned {
+		if !t.masks.covered(to) {
+			out.add(command.Copy{From: from, To: to, Temporary: temporary(to.Schema)})
+		}
+	}
+	if slices.Contains(storing, f.Verb) || slices.Contains(showing, f.Verb) {
+		for _, o := range f.Objects {
+			if o.New && o.Kind == "" {
+				out.add(command.Copy{From: from, To: command.Column{Schema: o.Schema, Table: o.Name, Name: "*"}, Temporary: temporary(o.Schema)})
+			}
+		}
+		if f.Verb == "create rule" {
+			out.add(command.Copy{From: from, To: command.Column{Name: "a rule"}})
+		}
+	}
+	for _, name := range f.Functions {
+		if _, base := split(strings.Split(name, ".")); has(keepers, base) {
+			out.add(command.Copy{From: from, To: command.Column{Name: base}})
+		}
+	}
+	if f.Verb == "copy" && f.Class == command.Admin {
+		out.add(command.Copy{From: from, To: command.Column{Name: "a file of the server"}})
+	}
+	return out.list
+}
+
+// storesNothing reports that a statement, whatever it reads, has nowhere to put it.
+func (t Taint) storesNothing() bool {
+	f := t.facts
+	return len(f.Assigned) == 0 && !slices.Contains(storing, f.Verb) && !slices.Contains(showing, f.Verb) &&
+		(f.Verb != "copy" || f.Class != command.Admin) && !calls(f, keepers)
+}
+
+// calls reports that a statement calls one of the functions.
+func calls(f *command.Facts, sorted []string) bool {
+	return slices.ContainsFunc(f.Functions, func(name string) bool {
+		_, base := split(strings.Split(name, "."))
+		return has(sorted, base)
+	})
+}
+
+// temporary reports the schema of a session's temporary relations.
+func temporary(schema string) bool {
+	return schema == "pg_temp" || strings.HasPrefix(schema, "pg_temp_")
+}
+
+// covered reports that a column is masked itself.
+func (m *Masks) covered(c command.Column) bool {
+	rel := m.catalog.relations[Name{c.Schema, c.Table}]
+	if rel == nil {
+		return false
+	}
+	_, is, _ := m.column(rel.OID, rel.numbers[c.Name])
+	return is
+}
+
+// moves finds masked columns that a statement takes away from their masks: a
+// column that a rule names by another name, or one that is masked for what it
+// inherits or refers to, and is so no more.
+func (m *Masks) moves(f *command.Facts, out *set[command.Copy]) {
+	for _, mv := range f.Moves {
+		if rule, own, masked := m.maskOf(mv.From); masked && own && !m.covered(mv.To) {
+			out.add(command.Copy{From: rule, To: mv.To, Plain: m.covered(mv.From)})
+		}
+	}
+	for _, c := range f.Parted {
+		if rule, own, masked := m.maskOf(c); masked && !own {
+			out.add(command.Copy{From: rule, To: c, Plain: rule != c})
+		}
+	}
+}
+
+// maskOf returns the masked column that a column has the values of, itself
+// where it has what is computed from one. own: the rule names this very column,
+// or it is computed within its relation.
+func (m *Masks) maskOf(c command.Column) (rule command.Column, own, masked bool) {
+	rel := m.catalog.relations[Name{c.Schema, c.Table}]
+	if rel == nil {
+		return command.Column{}, false, false
+	}
+	ref := ColumnRef{rel.OID, rel.numbers[c.Name]}
+	if rule, ok := m.columns[ref]; ok {
+		return rule, rule.Table == c.Table && rule.Name == c.Name && (rule.Schema == "" || rule.Schema == c.Schema), true
+	}
+	within := slices.ContainsFunc(rel.Columns, func(o CatalogColumn) bool { return o.Number == ref.Number && len(o.From) > 0 })
+	return c, within, m.generated[ref]
+}
+
+// mentioned is the masked column that a statement mentions, empty where that is
+// not one.
+func (m *Masks) mentioned(f *command.Facts) command.Column {
+	var found set[command.Column]
+	for _, c := range f.Columns {
+		rel := m.catalog.relations[Name{c.Schema, c.Table}]
+		if rel == nil {
+			continue
+		}
+		ref := ColumnRef{rel.OID, rel.numbers[c.Name]}
+		if rule, ok := m.columns[ref]; ok {
+			found.add(rule)
+		} else if m.generated[ref] {
+			found.add(c)
+		}
+	}
+	if len(found.list) == 1 {
+		return found.list[0]
+	}
+	return command.Column{}
+}
+
+// stores reads where a statement stores what, nil where that cannot be proved.
+func (m *Masks) stores(f *command.Facts) *prover {
+	t, ok := f.Source.(*text)
+	if !ok || !t.resolved || f.IsUnknown("objects") || f.IsUnknown("columns") ||
+		(f.Class != command.Write && f.Class != command.DDL) || f.Verb == "create rule" || f.Verb == "alter table" {
+		return nil
+	}
+	// What a condition of a write calls is not read.
+	if calls(f, keepers) && (f.Verb != "select" || slices.ContainsFunc(f.Objects, func(o command.Object) bool { return o.Access != command.Read })) {
+		return nil
+	}
+	p, _ := m.read(t, nil)
+	if p == nil || p.partial {
+		return nil
+	}
+	return p
+}

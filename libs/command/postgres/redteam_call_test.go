@@ -311,8 +311,6 @@ func TestRedteam08_WayOutOfTheDatabase(t *testing.T) {
 		"SELECT pg_file_write('x', 'y', true)",
 		"SELECT pg_sleep(10)",
 		"SELECT pg_catalog.pg_sleep_for('1 hour')",
-		"SELECT pg_advisory_lock(1)",
-		"SELECT pg_try_advisory_xact_lock(1)",
 		"SELECT pg_terminate_backend(1)",
 		"SELECT pg_cancel_backend(pid) FROM pg_stat_activity",
 		"SELECT pg_reload_conf()",
@@ -320,13 +318,25 @@ func TestRedteam08_WayOutOfTheDatabase(t *testing.T) {
 		"SELECT pg_promote()",
 		"SELECT pg_create_logical_replication_slot('x', 'pgoutput')",
 		"SELECT * FROM pg_logical_slot_get_changes('x', null, null)",
-		"SELECT pg_export_snapshot()",
 		"SELECT pg_stat_reset()",
 		"SELECT * FROM pg_stat_get_activity(null)",
 		"SELECT setseed(0.5)",
 		"SELECT inet_server_addr()",
 	} {
 		if f := one(t, sql); f.Class != command.Unknown && f.Class != command.Admin || f.Catalog || f.Neutral {
+			t.Errorf("%s: class %s, catalog %v, neutral %v", sql, f.Class, f.Catalog, f.Neutral)
+		}
+	}
+}
+
+// TestRedteam08_LocksAreWrites: they keep others waiting, and touch no data.
+// Migration tools take them, pg_dump exports its snapshot.
+func TestRedteam08_LocksAreWrites(t *testing.T) {
+	for _, sql := range []string{
+		"SELECT pg_advisory_lock(1)", "SELECT pg_catalog.pg_try_advisory_xact_lock(1, 2)", "SELECT pg_advisory_unlock_all()", "SELECT pg_export_snapshot()",
+		"SELECT name FROM customers WHERE pg_try_advisory_lock_shared(1)",
+	} {
+		if f := one(t, sql); f.Class != command.Write || f.Catalog || f.Neutral {
 			t.Errorf("%s: class %s, catalog %v, neutral %v", sql, f.Class, f.Catalog, f.Neutral)
 		}
 	}

@@ -47,8 +47,11 @@ var harmless = strings.Fields(`
 	pg_xact_commit_timestamp pg_xact_commit_timestamp_origin pg_xact_status random random_normal
 	timeofday txid_status uuidv4 uuidv7`)
 
-// writes are functions that write, and do nothing else.
-var writes = strings.Fields(`nextval setval pg_notify`)
+// writes are functions that write, or lock, and do nothing else.
+var writes = strings.Fields(`
+	nextval pg_advisory_lock pg_advisory_lock_shared pg_advisory_unlock pg_advisory_unlock_all pg_advisory_unlock_shared
+	pg_advisory_xact_lock pg_advisory_xact_lock_shared pg_export_snapshot pg_notify pg_try_advisory_lock
+	pg_try_advisory_lock_shared pg_try_advisory_xact_lock pg_try_advisory_xact_lock_shared setval`)
 
 // denied are functions that are stable or immutable by their label and yet
 // run what they are given as text, reveal other sessions or the upstream's

@@ -248,6 +248,20 @@ func TestShow(t *testing.T) {
 	}
 }
 
+// "ended" alone says no more than the first line does.
+func TestShow_endedInOrder(t *testing.T) {
+	w := newWorld(t)
+	w.story = strings.Replace(tale(t), `"client left"`, `"ended"`, 1)
+	var out bytes.Buffer
+	w.Stdout = &out
+	if err := w.tool().show(t.Context(), "ses_01K9ZQ4T7M0V9X2C3B5N6M7K8J"); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(out.String(), "ended  ") || !strings.Contains(out.String(), "closed after 2 min") {
+		t.Error(out.String())
+	}
+}
+
 // What a job wrote into its statements, names and reasons moves no cursor,
 // sets no title, and hides nothing, whatever the output.
 func TestRedteam16_EscapesReachNoTerminal(t *testing.T) {
@@ -309,6 +323,9 @@ func TestErrors(t *testing.T) {
 		"refused": {func(w *world) {
 			w.status, w.story = 403, `{"code":"not_an_auditor","message":"kim may not read audits","hint":"ask an operator"}`
 		}, []string{"show", "x"}, "audit: kim may not read audits (ask an operator)"},
+		"a stale sign-in": {func(w *world) {
+			w.status, w.story = 401, `{"code":"GS1101","message":"the token is signed with a key that http://127.0.0.1:6443 does not publish"}`
+		}, []string{"show", "x"}, "run 'gatestay login'"},
 		"no words":     {func(w *world) { w.status, w.story = 502, "<html>" }, []string{"show", "x"}, "502 Bad Gateway"},
 		"not JSON":     {func(w *world) { w.story = "<html>" }, []string{"show", "x"}, "older than"},
 		"a redirect":   {func(w *world) { w.status = 302 }, []string{"show", "x"}, "302"},

@@ -97,7 +97,9 @@ func (s *story) head() {
 	add("target", target)
 	add("reason", s.Reason)
 	add("opened", opened)
-	add("ended", strings.TrimSpace(s.Code+" "+s.Ended))
+	if why := strings.TrimSpace(s.Code + " " + s.Ended); why != "ended" { // in order, as the first line says
+		add("ended", why)
+	}
 	add("trace", s.TraceID)
 	if len(s.Principal.Asserted) > 0 {
 		add("only said", strings.Join(s.Principal.Asserted, ", "))

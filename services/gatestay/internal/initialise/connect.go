@@ -8,10 +8,12 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/gatestay/gatestay/libs/config"
 	"github.com/gatestay/gatestay/libs/loopback"
@@ -62,7 +64,7 @@ func connect(ctx context.Context, o options) (target, *pgx.Conn, error) {
 	c.RuntimeParams["application_name"] = "gatestay init"
 	conn, err := pgx.ConnectConfig(ctx, c)
 	if err != nil {
-		return target{}, nil, fmt.Errorf("sign in as %s at %s: %w%s", c.User, t.Address, err, tlsHint(mode))
+		return target{}, nil, fmt.Errorf("sign in as %s at %s: %w%s", c.User, t.Address, briefly(err), tlsHint(mode))
 	}
 	if mode == "" || mode == "prefer" || mode == "allow" {
 		t.TLS = "disable"
@@ -71,6 +73,24 @@ func connect(ctx context.Context, o options) (target, *pgx.Conn, error) {
 		}
 	}
 	return t, conn, nil
+}
+
+// briefly says once what failed in the same way with and without TLS.
+func briefly(err error) error {
+	var dial *net.OpError
+	if errors.As(err, &dial) && dial.Op == "dial" {
+		return dial.Err // the address is said already
+	}
+	var failed *pgconn.ConnectError
+	if !errors.As(err, &failed) {
+		return err
+	}
+	if tries, ok := failed.Unwrap().(interface{ Unwrap() []error }); ok {
+		if all := tries.Unwrap(); len(all) > 0 && !slices.ContainsFunc(all, func(e error) bool { return e.Error() != all[0].Error() }) {
+			return all[0]
+		}
+	}
+	return failed.Unwrap()
 }
 
 func tlsHint(mode string) string {

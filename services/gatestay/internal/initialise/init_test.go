@@ -328,13 +328,17 @@ func TestInitSaysWhatIsWrong(t *testing.T) {
 		"--repository-id and --owner-id belong together":  {"--target", "x", "--dsn", "postgres://u@127.0.0.1:1/y", "--repository-id", "1"},
 		`--approver "dana": write a Slack user id`:        {"--target", "x", "--dsn", "postgres://u@127.0.0.1:1/y", "--approver", "dana"},
 		"--sample -1": {"--target", "x", "--dsn", "postgres://u@127.0.0.1:1/y", "--sample", "-1"},
-		"environment variable GATESTAY_TEST_NOT_SET is not set":  {"--target", "x", "--dsn", "postgres://u@127.0.0.1:1/y", "--password", "env:GATESTAY_TEST_NOT_SET"},
-		"sign in as u at 127.0.0.1:1":                            {"--target", "x", "--dsn", "postgres://u:hunter2@127.0.0.1:1/y?sslmode=disable"},
-		"this connection string cannot be read, or its TLS file": {"--target", "x", "--dsn", "postgres://u:hunter2@127.0.0.1:1/y?sslmode=verify-full&sslrootcert=/nowhere"},
+		"environment variable GATESTAY_TEST_NOT_SET is not set":    {"--target", "x", "--dsn", "postgres://u@127.0.0.1:1/y", "--password", "env:GATESTAY_TEST_NOT_SET"},
+		"sign in as u at 127.0.0.1:1":                              {"--target", "x", "--dsn", "postgres://u:hunter2@127.0.0.1:1/y?sslmode=disable"},
+		"sign in as v at 127.0.0.1:1: connect: connection refused": {"--target", "x", "--dsn", "postgres://v@127.0.0.1:1/y"},
+		"this connection string cannot be read, or its TLS file":   {"--target", "x", "--dsn", "postgres://u:hunter2@127.0.0.1:1/y?sslmode=verify-full&sslrootcert=/nowhere"},
 	} {
 		out, err := gatestay(t, "text", args...)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %s", args, err, want)
+		}
+		if err != nil && strings.Count(err.Error(), "connection refused") > 1 {
+			t.Errorf("the same said twice: %v", err)
 		}
 		if strings.Contains(out, "hunter2") || err != nil && strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("a password is repeated: %v", err)

@@ -34,7 +34,7 @@ func Command(env *cli.Env) *cobra.Command {
 	var path string
 	c := &cobra.Command{
 		Use: "keys", Short: "Make the keys and certificates that gatestay.yaml names", Long: help,
-		Example: "  gatestay keys --config deploy/compose/gatestay.yaml", Args: cobra.NoArgs,
+		Example: "  gatestay keys --config deploy/compose/config/gatestay.yaml", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := config.Load(path)
 			if err != nil {

@@ -32,7 +32,7 @@ The provider is GATESTAY_ISSUER or --issuer (client id GATESTAY_CLIENT_ID or
 client as a public one (no secret) with loopback redirects.
 
 The ID token is kept in gatestay/credentials.json in your configuration folder
-(mode 0600), by issuer, until it expires or you run 'gatestay logout'.`
+(mode 0600), by issuer (and, beside gatestay dev, by its folder), until it expires or you run 'gatestay logout'.`
 
 const example = `  gatestay login
   gatestay login --device
@@ -87,7 +87,7 @@ func logout(env *cli.Env, issuer string, all bool) error {
 	if issuer, err = issuerOf(env, issuer); err != nil {
 		return err
 	}
-	return s.update(func(m map[string]credential) { delete(m, issuer) })
+	return s.update(func(m map[string]credential) { delete(m, keyOf(env, issuer)) })
 }
 
 func (f *flags) run(ctx context.Context, env *cli.Env) error {
@@ -112,7 +112,7 @@ func (f *flags) run(ctx context.Context, env *cli.Env) error {
 	if err != nil {
 		return err
 	}
-	if err := s.update(func(m map[string]credential) { m[issuer] = c }); err != nil {
+	if err := s.update(func(m map[string]credential) { m[keyOf(env, issuer)] = c }); err != nil {
 		return err
 	}
 	if env.JSON() {

@@ -277,6 +277,28 @@ func TestLogin_AsAndLogout(t *testing.T) {
 	}
 }
 
+// Folders of gatestay dev take turns on the issuer's port, each with its keys.
+func TestToken_OfThisFolder(t *testing.T) {
+	w := newWorld(t)
+	if err := w.run(Command(w.Env), "--as", "dana"); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(filepath.Join(w.Dir, "dev.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := w.Dir
+	w.Dir = t.TempDir()
+	if err := os.WriteFile(filepath.Join(w.Dir, "dev.json"), raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Token(w.Env); !errors.Is(err, ErrSignedOut) || !strings.Contains(err.Error(), "gatestay login") {
+		t.Fatalf("another folder's sign-in is used: %v", err)
+	}
+	w.Dir = here
+	w.signedInAs("oidc:dana@acme.example")
+}
+
 func TestToken_ExpiredAndExposed(t *testing.T) {
 	w := newWorld(t)
 	if err := w.run(Command(w.Env), "--as", "dana"); err != nil {

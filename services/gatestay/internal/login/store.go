@@ -18,7 +18,7 @@ type credential struct {
 	Expiry  time.Time `json:"expiry"`
 }
 
-// store is the file of sign-ins, keyed by issuer.
+// store is the file of sign-ins, by issuer (see keyOf).
 type store struct{ path string }
 
 func openStore(env *cli.Env) (*store, error) {

@@ -3,6 +3,7 @@ package login
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/gatestay/gatestay/services/gatestay/internal/cli"
@@ -48,7 +49,7 @@ func current(env *cli.Env, now time.Time) (credential, error) {
 	if err != nil {
 		return credential{}, err
 	}
-	c, ok := all[issuer]
+	c, ok := all[keyOf(env, issuer)]
 	switch {
 	case !ok:
 		return credential{}, fmt.Errorf("%w at %s: run 'gatestay login'", ErrSignedOut, issuer)
@@ -57,6 +58,21 @@ func current(env *cli.Env, now time.Time) (credential, error) {
 	default:
 		return c, nil
 	}
+}
+
+// keyOf returns what a sign-in is kept under: the issuer; for the local one of
+// gatestay dev its folder too, as those of several folders take turns on the
+// same port, each with keys of its own.
+func keyOf(env *cli.Env, issuer string) string {
+	d, err := env.ReadDev()
+	if err != nil || d.Issuer != issuer {
+		return issuer
+	}
+	dir, err := filepath.Abs(env.Dir)
+	if err != nil {
+		return issuer
+	}
+	return issuer + " " + dir
 }
 
 // issuerOf returns the provider: as given, or that of the deployment.

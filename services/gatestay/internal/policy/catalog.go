@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -100,11 +98,7 @@ func (c *catalog) facts(_ policy.Target, sql string) ([]command.Facts, error) {
 }
 
 // checkCatalogs compares masks and conditions with what the targets have.
-func (f *folder) checkCatalogs(ctx context.Context, e *policy.Engine) ([]policy.Finding, error) {
-	masks, err := f.masks()
-	if err != nil {
-		return nil, err
-	}
+func (f *folder) checkCatalogs(ctx context.Context, e *policy.Engine, masks *masking.Engine) ([]policy.Finding, error) {
 	if f.cfg == nil {
 		return nil, errors.New("--catalog needs the targets' addresses: name the configuration with --config")
 	}
@@ -124,29 +118,6 @@ func (f *folder) checkCatalogs(ctx context.Context, e *policy.Engine) ([]policy.
 		out = append(out, mentionFindings(e, t, names)...)
 	}
 	return out, nil
-}
-
-// masks compiles the masking folder, nil where there is none.
-func (f *folder) masks() (*masking.Engine, error) {
-	dir := filepath.Join(filepath.Dir(f.dir), "masking")
-	if f.cfg != nil {
-		dir = f.cfg.Path("masking")
-		if f.cfg.Masking.Dir != "" {
-			dir = f.cfg.Path(f.cfg.Masking.Dir)
-		}
-	}
-	if _, err := os.Stat(dir); err != nil {
-		return nil, nil
-	}
-	files, err := config.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	e, err := masking.Compile(files)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", dir, err)
-	}
-	return e, nil
 }
 
 // names are a catalog's tables and columns, as conditions and masks write them.

@@ -12,9 +12,10 @@ import (
 	"github.com/gatestay/gatestay/services/gatestay/internal/ui"
 )
 
-const checkHelp = `Say what is wrong with the rules, and what silently never applies.
+const checkHelp = `Say what is wrong with the rules and with the masks beside them (masking.dir of
+the configuration, else masking/ beside the rules), and what silently never applies.
 
-Problems keep the policy service from publishing the folder: the exit code is 1.
+Problems keep the services from publishing the folder: the exit code is 1.
 Warnings are allowed to be written, but do not do what they seem to: a repository
 whose ids are not pinned, a rule that covers no target or that another always
 beats, a condition that is never true, a target that nobody can use, approvers
@@ -29,7 +30,9 @@ const checkExample = `  gatestay policy check
 
 // checked is what check found.
 type checked struct {
-	OK       bool             `json:"ok"` // no problems
+	OK       bool             `json:"ok"`      // no problems
+	Catalog  bool             `json:"catalog"` // names were compared with the targets' catalogs
+	Masks    int              `json:"masks"`
 	Problems []policy.Problem `json:"problems"`
 	Findings []policy.Finding `json:"findings"`
 }
@@ -68,8 +71,15 @@ func (f *folder) check(ctx context.Context, catalog bool) (checked, *policy.Engi
 	if err != nil {
 		return out, nil, err
 	}
+	masks, bad, err := f.masks()
+	if err != nil {
+		return out, nil, err
+	}
+	if masks != nil {
+		out.Masks = len(masks.Rules())
+	}
 	if engine == nil {
-		out.Problems = problems
+		out.Problems = append(problems, bad...)
 		return out, nil, nil
 	}
 	if _, err := engine.Test(f.files, f.around.Targets, nil); err != nil { // cases that cannot be read
@@ -77,9 +87,11 @@ func (f *folder) check(ctx context.Context, catalog bool) (checked, *policy.Engi
 			return out, nil, err
 		}
 	}
+	out.Problems = append(out.Problems, bad...)
 	out.Findings = append(out.Findings, policy.Check(engine, f.around)...)
 	if catalog {
-		found, err := f.checkCatalogs(ctx, engine)
+		out.Catalog = true
+		found, err := f.checkCatalogs(ctx, engine, masks)
 		if err != nil {
 			return out, nil, err
 		}
@@ -93,6 +105,9 @@ func (f *folder) printChecked(p *ui.Printer, c checked, e *policy.Engine) {
 	head := fmt.Sprintf("%s: %s", f.dir, plural(len(f.files), "file"))
 	if e != nil {
 		head += ", " + plural(len(e.Rules()), "rule")
+	}
+	if c.Masks > 0 {
+		head += ", " + plural(c.Masks, "mask")
 	}
 	if f.cfg == nil {
 		head += "; no gatestay.yaml, so targets and issuers are not compared"
@@ -115,10 +130,20 @@ func (f *folder) printChecked(p *ui.Printer, c checked, e *policy.Engine) {
 	f.print(p, "warning", warnings)
 	switch {
 	case !c.OK:
-		p.Line(p.Bad("✕ ") + plural(len(c.Problems), "problem") + ": the policy service would not publish this folder")
+		p.Line(p.Bad("✕ ") + plural(len(c.Problems), "problem") + ": this would not be published")
 	case len(c.Findings) > 0:
 		p.Line(p.Warn("! ") + "no problems, " + plural(len(c.Findings), "warning"))
 	default:
-		p.Line(p.Good("✓ ") + "no problems, and nothing that silently never applies")
+		p.Line(p.Good("✓ ") + "no problems, and no rule that silently never applies")
 	}
+	if c.OK && !c.Catalog {
+		p.Line(p.Dim(f.env.Typed("  what conditions" + and(c.Masks) + " name was not compared with a catalog: 'gatestay policy check --catalog' does that")))
+	}
+}
+
+func and(masks int) string {
+	if masks == 0 {
+		return ""
+	}
+	return " and " + plural(masks, "mask")
 }

@@ -81,7 +81,7 @@ type facts struct {
 	Objects   []string `json:"objects"`
 	Columns   []string `json:"columns"`
 	Functions []string `json:"functions"`
-	Filtered  bool     `json:"filtered"`
+	Filtered  *bool    `json:"filtered,omitempty"` // of update and delete: whether there is a WHERE
 	Unknown   []string `json:"unknown"`
 	Why       string   `json:"why,omitempty"`
 }
@@ -153,8 +153,14 @@ func explain(e *policy.Engine, in policy.Input, sql string, read policy.FactsFun
 	return x
 }
 
+// filterable are the verbs of which a missing WHERE says something.
+var filterable = []string{"update", "delete"}
+
 func factsOf(f *command.Facts, unknown []string) facts {
-	out := facts{Verb: f.Verb, Class: string(f.Class), Objects: []string{}, Columns: []string{}, Functions: []string{}, Filtered: f.Filtered, Unknown: []string{}, Why: f.Why}
+	out := facts{Verb: f.Verb, Class: string(f.Class), Objects: []string{}, Columns: []string{}, Functions: []string{}, Unknown: []string{}, Why: f.Why}
+	if contains(filterable, f.Verb) {
+		out.Filtered = &f.Filtered
+	}
 	for _, o := range f.Objects {
 		out.Objects = append(out.Objects, o.String()+" ("+string(o.Access)+")")
 	}
@@ -213,7 +219,7 @@ func (f *facts) text() string {
 	if len(f.Objects) > 0 {
 		s += "; " + strings.Join(f.Objects, ", ")
 	}
-	if !f.Filtered && contains([]string{"update", "delete"}, f.Verb) {
+	if f.Filtered != nil && !*f.Filtered {
 		s += "; no WHERE"
 	}
 	return s

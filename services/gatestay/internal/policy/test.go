@@ -29,7 +29,7 @@ expect: allow is short for {effect: allow}. Of several statements the one counts
 that stops first. Names without a schema are taken to lie in public; no server is
 asked. The policy service runs the same cases and publishes nothing that fails.
 
-Exit code 1 if a case fails or a file has problems.`
+Exit code 1 if a case fails, a file has problems, or --run matches no case.`
 
 func testCommand(env *cli.Env, w *where) *cobra.Command {
 	var verbose bool
@@ -83,7 +83,11 @@ func (f *folder) test(env *cli.Env, filter *regexp.Regexp, verbose bool) error {
 	if len(problems) > 0 {
 		return f.refuse(env, p, problems)
 	}
+	all := len(results)
 	results = slices.DeleteFunc(results, func(r policy.Result) bool { return !filter.MatchString(r.Case.Name) })
+	if len(results) == 0 && filter.String() != "" {
+		return fmt.Errorf("no case was run: --run %q matches none of %s in %s; 'gatestay policy test -v' names them", filter, plural(all, "case"), f.dir)
+	}
 	failed := 0
 	out := make([]tested, 0, len(results))
 	for _, r := range results {

@@ -129,7 +129,7 @@ func (c *Client) call(ctx context.Context, method string, u *url.URL, body []byt
 		return fmt.Errorf("the %s service's answer: %w", c.service.Name, err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return c.refused(response.Status, raw)
+		return c.refused(response, raw)
 	}
 	if err := json.Unmarshal(raw, out); err != nil {
 		return fmt.Errorf("the answer cannot be read; is this gatestay older than the %s service?", c.service.Name)
@@ -138,10 +138,10 @@ func (c *Client) call(ctx context.Context, method string, u *url.URL, body []byt
 }
 
 // refused is the service's own words, made safe for a terminal.
-func (c *Client) refused(status string, raw []byte) error {
+func (c *Client) refused(response *http.Response, raw []byte) error {
 	var said struct{ Code, Message, Detail, Hint string }
 	if err := json.Unmarshal(raw, &said); err != nil || said.Message == "" {
-		return fmt.Errorf("the %s service answered %s", c.service.Name, approval.Visible(status))
+		return fmt.Errorf("the %s service answered %s", c.service.Name, approval.Visible(response.Status))
 	}
 	if strings.HasPrefix(said.Code, "GS") { // the archival service has names of its own
 		said.Message = said.Code + ": " + said.Message
@@ -151,6 +151,10 @@ func (c *Client) refused(status string, raw []byte) error {
 	}
 	if said.Hint != "" {
 		said.Message += " (" + said.Hint + ")"
+	}
+	// Whatever is wrong with the sign-in, a person mends it in one way.
+	if response.StatusCode == http.StatusUnauthorized && !strings.Contains(said.Message, "gatestay login") {
+		said.Message += "; run 'gatestay login'"
 	}
 	return errors.New(approval.Visible(said.Message))
 }

@@ -157,7 +157,8 @@ func (f *flags) end(ctx context.Context, env *cli.Env, g *Gateway, r *Run) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
 	if err := g.End(ctx, r.Credential); err != nil {
-		fmt.Fprintf(env.Stderr, "gatestay: the gateway could not be told that the run has ended; it ends by itself within %s (%s)\n",
+		fmt.Fprintf(env.Stderr, "gatestay: the gateway could not be told that the run has ended (%[2]s).\n"+
+			"A gateway that starts again knows no run of before; otherwise this one ends by itself within %[1]s.\n",
 			time.Duration(r.ExpiresIn)*time.Second, Clean(err.Error()))
 	}
 }

@@ -100,7 +100,7 @@ func idle(ctx context.Context, g *kit.Gatestay, all [2][]*contender, t *table) e
 				return err
 			}
 			c.pid = g.PID(kit.Gateway)
-			grown, err := c.idle(ctx)
+			grown, err := c.idle(ctx, func() error { return nil })
 			if err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
@@ -110,7 +110,7 @@ func idle(ctx context.Context, g *kit.Gatestay, all [2][]*contender, t *table) e
 	return nil
 }
 
-func (c *contender) idle(ctx context.Context) (grown float64, err error) {
+func (c *contender) idle(ctx context.Context, look func() error) (grown float64, err error) {
 	via, err := c.connect(ctx)
 	if err != nil {
 		return 0, err
@@ -133,7 +133,7 @@ func (c *contender) idle(ctx context.Context) (grown float64, err error) {
 		}
 	}
 	after, err := resident(c.pid)
-	return after - before, err
+	return after - before, errors.Join(err, look())
 }
 
 // slow lets a client ask for the large result and not read it for a while, and

@@ -17,7 +17,8 @@ import (
 const profiled = 5 * time.Second
 
 // profile loads the gateway with what the figures' first match is about, and
-// keeps a CPU profile beside an allocation profile.
+// keeps a CPU profile beside an allocation profile; of idle connections, what
+// lies in memory beside the goroutines.
 func profile(ctx context.Context, g *kit.Gatestay, all [2][]*contender, t *table) error {
 	for _, set := range all {
 		for _, c := range set {
@@ -43,6 +44,14 @@ func profile(ctx context.Context, g *kit.Gatestay, all [2][]*contender, t *table
 					}
 					return nil
 				}, c)
+			}
+			if name := withTLS("postgres/idle_connection/"+c.name, c.tls); t.chose("idle") && t.wants(name) {
+				t.options.Log("profile: " + name)
+				_, err := c.idle(ctx, func() error {
+					base := g.Health(kit.Gateway) + "/debug/pprof/"
+					return errors.Join(fetch(ctx, base+"heap", t.options.Profile), fetch(ctx, base+"goroutine", t.options.Profile+".goroutines"))
+				})
+				return err
 			}
 		}
 	}

@@ -3,6 +3,7 @@
 package credential
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -32,15 +33,17 @@ type Run struct {
 	Expires     time.Time
 	Sequence    uint64 // of the run's last record
 
-	ended chan struct{}
-	once  sync.Once
-	open  int // guarded by Runs.mu
+	life context.Context //nolint:containedctx // the step's, which its sessions watch
+	end  context.CancelFunc
+	open int // guarded by Runs.mu
 }
 
 // Ended is closed when the step has ended: its sessions end too.
-func (r *Run) Ended() <-chan struct{} { return r.ended }
+func (r *Run) Ended() <-chan struct{} { return r.life.Done() }
 
-func (r *Run) end() { r.once.Do(func() { close(r.ended) }) }
+// OnEnd calls f, once, when the step has ended, in a goroutine of its own. stop
+// takes that back.
+func (r *Run) OnEnd(f func()) (stop func() bool) { return context.AfterFunc(r.life, f) }
 
 // Runs issues and looks up run-bound credentials. Safe for concurrent use.
 type Runs struct {
@@ -65,7 +68,7 @@ func (s *Runs) Issue(r *Run) (string, error) {
 		return "", fmt.Errorf("credential: %w", err)
 	}
 	raw := Prefix + base64.RawURLEncoding.EncodeToString(secret[:])
-	r.ended = make(chan struct{})
+	r.life, r.end = context.WithCancel(context.Background())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sweep()
@@ -105,7 +108,7 @@ func (s *Runs) Open(raw, target string) (*Run, func(), error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
-	case <-r.ended:
+	case <-r.life.Done():
 		return nil, nil, &refusal.Refusal{Code: refusal.CredentialInvalid, Message: "this run has ended"}
 	default:
 	}

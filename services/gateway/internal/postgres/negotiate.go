@@ -160,6 +160,9 @@ type prefixed struct {
 	first []byte
 }
 
+// NetConn returns the connection below.
+func (p *prefixed) NetConn() net.Conn { return p.Conn }
+
 // Read implements io.Reader.
 func (p *prefixed) Read(b []byte) (int, error) {
 	if len(p.first) > 0 {

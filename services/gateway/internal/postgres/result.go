@@ -18,6 +18,12 @@ type shape struct {
 	whole []string
 }
 
+// mask returns what stands in a cell's place.
+func (sh *shape) mask(cell int, value []byte) []byte {
+	masked, _ := sh.masker.Mask(cell, value)
+	return masked
+}
+
 // shape makes the masker for a result of a command.
 func (s *session) shape(r *run, columns []wire.Column, formats []int16) *shape {
 	judged := s.columns(r, columns, formats)

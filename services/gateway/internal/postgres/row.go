@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/gatestay/gatestay/libs/refusal"
 	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
@@ -35,7 +34,7 @@ func (s *session) row(h wire.Header, e *expectation) error {
 		return s.dropRow(h)
 	}
 	if sh.masker != nil {
-		return s.maskRow(h, r, sh)
+		return s.maskRows(h, r, sh)
 	}
 	return s.passRows(h, r)
 }
@@ -59,11 +58,7 @@ func (s *session) dropRow(h wire.Header) error {
 // passRows forwards whole blocks of rows as they came. A row larger than any
 // buffer goes through in pieces.
 func (s *session) passRows(h wire.Header, r *run) error {
-	most := math.MaxInt
-	if r.limit > 0 {
-		most = int(r.limit - r.sent)
-	}
-	block, n := s.up.in.Frames(wire.DataRow, most)
+	block, n := s.up.in.Frames(wire.DataRow, r.most())
 	if n > 0 {
 		r.sent += int64(n)
 		r.bytes += int64(len(block))
@@ -95,28 +90,37 @@ func (s *session) passRows(h wire.Header, r *run) error {
 	return nil
 }
 
-// maskRow rewrites the cells that a rule touches.
-func (s *session) maskRow(h wire.Header, r *run, sh *shape) error {
-	body, err := s.up.in.Body(h, s.server.limits.Row)
-	if err != nil {
-		return tooLongRow(err)
+// maskRows rewrites the cells that a rule touches, of all rows that have come.
+func (s *session) maskRows(h wire.Header, r *run, sh *shape) error {
+	block, n := s.up.in.Frames(wire.DataRow, r.most())
+	if n == 0 { // the rest of it is on its way
+		var err error
+		if block, err = s.up.in.Message(h, s.server.limits.Row); err != nil {
+			return tooLongRow(err)
+		}
+		n = 1
 	}
-	s.cells, err = wire.DecodeDataRow(s.cells[:0], body)
-	if err != nil || len(s.cells) != len(sh.touched) {
+	if s.silent.Load() {
+		r.sent += int64(n)
+		return nil
+	}
+	malformed := false
+	err := s.out.Append(func(dst []byte) []byte {
+		before := len(dst)
+		out, err := wire.MaskDataRows(dst, block, sh.touched, sh.mask)
+		if malformed = err != nil; malformed {
+			return dst // nothing of what does not fit passes
+		}
+		r.bytes += int64(len(out) - before)
+		return out
+	})
+	if malformed {
 		return unexpected(h)
 	}
-	for i, touched := range sh.touched {
-		if touched && s.cells[i] != nil {
-			s.cells[i], _ = sh.masker.Mask(i, s.cells[i])
-		}
+	if err != nil {
+		s.lose(s.pipeline.pending())
 	}
-	s.scratch = wire.AppendDataRow(s.scratch[:0], s.cells)
-	r.sent++
-	r.bytes += int64(len(s.scratch))
-	s.send(s.scratch)
-	if cap(s.scratch) > maxAhead {
-		s.scratch = nil
-	}
+	r.sent += int64(n)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +30,14 @@ type run struct {
 	released bool  // the intent record is durable
 	took     time.Duration
 	finished bool
+}
+
+// most is how many more rows may pass.
+func (r *run) most() int {
+	if r.limit > 0 {
+		return int(r.limit - r.sent)
+	}
+	return math.MaxInt
 }
 
 // release waits until the intent of a command is durable: nothing of its

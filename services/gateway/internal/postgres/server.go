@@ -15,6 +15,7 @@ import (
 
 	pgfacts "github.com/gatestay/gatestay/libs/command/postgres"
 	"github.com/gatestay/gatestay/services/gateway/internal/postgres/catalog"
+	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
 )
 
@@ -120,6 +121,7 @@ func (s *Server) serve(ctx context.Context, raw net.Conn) {
 	defer func() { _ = raw.Close() }()
 	defer s.survive("connection", nil)
 	keepAlive(raw)
+	raw = wire.NewConn(raw)
 	leave, evicted := s.room.enter(raw)
 	defer leave()
 	if evicted {

@@ -41,8 +41,7 @@ type session struct {
 	status map[string]string
 
 	toldWhole map[string]bool // what tellWhole has said; the target goroutine's
-	cells     [][]byte        // of the row that is masked; the target goroutine's, as scratch
-	scratch   []byte
+	scratch   []byte          // the target goroutine's, too
 
 	asked    asked // what is known of the session's state; the client goroutine's
 	resolved resolved
@@ -119,20 +118,15 @@ func (s *session) shown(name, value string) string {
 
 // run serves the session until it is over.
 func (s *session) run(ctx context.Context) {
-	clientDone := make(chan struct{})
-	s.background.Go(func() {
-		defer close(clientDone)
-		s.serveClient()
-	})
-	upstreamDone := make(chan struct{})
-	waiting := make(chan struct{})
+	over, overseen := make(chan struct{}), make(chan struct{})
 	go func() {
-		defer close(waiting)
-		s.background.Wait()
-		close(upstreamDone)
+		defer close(overseen)
+		s.oversee(ctx, over)
 	}()
-	s.oversee(ctx, upstreamDone)
-	<-waiting
+	s.serveClient()
+	s.background.Wait()
+	close(over)
+	<-overseen
 	s.close("ended")
 	hangUp(s.client)
 }

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
 )
 
@@ -38,7 +40,13 @@ func connectConfig(up seam.Upstream) (*pgconn.Config, error) {
 	config.MaxProtocolMessageBodyLen = maxReport
 	config.ConnectTimeout = 10 * time.Second
 	dialer := &net.Dialer{KeepAliveConfig: keepAliveConfig()}
-	config.DialFunc = dialer.DialContext
+	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := dialer.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err //nolint:wrapcheck // pgconn's to wrap
+		}
+		return wire.NewConn(c), nil
+	}
 	if config.TLSConfig, err = tlsConfig(up, host); err != nil {
 		return nil, err
 	}

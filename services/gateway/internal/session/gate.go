@@ -169,7 +169,7 @@ func (g *Gate) add(s *Session) {
 		})
 	})
 	if s.run != nil {
-		go s.endWithRun()
+		s.unwatch = s.run.OnEnd(s.endWithRun)
 	}
 }
 

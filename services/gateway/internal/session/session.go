@@ -31,6 +31,7 @@ type Session struct {
 	conf      config.Target
 	run       *credential.Run
 	giveBack  func()
+	unwatch   func() bool // of the run
 	started   time.Time
 	timer     *time.Timer
 
@@ -77,14 +78,9 @@ func (s *Session) limit() time.Duration {
 	return max(limit, 0)
 }
 
-// endWithRun ends the session when its run ends; it returns when the session
-// does.
+// endWithRun ends the session when its run ends.
 func (s *Session) endWithRun() {
-	select {
-	case <-s.run.Ended():
-		s.end(&refusal.Refusal{Code: refusal.SessionEnded, ID: s.id, Message: "the step that opened this session has ended"})
-	case <-s.done:
-	}
+	s.end(&refusal.Refusal{Code: refusal.SessionEnded, ID: s.id, Message: "the step that opened this session has ended"})
 }
 
 func (s *Session) end(cause error) {
@@ -147,6 +143,9 @@ func (s *Session) Close(reason string) {
 	s.closed.Do(func() {
 		if s.timer != nil {
 			s.timer.Stop()
+		}
+		if s.unwatch != nil {
+			s.unwatch()
 		}
 		s.end(&refusal.Refusal{Code: refusal.SessionEnded, ID: s.id, Message: "the session is closed"})
 		s.gate.remove(s)

@@ -13,7 +13,7 @@ const MaxBuffer = maxBuffer
 // A Reader's buffer starts small, since most connections are idle, and grows
 // for those that move much.
 const (
-	minBuffer = 4 << 10
+	minBuffer = 1 << 10
 	maxBuffer = 64 << 10
 	// smallReads is how many small reads in a row give a grown buffer back.
 	smallReads = 32
@@ -28,6 +28,7 @@ type Reader struct {
 	BeforeRead func() error
 
 	src   io.Reader
+	conn  *Conn // below src; nil where there is none
 	buf   []byte
 	r, w  int
 	ahead []byte // read by Ahead, not yet moved to buf
@@ -36,7 +37,7 @@ type Reader struct {
 }
 
 // NewReader returns a Reader of src.
-func NewReader(src io.Reader) *Reader { return &Reader{src: src} }
+func NewReader(src io.Reader) *Reader { return &Reader{src: src, conn: below(src)} }
 
 // Buffered returns how many bytes were read and not yet taken.
 func (r *Reader) Buffered() int { return r.w - r.r + len(r.ahead) }
@@ -175,18 +176,30 @@ func (r *Reader) read(p []byte) (int, error) {
 		}
 		return n, nil
 	}
-	if r.BeforeRead != nil && !r.quiet {
-		if err := r.BeforeRead(); err != nil {
-			return 0, err
-		}
-	}
-	n, err := r.src.Read(p)
-	if n < minBuffer {
+	n, err := r.readOn(p)
+	if n < minBuffer && n < len(p) {
 		r.small++
 	} else {
 		r.small = 0
 	}
 	return n, err //nolint:wrapcheck // need wraps
+}
+
+// readOn reads from the connection. After a large read, which more is likely to
+// follow, BeforeRead is called only where the connection would wait.
+func (r *Reader) readOn(p []byte) (int, error) {
+	if r.BeforeRead == nil || r.quiet {
+		return r.src.Read(p) //nolint:wrapcheck // need wraps
+	}
+	if r.conn != nil && r.buf != nil && r.small == 0 {
+		r.conn.beforeWait = r.BeforeRead
+		defer func() { r.conn.beforeWait = nil }()
+		return r.src.Read(p) //nolint:wrapcheck // as above
+	}
+	if err := r.BeforeRead(); err != nil {
+		return 0, err
+	}
+	return r.src.Read(p) //nolint:wrapcheck // as above
 }
 
 // makeRoom makes sure that a read has somewhere to go. For a message larger
@@ -203,7 +216,11 @@ func (r *Reader) makeRoom(n int) {
 		}
 		return
 	}
-	if r.w < len(r.buf) && n <= len(r.buf)-r.r {
+	if r.small == 0 && r.w == len(r.buf) && len(r.buf) < maxBuffer { // a lot is coming
+		r.grow(2 * len(r.buf))
+		return
+	}
+	if r.w < len(r.buf) && n <= len(r.buf)-r.r && have > len(r.buf)/4 {
 		return
 	}
 	if r.r > 0 && (n <= len(r.buf) || have <= len(r.buf)/2) {
@@ -213,7 +230,11 @@ func (r *Reader) makeRoom(n int) {
 	if r.w < len(r.buf) { // what there is fills up first
 		return
 	}
-	grown := make([]byte, min(max(2*len(r.buf), minBuffer), max(n, maxBuffer)))
-	copy(grown, r.buf[r.r:r.w])
-	r.buf, r.r, r.w = grown, 0, have
+	r.grow(min(max(2*len(r.buf), minBuffer), max(n, maxBuffer)))
+}
+
+func (r *Reader) grow(size int) {
+	grown := make([]byte, size)
+	r.w = copy(grown, r.buf[r.r:r.w])
+	r.buf, r.r = grown, 0
 }

@@ -7,16 +7,20 @@ import (
 )
 
 // flushAt is how many bytes a Writer gathers before it writes by itself.
-const flushAt = 16 << 10
+const flushAt = 64 << 10
+
+// idle are buffers of Writers that have nothing to write: most connections do not.
+var idle = sync.Pool{New: func() any { b := make([]byte, 0, minBuffer); return &b }}
 
 // Writer gathers messages and writes them together. Each method takes whole
 // messages and is safe for concurrent use, so that messages of different
 // goroutines never mix. The first error sticks.
 type Writer struct {
-	mu  sync.Mutex
-	dst io.Writer
-	buf []byte
-	err error
+	mu   sync.Mutex
+	dst  io.Writer
+	buf  []byte
+	lent *[]byte // buf, of idle
+	err  error
 }
 
 // NewWriter returns a Writer to dst.
@@ -26,6 +30,7 @@ func NewWriter(dst io.Writer) *Writer { return &Writer{dst: dst} }
 func (w *Writer) Append(encode func(dst []byte) []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.borrow()
 	w.buf = encode(w.buf)
 	return w.spill()
 }
@@ -57,6 +62,7 @@ func (w *Writer) Flush() error {
 
 func (w *Writer) write(block []byte) error {
 	if len(w.buf)+len(block) <= flushAt {
+		w.borrow()
 		w.buf = append(w.buf, block...)
 		return w.err
 	}
@@ -64,6 +70,7 @@ func (w *Writer) write(block []byte) error {
 		return err
 	}
 	if len(block) < flushAt/4 {
+		w.borrow()
 		w.buf = append(w.buf, block...)
 		return nil
 	}
@@ -82,11 +89,19 @@ func (w *Writer) flush() error {
 		return w.err
 	}
 	err := w.send(w.buf)
-	if cap(w.buf) > 2*flushAt {
-		w.buf = nil
+	if cap(w.buf) <= 2*flushAt {
+		*w.lent = w.buf[:0]
+		idle.Put(w.lent)
 	}
-	w.buf = w.buf[:0]
+	w.buf, w.lent = nil, nil
 	return err
+}
+
+func (w *Writer) borrow() {
+	if w.lent == nil {
+		w.lent = idle.Get().(*[]byte) //nolint:forcetypeassert // it holds nothing else
+		w.buf = *w.lent
+	}
 }
 
 func (w *Writer) send(block []byte) error {

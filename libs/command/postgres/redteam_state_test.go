@@ -14,6 +14,9 @@ func TestRedteam10_WhoActsIsAdministration(t *testing.T) {
 		"SET SESSION AUTHORIZATION joe", "SET session_authorization = joe", "RESET SESSION AUTHORIZATION",
 		"SELECT pg_catalog.set_config('role', 'admin', false)", "SELECT pg_catalog.set_config('ROLE', 'admin', true)",
 		"SELECT pg_catalog.set_config('session_authorization', 'joe', false)",
+		"SET session_replication_role = replica", "SET LOCAL session_replication_role TO 'replica'", `SET "Session_Replication_Role" = replica`, "SET log_statement = none",
+		"SET session_preload_libraries = 'x'", "SET allow_system_table_mods = on", "RESET log_statement",
+		"SELECT pg_catalog.set_config('session_replication_role', 'replica', true)",
 	} {
 		f := one(t, sql)
 		if f.Class != command.Admin || f.Neutral {

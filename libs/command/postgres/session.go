@@ -126,7 +126,7 @@ func (w *walker) variableSet(s *pg.VariableSetStmt) {
 }
 
 // assigns gives a statement that sets one thing its class: who acts is more
-// than a matter of the session.
+// than a matter of the session, and so is what only a superuser may change.
 func (w *walker) assigns(name string) {
 	w.f.Class = command.Session
 	switch name {
@@ -134,6 +134,10 @@ func (w *walker) assigns(name string) {
 		w.f.Verb, w.f.Class = w.f.Verb+" role", command.Admin
 	case "session_authorization":
 		w.f.Verb, w.f.Class = w.f.Verb+" session authorization", command.Admin
+	default:
+		if has(superuserSettings, name) { // triggers off, nothing logged, code loaded
+			w.f.Class = command.Admin
+		}
 	}
 }
 

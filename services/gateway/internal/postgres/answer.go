@@ -285,14 +285,17 @@ func (s *session) over(e *expectation, tx byte) (idle, draining bool) {
 	if tx == wire.Idle {
 		s.names.endTransaction(e.group)
 	}
-	redefined := false
+	redefined, doubtful := false, false
 	if len(p.queue) == 0 {
-		redefined = s.track.settled(tx)
+		redefined, doubtful = s.track.settled(tx)
 	}
 	idle, draining = s.idle(), s.track.draining
 	p.mu.Unlock()
-	if redefined {
+	switch {
+	case redefined:
 		s.catalog.Stale()
+	case doubtful:
+		s.catalog.Doubt()
 	}
 	return idle, draining
 }

@@ -22,6 +22,8 @@ type track struct {
 	// redefined: what the open transaction did to definitions, which a catalog
 	// that is read from outside of it does not show.
 	redefined redefinition
+	// doubtful: it ran code of the target's, which may have done that too.
+	doubtful bool
 	// tx is the transaction's state once all that was forwarded has run.
 	tx byte
 	// draining: the session ends as soon as it is idle.
@@ -41,6 +43,7 @@ func (t *track) forwarded(f *command.Facts, text string) {
 		t.suspect = true
 	}
 	t.redefined = max(t.redefined, redefines(f))
+	t.doubtful = t.doubtful || f.Class == command.Write && !f.Neutral
 	switch f.Transaction {
 	case "begin":
 		t.tx = wire.InTransaction
@@ -60,16 +63,16 @@ func (t *track) forwarded(f *command.Facts, text string) {
 }
 
 // settled notes what the target says when all was answered. It reports whether
-// definitions may have changed for good.
-func (t *track) settled(tx byte) (redefined bool) {
+// definitions have changed for good, or may have by what the target ran itself.
+func (t *track) settled(tx byte) (redefined, doubtful bool) {
 	t.tx = tx
 	if tx != wire.Idle {
-		return false
+		return false, false
 	}
-	redefined = t.redefined != 0
+	redefined, doubtful = t.redefined != 0, t.doubtful
 	t.known = t.known && !t.moved
-	t.moved, t.dirty, t.redefined = false, false, 0
-	return redefined
+	t.moved, t.dirty, t.redefined, t.doubtful = false, false, 0, false
+	return redefined, doubtful
 }
 
 // chained reports COMMIT or ROLLBACK AND CHAIN. A comment between the words

@@ -91,6 +91,11 @@ const producing = `
 select proname from pg_proc where pronamespace = 'pg_catalog'::regnamespace and proretset
 group by proname order by proname collate "C"`
 
+// guarded are the settings that only a superuser may change.
+const guarded = `
+select name from pg_settings where context in ('superuser', 'superuser-backend')
+order by name collate "C"`
+
 const operators = `
 select oprname from pg_operator o join pg_proc p on p.oid = o.oprcode
 where oprnamespace = 'pg_catalog'::regnamespace
@@ -145,6 +150,7 @@ func run(ctx context.Context, dsn, out string) error {
 	list(&b, "otherFunctions", "are the rest of pg_catalog: a call makes the class unknown.", other)
 	list(&b, "schemaFunctions", "are those of information_schema that are trusted.", schema)
 	for _, q := range []struct{ name, doc, sql, arg string }{
+		{"superuserSettings", "are the settings that only a superuser may change.", guarded, ""},
 		{"countingFunctions", "are pg_catalog's aggregates and window functions.", counting, ""},
 		{"rowFunctions", "are those of pg_catalog that return rows.", producing, ""},
 		{"builtinOperators", "are the names of pg_catalog's operators.", operators, ""},

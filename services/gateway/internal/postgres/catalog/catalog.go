@@ -56,6 +56,7 @@ type entry struct {
 	mu      sync.Mutex
 	current *Snapshot
 	stale   bool // a definition has changed since current was begun
+	doubted bool // one may have
 	flight  *flight
 	missed  time.Time // when a name was last looked for in vain
 	failed  time.Time // when loading last failed
@@ -115,6 +116,18 @@ func (h *Handle) Stale() {
 	h.entry.stale = true
 }
 
+// Doubt says that code of the target's has run, which may have changed a
+// definition. It seldom does: so the catalog is loaded anew in the background,
+// and not for each such command.
+func (h *Handle) Doubt() {
+	h.entry.mu.Lock()
+	defer h.entry.mu.Unlock()
+	h.entry.doubted = true
+}
+
+// doubtAfter is how old a catalog may be that is in doubt.
+const doubtAfter = 5 * time.Second
+
 // retryAfter is how long a failed load, or a name that is not there, is not
 // tried again: neither a target that is down nor a typing mistake may keep the
 // gateway loading.
@@ -127,7 +140,7 @@ func (h *Handle) Current(ctx context.Context) (*Snapshot, error) {
 	e.mu.Lock()
 	if s := e.current; s != nil && !e.stale {
 		switch age := time.Since(s.loaded); {
-		case age <= h.cache.maxAge/2:
+		case age <= h.cache.maxAge/2 && (!e.doubted || age <= doubtAfter):
 			e.mu.Unlock()
 			return s, nil
 		case age <= h.cache.maxAge:
@@ -207,7 +220,7 @@ func (h *Handle) Warm(ctx context.Context) {
 func (h *Handle) load(ctx context.Context) *flight {
 	e, c := h.entry, h.cache
 	f, stale := &flight{done: make(chan struct{})}, e.stale
-	e.flight, e.stale = f, false
+	e.flight, e.stale, e.doubted = f, false, false
 	begun := time.Now()
 	c.loading.Go(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadLimit)

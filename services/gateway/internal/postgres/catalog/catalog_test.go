@@ -199,3 +199,36 @@ func TestMasksAreResolvedOnce(t *testing.T) {
 		t.Error("other rules were not")
 	}
 }
+
+// TestDoubtIsSettledInTheBackground: commands that run the target's code do not
+// wait for the catalog, and do not load it each time.
+func TestDoubtIsSettledInTheBackground(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l loader
+		c := catalog.New(time.Minute, zerolog.Nop())
+		h := c.For(catalog.Key{Target: "t"}, l.load)
+		first, err := h.Current(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		for range 3 {
+			h.Doubt()
+			if s, err := h.Current(t.Context()); err != nil || s != first {
+				t.Errorf("in doubt: another catalog, %v", err)
+			}
+		}
+		if took := time.Since(began); took > 0 || l.loads.Load() != 1 {
+			t.Errorf("waited %s, %d loads", took, l.loads.Load())
+		}
+		time.Sleep(6 * time.Second)
+		if s, err := h.Current(t.Context()); err != nil || s != first {
+			t.Errorf("while it is loaded: another catalog, %v", err)
+		}
+		time.Sleep(2 * time.Second)
+		if s, err := h.Current(t.Context()); err != nil || s == first || l.loads.Load() != 2 {
+			t.Errorf("the same catalog, %d loads, %v", l.loads.Load(), err)
+		}
+		c.Wait()
+	})
+}

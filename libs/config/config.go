@@ -92,6 +92,18 @@ type Listener struct {
 	// Plaintext takes connections without TLS, too: credentials then cross the
 	// network readable, so it is for loopback addresses only (a benchmark, a sidecar).
 	Plaintext bool `yaml:"plaintext"`
+	// Auth is how a PostgreSQL client is asked for its token: password (default),
+	// which every client can, or oauthbearer, which is PostgreSQL 18's way. Each
+	// client may choose the other one: options=-c gatestay.auth=oauthbearer.
+	Auth string `yaml:"auth"`
+	// OAuth is where an OAUTHBEARER client without a token is sent for one.
+	OAuth OAuth `yaml:"oauth"`
+}
+
+// OAuth names an issuer, one of issuers, and the scope to ask it for.
+type OAuth struct {
+	Issuer string `yaml:"issuer"` // exact URL; empty: clients are not told
+	Scope  string `yaml:"scope"`  // default openid
 }
 
 // Policy is the policy service's section.

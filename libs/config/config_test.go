@@ -39,6 +39,16 @@ func TestParseReportsEveryProblemWithItsRemedy(t *testing.T) {
 			want: []string{"$.gateway.postgres.plaintext", "loopback", "$.gateway.api.plaintext"},
 		},
 		{
+			name: "a token of nobody's",
+			yaml: "issuers: [{issuer: 'https://a', audience: x}]\ngateway: {postgres: {auth: scram, oauth: {issuer: 'https://a/'}}, api: {auth: password}}\n",
+			want: []string{"$.gateway.postgres.auth", "password, oauthbearer", "$.gateway.postgres.oauth.issuer", "exact URL", "$.gateway.api.auth"},
+		},
+		{
+			name: "a scope for nobody",
+			yaml: "gateway: {postgres: {oauth: {scope: openid}}}\n",
+			want: []string{"$.gateway.postgres.oauth.scope"},
+		},
+		{
 			name: "duration",
 			yaml: "targets:\n  prod-db: {protocol: postgres, address: 'h:1', user: u, session_limit: soon}\n",
 			want: []string{"not a duration", "15m"},

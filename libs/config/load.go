@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 
@@ -107,6 +108,7 @@ func (c *Config) Validate() error {
 	if l := c.Gateway.Postgres; l.Plaintext && !loopback.Host(l.Listen) {
 		bad("gateway.postgres.plaintext", "credentials would cross the network readable; listen on a loopback address, e.g. 127.0.0.1:6432, or take it out")
 	}
+	c.validateAuth(bad)
 	if c.Gateway.API.Plaintext {
 		bad("gateway.api.plaintext", "the API is HTTPS only; take it out")
 	}
@@ -144,4 +146,23 @@ func (c *Config) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// validateAuth checks how clients are asked for their token.
+func (c *Config) validateAuth(bad report) {
+	l := c.Gateway.Postgres
+	switch l.Auth {
+	case "", "password", "oauthbearer":
+	default:
+		bad("gateway.postgres.auth", "%q is not known; known: password, oauthbearer", l.Auth)
+	}
+	if i := l.OAuth.Issuer; i != "" && !slices.ContainsFunc(c.Issuers, func(is Issuer) bool { return is.Issuer == i }) {
+		bad("gateway.postgres.oauth.issuer", "no token of %q would be accepted; name one of issuers, by its exact URL", i)
+	}
+	if l.OAuth.Issuer == "" && l.OAuth.Scope != "" {
+		bad("gateway.postgres.oauth.scope", "has no effect without oauth.issuer; name the issuer, or take it out")
+	}
+	if a := c.Gateway.API; a.Auth != "" || a.OAuth != (OAuth{}) {
+		bad("gateway.api.auth", "auth and oauth are for gateway.postgres; take them out here")
+	}
 }

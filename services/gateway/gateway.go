@@ -239,6 +239,7 @@ func (s *Service) serve(ctx context.Context, group *errgroup.Group) error {
 	drain := conf.DrainTimeout.Or(defaultDrain)
 	server, err := postgres.New(postgres.Options{
 		TLS: s.tls, AllowPlaintext: conf.Postgres.Plaintext, Gate: s.gate, Log: s.deps.Log, Limits: postgres.Limits{Drain: drain},
+		Bearer: conf.Postgres.Auth == "oauthbearer", Discovery: postgres.Discovery(conf.Postgres.OAuth),
 	})
 	if err != nil {
 		return fmt.Errorf("gateway: %w", err)

@@ -211,18 +211,40 @@ func (g *fakeGateway) authenticate(b *pgproto3.Backend) bool {
 	for _, m := range ask {
 		b.Send(m)
 	}
-	_ = b.SetAuthType(pgproto3.AuthTypeCleartextPassword)
+	auth := uint32(pgproto3.AuthTypeCleartextPassword)
+	if _, ok := ask[len(ask)-1].(*pgproto3.AuthenticationSASL); ok {
+		auth = pgproto3.AuthTypeSASL
+	}
+	_ = b.SetAuthType(auth)
 	if b.Flush() != nil {
 		return false
 	}
 	m, err := b.Receive()
-	p, ok := m.(*pgproto3.PasswordMessage)
-	if err != nil || !ok {
+	if err != nil {
+		return false
+	}
+	given := ""
+	switch m := m.(type) {
+	case *pgproto3.PasswordMessage:
+		given = m.Password
+	case *pgproto3.SASLInitialResponse:
+		given = string(m.Data)
+	default:
 		return false
 	}
 	g.mu.Lock()
-	g.log.passwords = append(g.log.passwords, p.Password)
+	g.log.passwords = append(g.log.passwords, given)
 	g.mu.Unlock()
+	if g.refuse != nil && auth == pgproto3.AuthTypeSASL {
+		b.Send(&pgproto3.AuthenticationSASLContinue{Data: []byte(`{"status":"invalid_token"}`)})
+		_ = b.SetAuthType(pgproto3.AuthTypeSASLContinue)
+		if b.Flush() != nil {
+			return false
+		}
+		if _, err := b.Receive(); err != nil {
+			return false
+		}
+	}
 	if g.refuse != nil {
 		b.Send(g.refuse)
 		_ = b.Flush()

@@ -259,6 +259,28 @@ func TestProxy_NoticesBeforeTheLogin(t *testing.T) {
 	}
 }
 
+// A gateway may ask for the token in PostgreSQL 18's way: the child need not
+// know how to give it.
+func TestProxy_GatewayAsksForABearerToken(t *testing.T) {
+	g := newFakeGateway(t)
+	g.login = []pgproto3.BackendMessage{&pgproto3.AuthenticationSASL{AuthMechanisms: []string{"OAUTHBEARER"}}}
+	w := openTestWay(t, g, false)
+	c := w.dial(t)
+	_, _ = c.Write(startup(t))
+	if m, ok := answer(t, c).(*pgproto3.AuthenticationOk); !ok {
+		t.Fatalf("%v", m)
+	}
+	if got := g.seen().passwords; len(got) != 1 || got[0] != "n,,\x01auth=Bearer "+credential+"\x01\x01" {
+		t.Fatalf("the gateway got %q", got)
+	}
+	g.refuse = &pgproto3.ErrorResponse{Severity: "FATAL", Code: "28P01", Message: "GS1109: the credential is used up"}
+	c = w.dial(t)
+	_, _ = c.Write(startup(t))
+	if e, ok := next(t, c).(*pgproto3.ErrorResponse); !ok || e.Message != g.refuse.Message {
+		t.Fatalf("%v", e)
+	}
+}
+
 func TestProxy_HalfClose(t *testing.T) {
 	g := newFakeGateway(t)
 	w := openTestWay(t, g, false)

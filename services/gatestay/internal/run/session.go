@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -16,6 +18,7 @@ const (
 	startupTimeout = 30 * time.Second
 	loginTimeout   = time.Minute
 	maxEarlyFrames = 100 // messages of the gateway before the session is open
+	bearer         = "OAUTHBEARER"
 )
 
 // session serves one connection of the child.
@@ -147,12 +150,17 @@ func (p *proxy) login(gateway, child io.ReadWriter, startup []byte) (opened bool
 			return false, err
 		}
 		switch message.(type) {
-		case *pgproto3.AuthenticationCleartextPassword:
+		case *pgproto3.AuthenticationCleartextPassword, *pgproto3.AuthenticationSASL:
 			if answered {
 				return false, errors.New("run: the gateway asks for a password again")
 			}
 			answered = true
-			if err := p.sendCredential(gateway); err != nil {
+			if err := p.sendCredential(gateway, message); err != nil {
+				return false, err
+			}
+			continue
+		case *pgproto3.AuthenticationSASLContinue: // the token was not taken; why comes next
+			if err := send(gateway, &pgproto3.SASLResponse{Data: []byte{1}}); err != nil {
 				return false, err
 			}
 			continue
@@ -180,8 +188,21 @@ func (p *proxy) login(gateway, child io.ReadWriter, startup []byte) (opened bool
 	return false, errors.New("run: the gateway talks without coming to the point")
 }
 
-func (p *proxy) sendCredential(gateway io.Writer) error {
-	out, err := (&pgproto3.PasswordMessage{Password: string(p.credential)}).Encode(nil)
+// sendCredential answers in the way that the gateway asks: for a password, or
+// for a token by OAUTHBEARER (RFC 7628), which is as much to it.
+func (p *proxy) sendCredential(gateway io.Writer, asked pgproto3.BackendMessage) error {
+	var answer pgproto3.FrontendMessage = &pgproto3.PasswordMessage{Password: string(p.credential)}
+	if sasl, ok := asked.(*pgproto3.AuthenticationSASL); ok {
+		if !slices.Contains(sasl.AuthMechanisms, bearer) {
+			return fmt.Errorf("run: the gateway asks for a login of another kind (%s)", strings.Join(sasl.AuthMechanisms, ", "))
+		}
+		answer = &pgproto3.SASLInitialResponse{AuthMechanism: bearer, Data: []byte("n,,\x01auth=Bearer " + string(p.credential) + "\x01\x01")}
+	}
+	return send(gateway, answer)
+}
+
+func send(gateway io.Writer, m pgproto3.FrontendMessage) error {
+	out, err := m.Encode(nil)
 	if err != nil {
 		return fmt.Errorf("run: %w", err)
 	}

@@ -180,3 +180,14 @@ func targetLog(t testing.TB) string {
 	}
 	return string(log)
 }
+
+// refusing is a gate that turns everybody away.
+type refusing struct {
+	*seamtest.Gate
+	cause error
+}
+
+// Authenticate implements seam.Gate.
+func (r *refusing) Authenticate(context.Context, seam.Credentials) (seam.Session, error) {
+	return nil, r.cause
+}

@@ -20,7 +20,11 @@ func (s *Server) open(ctx context.Context, c net.Conn, g *greeting) (*session, e
 		return nil, err
 	}
 	in := wire.NewReader(c)
-	secret, err := askPassword(c, in)
+	ask := askPassword
+	if o.bearer {
+		ask = func(in *wire.Reader) (string, error) { return s.askBearer(c, in) }
+	}
+	secret, err := ask(in)
 	if err != nil {
 		return nil, err
 	}
@@ -35,6 +39,9 @@ func (s *Server) open(ctx context.Context, c net.Conn, g *greeting) (*session, e
 		Remote:   c.RemoteAddr().String(),
 		Warn:     func(n seam.Notice) { _ = appendNotice(out, n) },
 	})
+	if err != nil && o.bearer {
+		err = s.challenge(c, in, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("postgres: authenticate: %w", err)
 	}
@@ -63,7 +70,7 @@ func (s *Server) begin(c net.Conn, g *greeting) (*opening, error) {
 	if err := s.requireTLS(g); err != nil {
 		return nil, err
 	}
-	o, err := readOpening(g.settings)
+	o, err := readOpening(g.settings, s.bearer)
 	if err != nil {
 		return nil, err
 	}
@@ -72,39 +79,57 @@ func (s *Server) begin(c net.Conn, g *greeting) (*opening, error) {
 	if o.version != g.version || len(o.options) > 0 {
 		reply = wire.AppendNegotiateVersion(reply, o.version, o.options)
 	}
-	if _, err := c.Write(wire.AppendCleartextPassword(reply)); err != nil {
+	if o.bearer {
+		reply = wire.AppendSASL(reply, bearer)
+	} else {
+		reply = wire.AppendCleartextPassword(reply)
+	}
+	if _, err := c.Write(reply); err != nil {
 		return nil, fmt.Errorf("postgres: ask for a password: %w", err)
 	}
 	return o, nil
 }
 
 // askPassword reads the one message that may come now.
-func askPassword(c net.Conn, in *wire.Reader) (string, error) {
-	h, err := in.Next()
-	if errors.Is(err, wire.ErrMalformed) {
-		return "", violation(err)
-	}
+func askPassword(in *wire.Reader) (string, error) {
+	body, err := answerBody(in)
 	if err != nil {
-		return "", fmt.Errorf("postgres: read password: %w", err)
-	}
-	if h.Type != wire.Password {
-		return "", violation(fmt.Errorf("message %q where a password is due", h.Type))
-	}
-	body, err := in.Body(h, maxPassword)
-	if err != nil {
-		return "", violation(err)
+		return "", err
 	}
 	secret, err := wire.DecodePassword(body)
 	if err != nil {
 		return "", violation(err)
 	}
 	if secret == "" {
-		return "", &refusal.Refusal{
-			Code: refusal.TokenInvalid, Message: "no token was given",
-			Hint: "Wrap the command in 'gatestay run TARGET -- COMMAND', or give the job's OIDC token as the password (PGPASSWORD).",
-		}
+		return "", noToken()
 	}
 	return secret, nil
+}
+
+// answerBody reads the body of an answer to a request for authentication.
+func answerBody(in *wire.Reader) ([]byte, error) {
+	h, err := in.Next()
+	if errors.Is(err, wire.ErrMalformed) {
+		return nil, violation(err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("postgres: read password: %w", err)
+	}
+	if h.Type != wire.Password {
+		return nil, violation(fmt.Errorf("message %q where a password is due", h.Type))
+	}
+	body, err := in.Body(h, maxPassword)
+	if err != nil {
+		return nil, violation(err)
+	}
+	return body, nil
+}
+
+func noToken() *refusal.Refusal {
+	return &refusal.Refusal{
+		Code: refusal.TokenInvalid, Message: "no token was given",
+		Hint: "Wrap the command in 'gatestay run TARGET -- COMMAND', or give the job's OIDC token as the password (PGPASSWORD).",
+	}
 }
 
 // loginRefusal turns a failed sign-in upstream into what the client may know: the

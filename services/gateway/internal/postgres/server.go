@@ -29,9 +29,14 @@ type Options struct {
 	// AllowPlaintext takes sessions without TLS. Tokens then cross the network
 	// in the clear: for loopback and Unix sockets.
 	AllowPlaintext bool
-	Gate           seam.Gate
-	Log            zerolog.Logger
-	Limits         Limits
+	// Bearer asks clients that do not choose for their token by OAUTHBEARER, in
+	// place of the password that every client can give.
+	Bearer bool
+	// Discovery is what a client without a token is told.
+	Discovery Discovery
+	Gate      seam.Gate
+	Log       zerolog.Logger
+	Limits    Limits
 	// Facts is the cache of parsed texts, 32 MiB of its own where nil.
 	Facts *pgfacts.Cache
 	Hooks Hooks
@@ -46,17 +51,19 @@ type Hooks struct {
 
 // Server takes PostgreSQL clients. It is safe for concurrent use.
 type Server struct {
-	tls      *tls.Config
-	plain    bool
-	gate     seam.Gate
-	log      zerolog.Logger
-	limits   Limits
-	facts    *pgfacts.Cache
-	hooks    Hooks
-	room     *room
-	keys     *keyring
-	elders   elders
-	catalogs *catalog.Cache
+	tls       *tls.Config
+	plain     bool
+	bearer    bool
+	discovery Discovery
+	gate      seam.Gate
+	log       zerolog.Logger
+	limits    Limits
+	facts     *pgfacts.Cache
+	hooks     Hooks
+	room      *room
+	keys      *keyring
+	elders    elders
+	catalogs  *catalog.Cache
 }
 
 // New returns a Server. Either TLS or AllowPlaintext is required.
@@ -67,7 +74,7 @@ func New(o Options) (*Server, error) {
 	if o.TLS == nil && !o.AllowPlaintext {
 		return nil, errors.New("postgres: TLS is required, or AllowPlaintext")
 	}
-	s := &Server{plain: o.AllowPlaintext, gate: o.Gate, log: o.Log, limits: o.Limits.withDefaults(), facts: o.Facts, hooks: o.Hooks, keys: newKeyring()}
+	s := &Server{plain: o.AllowPlaintext, bearer: o.Bearer, discovery: o.Discovery, gate: o.Gate, log: o.Log, limits: o.Limits.withDefaults(), facts: o.Facts, hooks: o.Hooks, keys: newKeyring()}
 	if o.TLS != nil {
 		s.tls = o.TLS.Clone()
 		s.tls.MinVersion = max(s.tls.MinVersion, tls.VersionTLS12)

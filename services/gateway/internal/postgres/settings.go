@@ -26,14 +26,16 @@ type opening struct {
 	user, target, database string
 	settings               map[string]string // for the target
 	application            string
+	bearer                 bool     // the client hands over its token by OAUTHBEARER
 	options                []string // protocol options, none of which we know
 }
 
 // readOpening takes what may be taken of a start-up packet and refuses the
 // rest by name: a setting that is silently dropped, or silently passed, is a
-// surprise to somebody.
-func readOpening(settings []wire.Setting) (*opening, error) {
-	o := &opening{settings: map[string]string{}}
+// surprise to somebody. bearer is how a client is asked for its token that does
+// not choose.
+func readOpening(settings []wire.Setting, bearer bool) (*opening, error) {
+	o := &opening{settings: map[string]string{}, bearer: bearer}
 	name := ""
 	for _, s := range settings { // a setting of its own overrides one in options
 		if s.Name == "options" {
@@ -85,6 +87,17 @@ func (o *opening) set(s wire.Setting) error {
 	case name == "standard_conforming_strings":
 		if !truth(s.Value) {
 			return stringsFixed()
+		}
+	case name == authSetting:
+		switch s.Value {
+		case "password":
+			o.bearer = false
+		case "oauthbearer":
+			o.bearer = true
+		default:
+			return &refusal.Refusal{
+				Code: refusal.ProtocolUnsupported, Message: fmt.Sprintf("%s cannot be %q", authSetting, clean(s.Value)), Hint: "It may be password or oauthbearer.",
+			}
 		}
 	case passed[name]:
 		o.settings[name] = s.Value

@@ -38,6 +38,7 @@ func FuzzDecode(f *testing.F) {
 		_, _ = wire.DecodeRowDescription(src)
 		_, _ = wire.DecodeParameterDescription(src)
 		_, _ = wire.DecodePassword(src)
+		_, _, _ = wire.DecodeSASLInitialResponse(src)
 		_, _, _ = wire.DecodeParameterStatus(src)
 		_, _ = wire.DecodeNotification(src)
 		_, _, _ = wire.DecodeCommandComplete(src)
@@ -113,6 +114,19 @@ func frames(r *wire.Reader) []byte {
 		}
 		out = append(out, m...)
 	}
+}
+
+// FuzzBearer reads any first word: what is taken for a token is in it, and looks
+// like one.
+func FuzzBearer(f *testing.F) {
+	f.Add([]byte("n,,\x01auth=Bearer abc.def~-_+/==\x01\x01"))
+	f.Add([]byte("y,,\x01host=x\x01auth=\x01\x01"))
+	f.Fuzz(func(t *testing.T, src []byte) {
+		token, err := wire.DecodeBearer(src)
+		if err != nil && token != "" || !bytes.Contains(src, []byte(token)) || bytes.ContainsAny([]byte(token), "\x00\x01 ,\n") {
+			t.Errorf("%q, %v", token, err)
+		}
+	})
 }
 
 // FuzzStartup reads any first packet.

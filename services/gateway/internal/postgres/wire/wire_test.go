@@ -112,6 +112,8 @@ func TestEncodersAgreeWithPgproto3(t *testing.T) {
 		"NotificationResponse":   {wire.AppendNotification(nil, wire.Notification{PID: 7, Channel: "c", Payload: "p"}), &pgproto3.NotificationResponse{PID: 7, Channel: "c", Payload: "p"}},
 		"DataRow":                {wire.AppendDataRow(nil, [][]byte{[]byte("a"), nil, {}}), &pgproto3.DataRow{Values: [][]byte{[]byte("a"), nil, {}}}},
 		"ErrorResponse":          {wire.AppendReport(nil, wire.ErrorResponse, wire.Report{{Code: 'S', Value: "ERROR"}, {Code: 'C', Value: "1"}, {Code: 'M', Value: "m"}, {Code: 'D'}}), &pgproto3.ErrorResponse{Severity: "ERROR", Code: "1", Message: "m"}},
+		"AuthenticationSASL":     {wire.AppendSASL(nil, "A", "B"), &pgproto3.AuthenticationSASL{AuthMechanisms: []string{"A", "B"}}},
+		"AuthenticationSASLCont": {wire.AppendSASLContinue(nil, []byte("more")), &pgproto3.AuthenticationSASLContinue{Data: []byte("more")}},
 		"NegotiateProtocolVersi": {wire.AppendNegotiateVersion(nil, wire.Version32, []string{"_pq_.x"}), &pgproto3.NegotiateProtocolVersion{NewestMinorProtocol: wire.Version32, UnrecognizedOptions: []string{"_pq_.x"}}},
 	} {
 		t.Run(name, func(t *testing.T) {

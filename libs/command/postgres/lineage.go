@@ -160,11 +160,19 @@ func (m *Masks) read(t *text, written map[ColumnRef]bool) (*prover, *rows) {
 		return nil, nil
 	}
 	p := &prover{masks: m, path: t.path, written: written, every: m.rules()}
-	out := p.statement(tree.GetStmts()[0].GetStmt())
+	out := p.statement(returning(tree.GetStmts()[0].GetStmt()))
 	if p.failed {
 		return nil, nil
 	}
 	return p, &out
+}
+
+// returning is the statement whose rows a statement returns: that of COPY (query).
+func returning(n *pg.Node) *pg.Node {
+	if q := n.GetCopyStmt().GetQuery(); q != nil {
+		return q
+	}
+	return n
 }
 
 // proveView reads the lineage of a view's columns, and first that of the views

@@ -80,6 +80,9 @@ func (s *session) answer(h wire.Header) error {
 	case wire.BindComplete:
 		return s.acknowledge(h, e, ofBind)
 	case wire.CloseComplete:
+		if e.stray != nil {
+			return s.strayClosed(h, e)
+		}
 		return s.acknowledge(h, e, ofClose)
 	case wire.ReadyForQuery:
 		return s.ready(h, e)
@@ -189,6 +192,7 @@ func (s *session) complete(h wire.Header, e *expectation) error {
 func (s *session) completed(h wire.Header, e *expectation, r *run) {
 	s.pipeline.mu.Lock()
 	defer s.pipeline.mu.Unlock()
+	s.pipeline.strays = 0 // of a COPY that went well the target has ignored them
 	if e.kind == ofQuery {
 		if e.whole {
 			return // its one run ends with the Query
@@ -204,6 +208,9 @@ func (s *session) completed(h wire.Header, e *expectation, r *run) {
 	p := e.portal
 	if p.run == nil {
 		return
+	}
+	if len(s.pipeline.queue) == 0 && endsImplicit(p) {
+		s.pipeline.executed = false
 	}
 	p.unanswered--
 	if h.Type == wire.PortalSuspended && !p.gone {
@@ -239,6 +246,10 @@ func (s *session) ready(h wire.Header, e *expectation) error {
 	message, err := s.up.in.Message(h, 1)
 	if err != nil {
 		return fmt.Errorf("postgres: target: %w", err)
+	}
+	if e.stray != nil {
+		s.strayReady(e, message)
+		return nil
 	}
 	tx, err := wire.DecodeReadyForQuery(message[len(message)-h.Length:])
 	if err != nil {

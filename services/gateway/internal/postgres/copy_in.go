@@ -27,7 +27,7 @@ func (s *session) copyInBegan(h wire.Header, e *expectation) error {
 	p := s.pipeline
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.copying, p.copyData, p.abort = e, false, ""
+	p.copying, p.copyData, p.abort, p.strays = e, false, "", 0
 	p.moved.Broadcast()
 	return nil
 }
@@ -71,8 +71,7 @@ func (s *session) takeCopy(h wire.Header, r *run) error {
 		s.endCopyIn("")
 		return s.write(message)
 	case wire.Sync:
-		s.strayed()
-		return s.skip(h)
+		return s.strayed(h)
 	case wire.Flush:
 		return s.skip(h)
 	}
@@ -114,17 +113,6 @@ func (s *session) abortedCopy(message string) bool {
 	}
 	p.abort = ""
 	return true
-}
-
-// strayed notes a Sync inside of a COPY. The target ignores it, unless the COPY
-// has failed on data that came before it.
-func (s *session) strayed() {
-	p := s.pipeline
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.copyData {
-		p.strays++
-	}
 }
 
 // copyIn forwards data: whole messages as they came, a huge one as several, so

@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"strings"
+
 	"github.com/gatestay/gatestay/libs/refusal"
 	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
 )
@@ -182,6 +184,17 @@ func wantsBinary(formats []int16) bool {
 		}
 	}
 	return false
+}
+
+// endsImplicit reports a command that leaves no transaction open for the group of
+// messages that it is in: the target commits at once behind it.
+func endsImplicit(p *portal) bool {
+	text := p.statement.text.statement(0)
+	switch p.run.facts.Transaction {
+	case "commit", "rollback":
+		return !chained(text)
+	}
+	return p.run.facts.Verb == "discard" && strings.EqualFold(strings.Join(strings.Fields(text), " "), "discard all")
 }
 
 // copyFirst asks for the columns of a portal's COPY TO STDOUT, which its own

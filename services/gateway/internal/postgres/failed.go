@@ -45,7 +45,7 @@ func (s *session) failed(h wire.Header, e *expectation) error {
 		s.sendReport(wire.ErrorResponse, r)
 	}
 	s.takeBack(e, r.Get(wire.FieldCode), r.Get(wire.FieldMessage))
-	return nil
+	return s.askStrays()
 }
 
 // fatal handles an error after which the target hangs up, or one that answers

@@ -1,9 +1,11 @@
 package postgres_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -21,6 +23,9 @@ const (
 	held      = "/* held */" // and approved at once
 )
 
+// copyIn takes data and keeps none of it.
+const copyIn = "COPY scratch FROM STDIN WHERE false"
+
 var modelTexts = []string{
 	"SELECT 1", "SELECT 1", "SELECT 1; SELECT 2", "BEGIN", "BEGIN", "COMMIT", "ROLLBACK", "SELECT 1/0", "SELECT 1; SELECT 1/0; SELECT 2",
 	"UPDATE scratch SET note = 'x' WHERE id < 0", "", "-- nothing", ";;", "SAVEPOINT a", "ROLLBACK TO a", "RELEASE a",
@@ -29,6 +34,8 @@ var modelTexts = []string{
 	"PREPARE q1 AS SELECT 6", "EXECUTE q1", "DEALLOCATE ALL", "SELECT pg_catalog.set_config('lock_timeout', '1s', false)", "COMMIT AND CHAIN",
 	"SET client_encoding = 'UTF8'", "SELECT '" + strings.Repeat("long ", 20000) + "'", "DO $$ BEGIN RAISE NOTICE 'noted'; END $$",
 	held + "SELECT 10", held + "SELECT 11; SELECT 12", held + "BEGIN", held + "SELECT 1/0",
+	copyIn, copyIn, copyIn, "COPY scratch TO STDOUT", "COPY (SELECT generate_series(1, 3)) TO STDOUT (FORMAT csv, HEADER)", "COPY (SELECT 1/0) TO STDOUT BINARY", "COPY nowhere FROM STDIN", "BEGIN; " + copyIn,
+	copyIn + "; SELECT 13; " + copyIn, held + copyIn, held + "COPY scratch TO STDOUT", forbidden + copyIn,
 	forbidden + "SELECT 1", forbidden + "UPDATE scratch SET note = 'y'", "SELECT 7; " + forbidden + "SELECT 8",
 }
 
@@ -46,7 +53,7 @@ func drawStep() *rapid.Generator[step] {
 		}
 		statement := rapid.SampledFrom([]string{"", "", "s1", "s2"}).Draw(t, "statement")
 		portal := rapid.SampledFrom([]string{"", "", "p1"}).Draw(t, "portal")
-		switch rapid.SampledFrom([]string{"query", "parse", "parse", "bind", "bind", "bind", "execute", "execute", "execute", "describe", "close", "sync", "sync", "flush", "group", "group", "copy", "function"}).Draw(t, "message") {
+		switch rapid.SampledFrom([]string{"query", "parse", "parse", "bind", "bind", "bind", "execute", "execute", "execute", "describe", "close", "sync", "sync", "flush", "group", "group", "copy", "copy", "copy", "copy", "function"}).Draw(t, "message") {
 		case "query":
 			return step{&pgproto3.Query{String: text}, &pgproto3.Query{String: instead}}
 		case "parse":
@@ -68,7 +75,14 @@ func drawStep() *rapid.Generator[step] {
 		case "flush":
 			return same(&pgproto3.Flush{})
 		case "copy":
-			return same(&pgproto3.CopyData{Data: []byte("stray")})
+			switch piece := rapid.SampledFrom([]string{"1\ta\n", "2\t", "b\n", "stray\n", "", "done", "done", "fail"}).Draw(t, "piece"); piece {
+			case "done":
+				return same(&pgproto3.CopyDone{})
+			case "fail":
+				return same(&pgproto3.CopyFail{Message: "enough"})
+			default:
+				return same(&pgproto3.CopyData{Data: []byte(piece)})
+			}
 		case "function":
 			return same(&pgproto3.FunctionCall{})
 		default:
@@ -122,12 +136,20 @@ func TestModel(t *testing.T) {
 		for _, s := range steps {
 			through, server = append(through, s.gateway), append(server, s.server)
 		}
+		lost := []string{"error 08P01", "error 08P01"} // another message in the data of a COPY
 		got, want := converse(t, dialRaw(t, g.config(t)), through), converse(t, dialRaw(t, directConfig(t)), server)
+		if slices.Contains(got, reset) || slices.Contains(want, reset) {
+			rt.Skip("answers are lost")
+		}
 		for i, w := range got {
 			// What the gateway says in its own words, where a server says it otherwise.
 			switch w {
 			case "error GS1201":
 				got[i] = "error 42601"
+			case "error GS1502":
+				if i == len(got)-1 && len(want) == i+2 && slices.Equal(want[i:], lost) {
+					got = append(got[:i:i], lost...)
+				}
 			case "error GS1501": // the function call; the server knows no function 0
 				if i < len(want) && (want[i] == "error 42883" || want[i] == "error 25P02") {
 					got[i] = want[i]
@@ -168,11 +190,21 @@ func isForbidden(s step) bool {
 	return false
 }
 
+// reset is said of a connection whose other side hung up on what was sent: the
+// end of its answers may be lost.
+const reset = "connection reset"
+
 func converse(t testing.TB, r *raw, messages []pgproto3.FrontendMessage) []string {
 	t.Helper()
 	defer func() { _ = r.Close() }()
-	r.send(t, messages...)
+	for _, m := range messages {
+		r.Send(m)
+	}
+	_ = r.Flush() // a server may hang up before it has read all
 	got, err := r.rest()
+	if errors.Is(err, syscall.ECONNRESET) {
+		return append(got, reset)
+	}
 	if err != nil {
 		t.Fatalf("after %v: %v", short(got), err)
 	}

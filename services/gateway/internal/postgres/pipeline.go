@@ -46,6 +46,7 @@ type expectation struct {
 	group    uint64 // of a Query or Sync: which one of the session
 	// implicit is set on a Query that runs in a transaction of its own.
 	implicit bool
+	stray    *stray
 	undo     func() // takes back what the message would have done to names
 	// lasting is set where that remains when the message fails: the target drops
 	// the unnamed statement before it reads a new one.
@@ -95,7 +96,7 @@ type pipeline struct {
 	copyData bool
 	// abort is the text of the gateway's own CopyFail, while it is not answered.
 	abort string
-	// strays is how many Syncs came in the middle of a COPY.
+	// strays is how many Syncs were forwarded in the middle of a COPY's data.
 	strays int
 	// cancels is how many requests to cancel are on their way to the target.
 	cancels int

@@ -16,6 +16,11 @@ func (s *session) query(message, body []byte) error {
 	}
 	s.pipeline.mu.Lock()
 	s.names.forget("") // the target drops it, whatever comes of the text
+	if s.track.tx == wire.Idle && !s.pipeline.executed {
+		// So it does with portals that wait for an Execute, and what the gateway
+		// asks before may end their group now.
+		s.names.endTransaction(s.pipeline.group + 1)
+	}
 	s.pipeline.mu.Unlock()
 	d := s.decode(text)
 	e := &expectation{kind: ofQuery, whole: d.unreadable != nil}

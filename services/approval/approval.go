@@ -97,7 +97,9 @@ func New(cfg *config.Config, deps Deps) (*Service, error) {
 	if err := s.newSlack(); err != nil {
 		return nil, err
 	}
-	s.mount()
+	if err := s.mount(); err != nil {
+		return nil, err
+	}
 	s.health.Check("bus", s.connected)
 	s.health.Check("policy bundle", s.informed)
 	if s.listener, err = net.Listen("tcp", cfg.Approval.Listen); err != nil {
@@ -181,7 +183,7 @@ func (s *Service) newSlack() error {
 	return nil
 }
 
-func (s *Service) mount() {
+func (s *Service) mount() error {
 	mux := http.NewServeMux()
 	s.health.Mount(mux)
 	(&api.API{
@@ -192,6 +194,7 @@ func (s *Service) mount() {
 		mux.Handle("POST /slack/interactions", s.slack.posts)
 	}
 	s.handler = mux
+	return page.Mount(mux)
 }
 
 // Addr returns the address of the HTTP API.

@@ -106,6 +106,9 @@ func New(cfg *config.Config, deps Deps) (*Service, error) {
 	mux := http.NewServeMux()
 	s.health.Mount(mux)
 	(&api.API{Store: s.store, Auditor: s.auditors.Name, Record: s.record, RequirePerson: persons.RequirePerson, Log: deps.Log}).Mount(mux)
+	if err := page.Mount(mux); err != nil {
+		return nil, err
+	}
 	s.handler = mux
 	if s.listener, err = net.Listen("tcp", cfg.Archival.Listen); err != nil {
 		return nil, fmt.Errorf("archival: listen: %w", err)

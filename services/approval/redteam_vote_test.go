@@ -58,7 +58,7 @@ func TestRedteam18_RuleChangedWhileHeld(t *testing.T) {
 	w.message(changed, approveButton)
 	w.publish(strings.Replace(rules, "U0DANA, U0KIM, U0GUEST", "U0KIM, U0GUEST", 1), people) // dana is no approver any more
 	d, err := w.decided(changed)
-	if code(err) != refusal.ApprovalCancelled || d.Reason != approvals.RuleChanged {
+	if code(err) != refusal.RuleChanged || d.Reason != approvals.RuleChanged {
 		t.Fatalf("got %v, %v", d, err)
 	}
 	w.message(changed, "the rule changed while the command was held")

@@ -369,7 +369,7 @@ func TestRedteam21_EveryFieldOfTheRuleCounts(t *testing.T) {
 		w := newWorld(t)
 		w.start()
 		q := w.hold("one-click", func(r *eventv1.ApprovalRequest) { r.RuleHash = strings.Repeat("0", 64) })
-		if d, err := w.decided(q); code(err) != refusal.ApprovalCancelled || d.Reason != approvals.RuleChanged {
+		if d, err := w.decided(q); code(err) != refusal.RuleChanged || d.Reason != approvals.RuleChanged {
 			t.Fatalf("got %v, %v", d, err)
 		}
 	})

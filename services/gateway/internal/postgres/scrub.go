@@ -98,11 +98,19 @@ func (s *session) parameterStatus(h wire.Header) error {
 	if err != nil {
 		return unexpected(h)
 	}
+	if e := s.pipeline.front(); e != nil && e.inquiry == nil {
+		if err := s.release(e.run()); err != nil {
+			return err
+		}
+	}
 	s.pipeline.mu.Lock()
 	s.status[name] = value
 	s.track.known = false
+	own := s.track.hearsay.reported(name, value)
 	s.pipeline.mu.Unlock()
-	s.send(wire.AppendParameterStatus(nil, name, s.shown(name, value)))
+	if own || len(s.gate.Masks()) == 0 {
+		s.send(wire.AppendParameterStatus(nil, name, s.shown(name, value)))
+	}
 	switch {
 	case name == "client_encoding" && !utf8Name(value):
 		return fmt.Errorf("postgres: target: %w", encodingFixed())

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -91,7 +93,9 @@ func (s *session) prepare(ctx context.Context) error {
 	err := s.out.Append(func(dst []byte) []byte {
 		dst = wire.AppendAuthenticationOK(dst)
 		s.pipeline.mu.Lock()
-		for name, value := range s.status {
+		for _, name := range slices.Sorted(maps.Keys(s.status)) {
+			value := s.status[name]
+			s.track.hearsay.reported(name, value)
 			dst = wire.AppendParameterStatus(dst, name, s.shown(name, value))
 		}
 		s.pipeline.mu.Unlock()

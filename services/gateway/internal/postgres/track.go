@@ -24,6 +24,7 @@ type track struct {
 	redefined redefinition
 	// doubtful: it ran code of the target's, which may have done that too.
 	doubtful bool
+	hearsay  hearsay
 	// tx is the transaction's state once all that was forwarded has run.
 	tx byte
 	// draining: the session ends as soon as it is idle.
@@ -42,6 +43,7 @@ func (t *track) forwarded(f *command.Facts, text string) {
 	if touchesNames(f) {
 		t.suspect = true
 	}
+	t.hearsay.forwarded(f, text)
 	t.redefined = max(t.redefined, redefines(f))
 	t.doubtful = t.doubtful || f.Class == command.Write && !f.Neutral
 	switch f.Transaction {

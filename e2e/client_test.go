@@ -40,7 +40,7 @@ const (
 	theGateways = "GS1201: "
 )
 
-var ownWords = regexp.MustCompile(`(?m)^said: (GS1201: |permission denied for schema public).*$`)
+var ownWords = regexp.MustCompile(`(?m)^said: (GS120[0-9]: |permission denied for schema public).*$`)
 
 // way is a way for a client to the database.
 type way struct {
@@ -79,7 +79,7 @@ func libpq(address, ca, user, password, database string) []string {
 func (w way) command(ctx context.Context, name string, arguments ...string) *exec.Cmd {
 	all := append(append([]string{}, w.wrap...), append([]string{name}, arguments...)...)
 	command := exec.CommandContext(ctx, all[0], all[1:]...)
-	command.Env = append([]string{"PATH=" + os.Getenv("PATH") + ":/usr/sbin", "HOME=" + os.Getenv("HOME"), "LC_ALL=C.UTF-8", "PGCLIENTENCODING=UTF8"}, w.environment()...)
+	command.Env = append([]string{"PATH=" + os.Getenv("PATH") + ":/usr/sbin", "HOME=" + os.Getenv("HOME"), "LC_ALL=C.UTF-8", "PGCLIENTENCODING=UTF8", "PYTHONDONTWRITEBYTECODE=1"}, w.environment()...)
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // as a shell does, for its Ctrl-C
 	return command
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/gatestay/gatestay/libs/command"
+	"github.com/gatestay/gatestay/libs/refusal"
 	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
 )
 
@@ -32,7 +33,7 @@ var stateQuery = func() string {
 	var b strings.Builder
 	b.WriteString(`SELECT current_user::pg_catalog.text, session_user::pg_catalog.text, pg_catalog.current_database()::pg_catalog.text, ` +
 		`pg_catalog.array_to_json(pg_catalog.current_schemas(true))::pg_catalog.text, ` +
-		`CASE WHEN pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN '' ELSE pg_catalog.pg_my_temp_schema()::pg_catalog.regnamespace::pg_catalog.text END`)
+		`CASE WHEN pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN '' ELSE pg_catalog.pg_my_temp_schema()::pg_catalog.regnamespace::pg_catalog.text END, pg_catalog.pg_backend_pid()::pg_catalog.text`)
 	for _, name := range stateSettings {
 		fmt.Fprintf(&b, ", pg_catalog.current_setting('%s', true)", name)
 	}
@@ -48,6 +49,10 @@ type asked struct {
 	state   command.State
 	temp    string // the schema of temporary tables, where there is one
 	version uint64 // grows when the state is another one
+	// backend is the target's process that answered first, elsewhere whether
+	// another has since.
+	backend   string
+	elsewhere bool
 }
 
 // ask reads the session's state. All that was forwarded has to be answered.
@@ -63,7 +68,7 @@ func (s *session) ask() error {
 	if err != nil {
 		return err
 	}
-	want := 5 + len(stateSettings)
+	want := 6 + len(stateSettings)
 	if verify {
 		want++
 	}
@@ -76,7 +81,7 @@ func (s *session) ask() error {
 	}
 	state := command.State{User: string(row[0]), LoginUser: string(row[1]), Database: string(row[2]), SearchPath: path, Settings: map[string]string{}}
 	for i, name := range stateSettings {
-		if v := row[5+i]; v != nil {
+		if v := row[6+i]; v != nil {
 			state.Settings[name] = string(v)
 		}
 	}
@@ -86,6 +91,10 @@ func (s *session) ask() error {
 		}
 	}
 	s.learn(state, strings.Trim(string(row[4]), `"`))
+	if s.asked.backend == "" {
+		s.asked.backend = string(row[5])
+	}
+	s.asked.elsewhere = string(row[5]) != s.asked.backend
 	return nil
 }
 
@@ -131,6 +140,13 @@ func (s *session) verifyNames(list []byte) error {
 // fixed refuses a session in which texts mean something else to the target
 // than to the gateway.
 func (s *session) fixed() error {
+	if s.asked.elsewhere {
+		return &refusal.Refusal{
+			Code: refusal.StateChanged, Message: "the target has given this session to another of its processes",
+			Detail: "What was asked of one says nothing of what a statement means to the next.",
+			Hint:   "A pooler between the gateway and its target must pool sessions, not transactions (pgbouncer: pool_mode = session).",
+		}
+	}
 	if !utf8Name(s.asked.state.Settings["client_encoding"]) {
 		return encodingFixed()
 	}

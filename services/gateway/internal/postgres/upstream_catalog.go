@@ -26,7 +26,7 @@ func loadCatalog(ctx context.Context, gate seam.Session) (*pgfacts.Catalog, erro
 		return nil, fmt.Errorf("postgres: catalog configuration: %w", err)
 	}
 	config.Config = *inner
-	config.RuntimeParams = map[string]string{"application_name": "gatestay catalog", "client_encoding": "UTF8", "search_path": ""}
+	config.RuntimeParams = map[string]string{"application_name": "gatestay catalog", "client_encoding": "UTF8"} // a pooler takes no others; Load sets the rest
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: catalog connection: %w", err)

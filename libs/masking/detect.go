@@ -20,6 +20,15 @@ func (e *Engine) detect(v *view, c ResultColumn) func([]byte) ([]byte, bool) {
 	return r.text
 }
 
+// detectIn is detect for a cell, which may be an array.
+func (e *Engine) detectIn(v *view, c ResultColumn) func([]byte) ([]byte, bool) {
+	mask := e.detect(v, c)
+	if c.Element != 0 {
+		return each(c, mask)
+	}
+	return mask
+}
+
 // text replaces the matches in a text; the rest of it stays. Where a detector's
 // strategy is null the whole cell is NULL.
 func (r *replacer) text(value []byte) ([]byte, bool) {

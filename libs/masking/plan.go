@@ -12,7 +12,7 @@ type Kind int
 // The kinds. Text, varchar, json and their like have the same bytes in both
 // formats; jsonb has a version byte in binary; bytea is hex in text format.
 // Wordless values (numbers, times, identifiers) hold no text of a user; others
-// (arrays, records, enums) may, in a form that is not looked into.
+// (records, enums, arrays of these) may, in a form that is not looked into.
 const (
 	KindOther Kind = iota
 	KindText
@@ -32,6 +32,9 @@ type ResultColumn struct {
 	// its origin cannot be told: it is masked whole.
 	Tainted bool
 	Kind    Kind
+	// Element is the type of the elements of an array, and Kind then what they
+	// are; 0 for what is no array.
+	Element uint32
 	Binary  bool
 }
 
@@ -68,9 +71,9 @@ func (e *Engine) Plan(target string, columns []ResultColumn) (*Plan, error) {
 			p.cells[i].mask = mask
 		case v.detectors != 0 && c.Kind == KindOther && c.Binary:
 			return nil, inBinary(c, "may hold what a detector looks for, and its type cannot be searched in binary format",
-				"Text, varchar, json, jsonb and bytea are searched in both formats, numbers and times need not be; other types are searched in text format.")
+				"Text, varchar, json, jsonb, bytea and arrays of these are searched in both formats, numbers and times need not be; other types are searched in text format.")
 		case v.detectors != 0 && c.Kind != KindOther && c.Kind != KindWordless:
-			p.cells[i].mask = e.detect(v, c)
+			p.cells[i].mask = e.detectIn(v, c)
 		default:
 			continue
 		}
@@ -114,27 +117,47 @@ func (e *Engine) whole(s Strategy, c ResultColumn) (func([]byte) ([]byte, bool),
 		return toNull, nil
 	case opaque && c.Binary:
 		return nil, inBinary(c, "is masked, and its type cannot be masked in binary format",
-			"Text, varchar, json, jsonb and bytea are masked in both formats; other types become NULL in text format.")
+			"Text, varchar, json, jsonb, bytea and arrays of these are masked in both formats; other types become NULL in text format.")
 	case opaque:
 		return toNull, nil
 	}
 	if s == Redact {
 		constant := encode(c.Kind, c.Binary, []byte(redacted))
+		if c.Element != 0 {
+			constant = lone(c, constant)
+		}
 		return func([]byte) ([]byte, bool) { return constant, true }, nil
 	}
-	return func(value []byte) ([]byte, bool) {
-		plain, ok := decode(c.Kind, c.Binary, value)
+	mask := func(value []byte) ([]byte, bool) { return e.value(s, c, value), true }
+	if c.Element != 0 {
+		return each(c, mask), nil
+	}
+	return mask, nil
+}
+
+// value masks one value by a strategy; nil is NULL.
+func (e *Engine) value(s Strategy, c ResultColumn, value []byte) []byte {
+	plain, ok := decode(c.Kind, c.Binary, value)
+	if !ok {
+		return nil
+	}
+	if s == Partial && c.Kind != KindText {
+		s = Redact // a part of a document is no hint
+	}
+	masked, ok := e.keys.text(s, "", plain)
+	if !ok {
+		return nil
+	}
+	return encode(c.Kind, c.Binary, masked)
+}
+
+// each masks an array element by element. What is no array becomes NULL.
+func each(c ResultColumn, mask element) func([]byte) ([]byte, bool) {
+	return func(cell []byte) ([]byte, bool) {
+		masked, changed, ok := array(c, cell, mask)
 		if !ok {
 			return nil, true
 		}
-		strategy := s
-		if strategy == Partial && c.Kind != KindText {
-			strategy = Redact // a part of a document is no hint
-		}
-		masked, ok := e.keys.text(strategy, "", plain)
-		if !ok {
-			return nil, true
-		}
-		return encode(c.Kind, c.Binary, masked), true
-	}, nil
+		return masked, changed
+	}
 }

@@ -33,7 +33,7 @@ func (s *session) columns(r *run, described []wire.Column, formats []int16) []se
 		if len(formats) > 0 {
 			out.Binary = wire.Format(formats, i) == 1
 		}
-		out.Kind = kindOf(c.Type, out.Binary)
+		out.Kind, out.Element = kindOf(c.Type, out.Binary)
 		out.Tainted = judged[i].Tainted
 		switch origin := judged[i].Masked; {
 		case judged[i].Is:
@@ -48,11 +48,27 @@ func (s *session) columns(r *run, described []wire.Column, formats []int16) []se
 	return columns
 }
 
-// kindOf says what a value of a type is. The OIDs of PostgreSQL's own types
+// elements are the types of the elements of PostgreSQL's own arrays of texts and
+// documents.
+var elements = map[uint32]uint32{
+	1009: 25, 1015: 1043, 1014: 1042, 1003: 19, 1263: 2275, // text, varchar, char(n), name, cstring
+	143: 142, 199: 114, 3807: 3802, 1001: 17, // xml, json, jsonb, bytea
+}
+
+// kindOf says what a value of a type is, and of an array what its elements are,
+// with their type. The OIDs of PostgreSQL's own types
 // never change: https://github.com/postgres/postgres/blob/master/src/include/catalog/pg_type.dat
-func kindOf(oid uint32, binary bool) seam.Kind {
+func kindOf(oid uint32, binary bool) (kind seam.Kind, element uint32) {
+	if element = elements[oid]; element != 0 {
+		kind, _ = kindOf(element, binary)
+		return kind, element
+	}
+	return plainKind(oid, binary), 0
+}
+
+func plainKind(oid uint32, binary bool) seam.Kind {
 	switch oid {
-	case 25, 1043, 1042, 19, 18, 142, 705, 2275: // text, varchar, char(n), name, "char", xml, unknown, cstring
+	case 25, 1043, 1042, 19, 142, 705, 2275: // text, varchar, char(n), name, xml, unknown, cstring
 		return seam.KindText
 	case 114:
 		return seam.KindJSON
@@ -64,7 +80,7 @@ func kindOf(oid uint32, binary bool) seam.Kind {
 	if wordless(oid) {
 		return seam.KindWordless
 	}
-	// What else holds text shows it in text format: arrays, records, ranges, and
+	// What else holds text shows it in text format: records, ranges, and
 	// the types of extensions.
 	if !binary {
 		return seam.KindText
@@ -76,7 +92,7 @@ func kindOf(oid uint32, binary bool) seam.Kind {
 // identifiers, addresses, shapes, and arrays of these.
 func wordless(oid uint32) bool {
 	switch oid {
-	case 16, 20, 21, 23, 700, 701, 790, 1700, // bool, int8, int2, int4, float4, float8, money, numeric
+	case 16, 18, 1002, 20, 21, 23, 700, 701, 790, 1700, // bool, "char" and its array, int8, int2, int4, float4, float8, money, numeric
 		22, 26, 27, 28, 29, 30, 5069, 2278, // int2vector, oid, tid, xid, cid, oidvector, xid8, void
 		24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191, // the reg types
 		600, 601, 602, 603, 604, 628, 718, // point, lseg, path, box, polygon, line, circle

@@ -159,8 +159,8 @@ func TestRedteam14_BinaryContainers(t *testing.T) {
 		return got[len(got)-2]
 	}
 	for _, text := range []string{
-		"SELECT ARRAY['a@b.example']", "SELECT ARRAY['a'::varchar]", "SELECT ROW('a@b.example', 1)", "SELECT c FROM customers c LIMIT 1",
-		"SELECT words('a', 'b')", "SELECT 'user@mood.example'::mood", "SELECT ARRAY['{}'::jsonb]", "SELECT 'a@b.example'::tsvector", "SELECT ARRAY['x'::bytea]",
+		"SELECT ROW('a@b.example', 1)", "SELECT c FROM customers c LIMIT 1",
+		"SELECT words('a', 'b')", "SELECT 'user@mood.example'::mood", "SELECT ARRAY['user@mood.example'::mood]", "SELECT 'a@b.example'::tsvector",
 		"SELECT '$.a'::jsonpath", "SELECT ARRAY[ROW('a')]",
 	} {
 		if got := ask(text, 1); got != "error GS1204" {
@@ -174,7 +174,8 @@ func TestRedteam14_BinaryContainers(t *testing.T) {
 		"1", "1.5", "true", "now()", "current_date", "interval '1 day'", "gen_random_uuid()", "'pg_class'::regclass", "1::oid", "'1'::xid8", "'10.0.0.1'::inet", "point(1, 2)",
 		"ARRAY[1, 2]", "ARRAY[1::bigint]", "ARRAY[1.5]", "ARRAY[true]", "ARRAY[now()]", "ARRAY[current_date]", "ARRAY[gen_random_uuid()]", "ARRAY[1::oid]", "ARRAY['1 day'::interval]",
 		"ARRAY['pg_class'::regclass]", "ARRAY[point(1, 2)]", "ARRAY['10.0.0.1'::inet]", "ARRAY[1::float4]", "ARRAY[B'1']", "ARRAY['1'::xid8]", "int4range(1, 2)", "tstzrange(now(), null)",
-		"'a'::text", "'a'::varchar", "'{}'::json", "'{}'::jsonb", "'x'::bytea", "'a'::name",
+		"'a'::text", "'a'::varchar", "'{}'::json", "'{}'::jsonb", "'x'::bytea", "'a'::name", "'a'::\"char\"",
+		"ARRAY['a@b.example']", "ARRAY['a'::varchar]", "ARRAY['a'::name]", "ARRAY['{}'::json]", "ARRAY['{}'::jsonb]", "ARRAY['x'::bytea]", "ARRAY['<a/>'::xml]", "ARRAY['a'::char(3)]",
 	} {
 		if got := ask("SELECT "+value, 1); got != "complete SELECT 1" {
 			t.Errorf("%s in binary: %s", value, got)

@@ -170,6 +170,9 @@ type Column struct {
 	// its origin cannot be told: it is masked whole.
 	Tainted bool
 	Kind    Kind
+	// Element is the type of the elements of an array, and Kind then what they
+	// are; 0 for what is no array.
+	Element uint32
 	Binary  bool
 }
 
@@ -179,7 +182,7 @@ type Kind int
 // The kinds. Text, varchar, json and their like have the same bytes in both
 // formats; jsonb has a version byte in binary; bytea is hex in text format.
 // Wordless values (numbers, times, identifiers) hold no text of a user; others
-// (arrays, records, enums) may, in a form that is not looked into.
+// (records, enums, arrays of these) may, in a form that is not looked into.
 const (
 	KindOther Kind = iota
 	KindText

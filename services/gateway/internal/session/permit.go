@@ -80,7 +80,7 @@ func (p *permit) Result(columns []seam.Column) (seam.Masker, error) {
 	for i, c := range columns {
 		in[i] = masking.ResultColumn{
 			Name: c.Name, Origin: masking.Column{Schema: c.Origin.Schema, Table: c.Origin.Table, Name: c.Origin.Column},
-			Tainted: c.Tainted, Kind: kind(c.Kind), Binary: c.Binary,
+			Tainted: c.Tainted, Kind: kind(c.Kind), Element: c.Element, Binary: c.Binary,
 		}
 	}
 	plan, err := current.Engine.Plan(p.admission.session.target, in)

@@ -356,7 +356,7 @@ func (p *permit) Result(columns []seam.Column) (seam.Masker, error) {
 			}
 			continue
 		}
-		if c.Binary && c.Kind != seam.KindText && c.Kind != seam.KindJSON {
+		if c.Binary && (c.Element != 0 || c.Kind != seam.KindText && c.Kind != seam.KindJSON) {
 			return nil, &refusal.Refusal{Code: refusal.BinaryMasked, Message: "column " + c.Name + " is masked and binary"}
 		}
 		m.touched[i], found = true, true

@@ -32,9 +32,9 @@ func SealWire(b *eventv1.Batch, key *seal.Key) ([]byte, error) {
 	return (&encoder{}).seal(b, key)
 }
 
+// seal is SealWire; the bytes are valid until the next call.
 func (e *encoder) seal(b *eventv1.Batch, key *seal.Key) ([]byte, error) {
-	raw := make([]byte, 0, 1<<10*(len(b.Records)+1))
-	var record []byte
+	raw, record := e.batch[:0], e.one
 	leaves := make([][]byte, len(b.Records))
 	for i, r := range b.Records {
 		r.Producer = b.Producer
@@ -65,6 +65,9 @@ func (e *encoder) seal(b *eventv1.Batch, key *seal.Key) ([]byte, error) {
 	})
 	if err != nil {
 		return nil, fmt.Errorf("event: marshal batch: %w", err)
+	}
+	if e.batch, e.one = raw, record; cap(raw) > maxKept {
+		e.batch, e.one = nil, nil
 	}
 	return raw, nil
 }

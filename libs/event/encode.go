@@ -21,9 +21,13 @@ import (
 type encoder struct {
 	principals map[*eventv1.Principal][]byte // nil: none is kept
 	keys       []string                      // of a map, as scratch
+	batch, one []byte                        // of seal, as scratch
 }
 
-const maxPrincipals = 1024
+const (
+	maxPrincipals = 1024
+	maxKept       = 256 << 10 // bytes of scratch
+)
 
 var errInvalidText = errors.New("event: a text is not valid UTF-8")
 

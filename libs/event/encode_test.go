@@ -119,3 +119,22 @@ func TestMACIsHMAC(t *testing.T) {
 		}
 	})
 }
+
+func TestWeightIsNotLess(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := &eventv1.Record{}
+		fill(t, r.ProtoReflect(), 0)
+		r.Salt, r.Commitments = nil, nil
+		r.ProtoReflect().SetUnknown(nil)
+		if err := Commit(r); err != nil {
+			t.Fatal(err)
+		}
+		raw, err := (&encoder{}).record(nil, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := weight(r); got < len(raw) {
+			t.Fatalf("%d for %d bytes", got, len(raw))
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,15 +9,14 @@ import (
 	"time"
 
 	"github.com/oklog/ulid/v2"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatestay/gatestay/libs/seal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 )
 
-// Sink makes one sealed batch durable: raw is what it is on the wire. It returns
-// only when the batch is. A batch whose Append failed is offered again,
+// Sink makes one sealed batch durable: raw is what it is on the wire, and not
+// kept. It returns only when the batch is. A batch whose Append failed is offered again,
 // unchanged, before any later one.
 type Sink interface {
 	Append(ctx context.Context, b *eventv1.Batch, raw []byte) error
@@ -126,7 +126,7 @@ func (p *Producer) offer(r *eventv1.Record, urgent bool) Pending {
 	if r.Time == nil {
 		r.Time = timestamppb.Now()
 	}
-	e := &entry{record: r, size: proto.Size(r) + 256, urgent: urgent, done: make(chan struct{})}
+	e := &entry{record: r, size: weight(r), urgent: urgent, done: make(chan struct{})}
 	p.mu.Lock()
 	if p.closed || p.size+e.size > maxWaitingBytes {
 		e.err = ErrFull
@@ -268,7 +268,7 @@ func (c *chain) append(ctx context.Context, entries []*entry) error {
 	}
 	c.number, c.previous = b.Number, b.Hash
 	if err := c.producer.sink.Append(ctx, b, raw); err != nil {
-		c.unsure, c.unsureRaw = b, raw
+		c.unsure, c.unsureRaw = b, bytes.Clone(raw)
 		return fmt.Errorf("%w: %w", ErrUnsure, err)
 	}
 	return nil

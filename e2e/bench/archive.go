@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/oklog/ulid/v2"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/gatestay/gatestay/e2e/kit"
 	"github.com/gatestay/gatestay/libs/event"
@@ -63,14 +62,11 @@ func makeBatches(key *seal.Key, incarnation string, records int) (batches [][]by
 		for i := n; i < min(n+batchRecords, records); i++ {
 			b.Records = append(b.Records, benchRecord(session, i))
 		}
-		if err := event.Seal(b, key); err != nil {
-			return nil, fmt.Errorf("bench: %w", err)
-		}
-		previous = b.Hash
-		raw, err := proto.Marshal(b)
+		raw, err := event.SealWire(b, key)
 		if err != nil {
 			return nil, fmt.Errorf("bench: %w", err)
 		}
+		previous = b.Hash
 		batches = append(batches, raw)
 	}
 	return batches, nil

@@ -24,7 +24,8 @@ func (e *Engine) ScrubParameters(target, text string, parameters []command.Param
 	v := e.view(target)
 	mentions, renames := len(v.names) > 0, true
 	if f != nil && f.Verb != "" {
-		mentions, renames = v.mentions(f), f.WholeRow || nested(text, lex(text))
+		mentions = v.mentions(f)
+		renames = mentions && (f.WholeRow || nested(text, lex(text)))
 	}
 	out := make([]string, len(parameters))
 	for i, p := range parameters {

@@ -35,6 +35,7 @@ type condition struct {
 	// preamble reports that the author thought of what a client's preamble is
 	// made of, see speaksOfPreamble.
 	preamble bool
+	guards   []guard
 
 	plain    cel.Program // every variable known
 	partial  cel.Program // some unknown
@@ -49,9 +50,15 @@ func (c *condition) eval(a *activation, hide set) (outcome, ref.Val, error) {
 	if c == nil {
 		return yes, nil, nil
 	}
+	hide &= c.uses
+	for i := range c.guards {
+		if c.guards[i].excludes(a.in.Facts, hide) {
+			return no, types.False, nil
+		}
+	}
 	var value ref.Val
 	var err error
-	if hide &= c.uses; hide == 0 {
+	if hide == 0 {
 		value, _, err = c.plain.Eval(a)
 	} else {
 		var vars cel.PartialActivation
@@ -160,7 +167,7 @@ func (c *conditions) compile(text string) (*condition, []fault) {
 }
 
 func (c *conditions) programs(text string, checked *cel.Ast) (*condition, []fault) {
-	out := &condition{text: text, env: c.env, ast: checked, uses: uses(checked)}
+	out := &condition{text: text, env: c.env, ast: checked, uses: uses(checked), guards: guards(checked)}
 	out.preamble = speaksOfPreamble(checked, out.uses)
 	// Cost is counted where it can grow faster than the text and the facts:
 	// counting costs more than evaluating does.

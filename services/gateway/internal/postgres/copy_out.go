@@ -129,9 +129,17 @@ func (s *session) copied(h wire.Header, e *expectation) error {
 	return nil
 }
 
-// passCopy forwards whole blocks of data as they came.
+// passCopy forwards whole blocks of data as they came. Clients count on a row in
+// each message: only one that is larger than any buffer is cut.
 func (s *session) passCopy(h wire.Header, r *run) error {
 	block, n := s.up.in.Frames(wire.CopyData, math.MaxInt)
+	if n == 0 && h.Length < wire.MaxBuffer { // the rest of it is on its way
+		var err error
+		if block, err = s.up.in.Message(h, wire.MaxBuffer); err != nil {
+			return fmt.Errorf("postgres: target: %w", err)
+		}
+		n = 1
+	}
 	if n > 0 {
 		r.bytes += int64(len(block))
 		s.send(block)

@@ -93,34 +93,36 @@ func variablesOf(s set) []string {
 	return out
 }
 
-// approvers names who may approve what the accounts in requesters ask for:
-// "dana or kim in Slack", "2 of dana, kim, lee". A requester is not among them,
-// and one whom the map does not know asks for one more.
-func (p *People) approvers(a *Approvers, requesters []string) string {
+// Eligible returns who may approve what the accounts in requesters ask for, by
+// name, and how many of them it takes. A requester is not among them, and one
+// whom the map does not know asks for one more.
+func (p *People) Eligible(a *Approvers, requesters []string) (names []string, count int) {
 	asked, unknown := p.behind(requesters)
-	var names []string
-	slack := false
-	add := func(name string, inSlack bool) {
-		slack = slack || inSlack
+	add := func(name string) {
 		if !contains(names, name) {
 			names = append(names, name)
 		}
 	}
 	for _, name := range a.Persons {
 		if !asked[name] {
-			add(name, slices.ContainsFunc(p.accounts[name], func(account string) bool { return strings.HasPrefix(account, "slack:") }))
+			add(name)
 		}
 	}
 	for _, id := range a.SlackUsers {
 		name, ok := p.Person("slack:" + id)
 		switch {
 		case !ok:
-			add("Slack user "+id, true)
+			add("Slack user " + id)
 		case !asked[name]:
-			add(name, true)
+			add(name)
 		}
 	}
-	count := max(int(a.Count), 1) + unknown
+	return names, max(int(a.Count), 1) + unknown
+}
+
+// approvers says the same in words: "dana or kim in Slack", "2 of dana, kim, lee".
+func (p *People) approvers(a *Approvers, requesters []string) string {
+	names, count := p.Eligible(a, requesters)
 	s := either(names)
 	switch {
 	case len(names) == 0:
@@ -132,10 +134,14 @@ func (p *People) approvers(a *Approvers, requesters []string) string {
 	case count > 1:
 		s = fmt.Sprintf("%d of %s", count, strings.Join(names, ", "))
 	}
-	if slack {
+	if len(a.SlackUsers) > 0 || slices.ContainsFunc(names, p.inSlack) {
 		s += " in Slack"
 	}
 	return s
+}
+
+func (p *People) inSlack(name string) bool {
+	return slices.ContainsFunc(p.accounts[name], func(account string) bool { return strings.HasPrefix(account, "slack:") })
 }
 
 // behind returns the persons whose accounts these are, and how many accounts

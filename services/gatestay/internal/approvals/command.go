@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatestay/gatestay/libs/approval"
 	"github.com/gatestay/gatestay/services/gatestay/internal/cli"
 	"github.com/gatestay/gatestay/services/gatestay/internal/login"
 	"github.com/gatestay/gatestay/services/gatestay/internal/remote"
@@ -66,7 +67,33 @@ func (t *tool) listCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return t.list(c.Context(), state) },
 	}
 	c.Flags().StringVar(&state, "state", "waiting", "waiting, decided or all")
+	cli.CompleteFlag(c, "state", func() []string { return []string{"waiting", "decided", "all"} })
 	return c
+}
+
+// complete offers the ids of approvals, with what each is about: to a shell,
+// which does not wait long, and to who is signed in.
+func (t *tool) complete(state string) cobra.CompletionFunc {
+	return func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		const none = cobra.ShellCompDirectiveNoFileComp
+		client, err := t.client()
+		if err != nil || len(args) > 0 {
+			return nil, none
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Context()), time.Second)
+		defer cancel()
+		var answer struct {
+			Approvals []Approval `json:"approvals"`
+		}
+		if err := client.Get(ctx, []string{"v1", "approvals"}, url.Values{"state": {state}}, &answer); err != nil {
+			return nil, none
+		}
+		var ids []string
+		for _, a := range answer.Approvals {
+			ids = append(ids, cobra.CompletionWithDesc(a.ID, approval.Visible(a.Headline)+" on "+approval.Visible(a.Target)))
+		}
+		return ids, none
+	}
 }
 
 func (t *tool) list(ctx context.Context, state string) error {
@@ -97,6 +124,7 @@ func (t *tool) list(ctx context.Context, state string) error {
 func (t *tool) showCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "show ID", Short: "One approval, whole", Args: oneID, Example: "  gatestay approvals show apr_01J…",
+		ValidArgsFunction: t.complete("all"),
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := t.client()
 			if err != nil {
@@ -115,6 +143,7 @@ func (t *tool) voteCommand(vote string) *cobra.Command {
 	var reason string
 	c := &cobra.Command{
 		Use: vote + " ID", Short: strings.ToUpper(vote[:1]) + vote[1:] + " a held command", Args: oneID, Example: "  gatestay approvals " + vote + " apr_01J…",
+		ValidArgsFunction: t.complete("waiting"),
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := t.client()
 			if err != nil {

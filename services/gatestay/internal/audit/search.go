@@ -37,6 +37,9 @@ const (
 	minTable = 110
 )
 
+// verdicts are decisions, and what became of them.
+var verdicts = []string{"allow", "hold", "deny", "held", "ok", "error", "refused", "cancelled", "not_executed", "unknown", "running"}
+
 type searchFlags struct {
 	principal, repository, target, object, verdict, text, since, until string
 	limit                                                              int
@@ -61,11 +64,16 @@ func (t *tool) searchCommand() *cobra.Command {
 	c.Flags().StringVar(&f.repository, "repository", "", "owner/name, or the repository's id")
 	c.Flags().StringVar(&f.target, "target", "", "the target's name")
 	c.Flags().StringVar(&f.object, "object", "", "a table: schema.name, or the name alone")
-	c.Flags().StringVar(&f.verdict, "verdict", "", "allow, hold or deny; held; or ok, error, refused, cancelled, unknown, running")
+	c.Flags().StringVar(&f.verdict, "verdict", "", strings.Join(verdicts, ", "))
 	c.Flags().StringVar(&f.text, "text", "", "any part of the statement or the reason")
 	c.Flags().StringVar(&f.since, "since", "", "not before this time")
 	c.Flags().StringVar(&f.until, "until", "", "not after this time")
 	c.Flags().IntVarP(&f.limit, "limit", "n", defaultLimit, "at most this many")
+	cli.CompleteFlag(c, "verdict", func() []string { return verdicts })
+	cli.CompleteFlag(c, "target", func() []string {
+		targets, _ := t.env.CompleteTarget(c, nil, "")
+		return targets
+	})
 	return c
 }
 

@@ -40,11 +40,27 @@ type Capabilities struct {
 	Held      []string `json:"held"`
 	Denied    []string `json:"denied"`
 	Masked    []Masked `json:"masked"`
+	// Rules say the same to a program; empty from an older gateway.
+	Rules []Rule `json:"rules"`
+}
+
+// Rule is what one rule does with one class of commands.
+type Rule struct {
+	Class          string   `json:"class"`  // read, write, ddl or admin
+	Effect         string   `json:"effect"` // allow, hold or deny
+	Rule           string   `json:"rule"`
+	Description    string   `json:"description,omitempty"`
+	When           string   `json:"when,omitempty"` // what is left to be known; empty: always
+	Approvers      []string `json:"approvers,omitempty"`
+	Approvals      int      `json:"approvals,omitempty"` // how many of them
+	ReasonRequired bool     `json:"reason_required,omitempty"`
+	RowLimit       int64    `json:"row_limit,omitempty"`
 }
 
 // Masked is a column that comes back masked.
 type Masked struct {
-	Column   string `json:"column"`
+	Column   string `json:"column"`             // or "DETECTOR anywhere"
+	Detector string `json:"detector,omitempty"` // where it is no column
 	Strategy string `json:"strategy"`
 }
 
@@ -58,7 +74,8 @@ func Command(env *cli.Env) *cobra.Command {
 	var f flags
 	c := &cobra.Command{
 		Use: "can TARGET", Short: "Say what this job may do on a target", Long: long, Example: example, Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error { return f.run(c.Context(), env, args[0]) },
+		ValidArgsFunction: env.CompleteTarget,
+		RunE:              func(c *cobra.Command, args []string) error { return f.run(c.Context(), env, args[0]) },
 	}
 	c.Flags().StringVar(&f.audience, "audience", token.DefaultAudience, "audience of the token to ask for")
 	c.Flags().StringVar(&f.tokenFile, "token-file", "", "read the job's token from this file")
@@ -123,6 +140,9 @@ func (c *Capabilities) filled() *Capabilities {
 	}
 	if c.Masked == nil {
 		c.Masked = []Masked{}
+	}
+	if c.Rules == nil {
+		c.Rules = []Rule{}
 	}
 	return c
 }

@@ -75,7 +75,8 @@ func Command(env *cli.Env) *cobra.Command {
 			}
 			return nil
 		},
-		RunE: func(c *cobra.Command, args []string) error { return f.run(c.Context(), env, args[0], args[1:]) },
+		ValidArgsFunction: env.CompleteTarget,
+		RunE:              func(c *cobra.Command, args []string) error { return f.run(c.Context(), env, args[0], args[1:]) },
 	}
 	c.Flags().StringVar(&f.reason, "reason", "", "why: reaches the approver and the audit")
 	c.Flags().StringVar(&f.agent, "agent", "", "the AI agent that runs the command (said, not proved: it can only restrict)")

@@ -122,7 +122,9 @@ func (a *admission) denied() *refusal.Refusal {
 	case a.decision.Rule == "":
 		r.Code = refusal.DeniedByDefault
 	}
-	r.Detail = sentence(a.decision.Description)
+	if r.Code != refusal.CommandUnknown { // a rule that denies what is not known speaks of something else
+		r.Detail = sentence(a.decision.Description)
+	}
 	if a.decision.MaskedCopy {
 		r.Code, r.Message = refusal.MaskedCopy, a.decision.Why
 	}

@@ -125,7 +125,21 @@ func (g *Gate) EndRun(_ context.Context, raw string) error {
 // MaskedColumn is one line of Capabilities: a column, or "detector anywhere".
 type MaskedColumn struct {
 	Column   string `json:"column"`
+	Detector string `json:"detector,omitempty"`
 	Strategy string `json:"strategy"`
+}
+
+// Rule is what one rule does with one class of commands, for programs.
+type Rule struct {
+	Class          string   `json:"class"`
+	Effect         string   `json:"effect"`
+	Rule           string   `json:"rule"`
+	Description    string   `json:"description,omitempty"`
+	When           string   `json:"when,omitempty"` // CEL; empty: always
+	Approvers      []string `json:"approvers,omitempty"`
+	Approvals      int      `json:"approvals,omitempty"`
+	ReasonRequired bool     `json:"reason_required,omitempty"`
+	RowLimit       int64    `json:"row_limit,omitempty"`
 }
 
 // Capabilities says what a job may do on a target.
@@ -136,6 +150,7 @@ type Capabilities struct {
 	Held      []string       `json:"held"`
 	Denied    []string       `json:"denied"`
 	Masked    []MaskedColumn `json:"masked"`
+	Rules     []Rule         `json:"rules"`
 }
 
 // Can answers for a run-bound credential.
@@ -158,6 +173,7 @@ func (g *Gate) Can(raw, target string) (*Capabilities, error) {
 	c := &Capabilities{Target: target, Principal: describe(run.Principal)}
 	engine := g.Policy.Current().Engine
 	for _, way := range engine.Can(run.Principal, s.policyTarget()).Ways {
+		c.Rules = append(c.Rules, inFields(way, engine.People(), run.Principal))
 		text := inWords(way, engine.People(), run.Principal)
 		switch way.Effect {
 		case policy.Allow:
@@ -170,9 +186,24 @@ func (g *Gate) Can(raw, target string) (*Capabilities, error) {
 	}
 	for _, m := range g.Masking.Current().Engine.Masks(target) {
 		column, strategy, _ := strings.Cut(strings.TrimSuffix(m, ")"), " (")
-		c.Masked = append(c.Masked, MaskedColumn{Column: column, Strategy: strategy})
+		detector, anywhere := strings.CutSuffix(column, " anywhere")
+		if !anywhere {
+			detector = ""
+		}
+		c.Masked = append(c.Masked, MaskedColumn{Column: column, Detector: detector, Strategy: strategy})
 	}
 	return c, nil
+}
+
+func inFields(w policy.Capability, people *policy.People, p *eventv1.Principal) Rule {
+	r := Rule{
+		Class: string(w.Class), Effect: string(w.Effect), Rule: w.Rule, Description: w.Description, When: w.When,
+		ReasonRequired: w.ReasonRequired, RowLimit: w.RowLimit,
+	}
+	if w.Approvers != nil {
+		r.Approvers, r.Approvals = people.Eligible(w.Approvers, policy.Requesters(p))
+	}
+	return r
 }
 
 func inWords(w policy.Capability, people *policy.People, p *eventv1.Principal) string {

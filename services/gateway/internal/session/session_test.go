@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,6 +45,21 @@ func TestRedteam03_SameNameOtherIdsIsRefused(t *testing.T) {
 	must(t, err)
 	_, err = w.gate.Authenticate(t.Context(), seam.Credentials{Protocol: "postgres", Target: "prod-db", Secret: raw})
 	refused(t, err, refusal.TargetForbidden)
+}
+
+func TestCanTellsProgramsWhatItTellsPeople(t *testing.T) {
+	w := newWorld(t)
+	e, err := w.gate.Exchange(t.Context(), session.ExchangeRequest{Token: w.token(), Target: "prod-db", Protocol: "postgres"})
+	must(t, err)
+	c, err := w.gate.Can(e.Credential, "")
+	must(t, err)
+	if len(c.Rules) != len(c.Allowed)+len(c.Held)+len(c.Denied) {
+		t.Errorf("%d rules, %+v", len(c.Rules), c)
+	}
+	i := slices.IndexFunc(c.Rules, func(r session.Rule) bool { return r.Effect == "hold" })
+	if i < 0 || c.Rules[i].Class != "write" || c.Rules[i].Rule == "" || len(c.Rules[i].Approvers) == 0 || c.Rules[i].Approvals < 1 {
+		t.Errorf("%+v", c.Rules)
+	}
 }
 
 func TestRunServesManyConnectionsAndEndsThem(t *testing.T) {

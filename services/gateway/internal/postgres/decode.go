@@ -36,7 +36,9 @@ type resolved struct {
 // Bounds of resolved.
 const (
 	maxResolvedText  = 16 << 10
-	maxResolvedBytes = 256 << 10
+	maxResolvedBytes = 512 << 10
+	// resolvedText is what is known of a small text: several times the text.
+	resolvedText = 3 << 10
 )
 
 // decode reads a text.
@@ -50,14 +52,22 @@ func (s *session) decode(text []byte) *decoded {
 	if err != nil && !errors.As(err, &d.unreadable) {
 		d.unreadable = &pgfacts.SyntaxError{Message: "it could not be read", Position: -1, Unread: true}
 	}
-	if len(d.text) <= maxResolvedText {
-		if s.resolved.bytes += len(d.text); s.resolved.bytes > maxResolvedBytes {
-			clear(s.resolved.texts)
-			s.resolved.bytes = len(d.text)
-		}
-		s.resolved.texts[d.text] = d
-	}
+	s.resolved.keep(d)
 	return d
+}
+
+// keep remembers a text. Where there are too many all others are forgotten: a
+// client that sends so many different ones sends none of them twice.
+func (r *resolved) keep(d *decoded) {
+	if len(d.text) > maxResolvedText {
+		return
+	}
+	size := resolvedText + len(d.text)
+	if r.bytes += size; r.bytes > maxResolvedBytes {
+		clear(r.texts)
+		r.bytes = size
+	}
+	r.texts[d.text] = d
 }
 
 // empty reports a text without a statement.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"github.com/gatestay/gatestay/services/gateway/internal/postgres"
 	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam/seamtest"
@@ -294,5 +295,35 @@ func TestLibpq18(t *testing.T) {
 				t.Errorf("%v\n%s", err, out.String())
 			}
 		})
+	}
+}
+
+// TestSSLModes is psql, on its own libpq and on 18's, in each of libpq's modes
+// with a listener that needs TLS and with one that does not.
+func TestSSLModes(t *testing.T) {
+	strict := start(t, &seamtest.Gate{})
+	lax := start(t, &seamtest.Gate{}, func(o *postgres.Options) { o.AllowPlaintext = true })
+	none := start(t, &seamtest.Gate{}, func(o *postgres.Options) { o.AllowPlaintext, o.TLS = true, nil })
+	const tls, plain, refused = "SSL connection", "through", "GS1110"
+	for _, c := range []struct {
+		mode string
+		want map[*gateway]string
+	}{
+		{"disable", map[*gateway]string{strict: refused, lax: plain, none: plain}},
+		{"allow", map[*gateway]string{strict: tls, lax: plain, none: plain}},
+		{"prefer", map[*gateway]string{strict: tls, lax: tls, none: plain}},
+		{"require", map[*gateway]string{strict: tls, lax: tls, none: "server does not support SSL"}},
+		{"verify-ca", map[*gateway]string{strict: tls, lax: tls, none: "server does not support SSL"}},
+		{"verify-full", map[*gateway]string{strict: tls, lax: tls, none: "server does not support SSL"}},
+	} {
+		for _, libraries := range []string{"", target.Libraries} {
+			for g, want := range c.want {
+				env := append(g.environment(t), "LD_LIBRARY_PATH="+libraries)
+				out, _ := tool(t, env, "", "psql", "-XAt", "-d", "sslmode="+c.mode, "-c", "SELECT 'through'", "-c", `\conninfo`)
+				if !strings.Contains(out, want) || want == plain && strings.Contains(out, tls) {
+					t.Errorf("sslmode %s, libpq %q: no %q in %s", c.mode, libraries, want, out)
+				}
+			}
+		}
 	}
 }

@@ -34,6 +34,8 @@ const (
 	StreamApprovals = "APPROVALS" // approval.>
 	StreamTokens    = "TOKENS"    // token.>, one message a subject
 
+	StreamComparisons = "COMPARISONS" // comparison.>, one message a subject
+
 	BucketPolicy    = "bundle_policy"
 	BucketMasking   = "bundle_masking"
 	BucketApprovals = "approvals" // state of the approval service; one writer
@@ -133,15 +135,19 @@ func streams(replicas int) []jetstream.StreamConfig {
 			DenyDelete: true, DenyPurge: true,
 		}
 	}
-	tokens := events(StreamTokens, TokenPrefix+">", 48*time.Hour)
-	tokens.MaxMsgsPerSubject, tokens.Discard, tokens.DiscardNewPerSubject = 1, jetstream.DiscardNew, true
-	tokens.AllowDirect = true
+	once := func(name, subjects string) jetstream.StreamConfig {
+		s := events(name, subjects, 48*time.Hour)
+		s.MaxMsgsPerSubject, s.Discard, s.DiscardNewPerSubject = 1, jetstream.DiscardNew, true
+		s.AllowDirect = true
+		return s
+	}
 	return []jetstream.StreamConfig{
 		events(StreamRecords, RecordPrefix+">", 7*24*time.Hour),
 		events(StreamAdmin, AdminPrefix+">", 7*24*time.Hour),
 		events(StreamAudit, AuditPrefix+">", 7*24*time.Hour),
 		events(StreamApprovals, ApprovalPrefix+">", 7*24*time.Hour),
-		tokens,
+		once(StreamTokens, TokenPrefix+">"),
+		once(StreamComparisons, ComparisonPrefix+">"),
 	}
 }
 

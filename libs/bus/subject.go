@@ -13,6 +13,7 @@ import "strings"
 //	approval.{gateway}.{id}.decided      Signed ApprovalDecision
 //	control.lease                        Signed Lease, core NATS, every second
 //	token.{hash}                         a used token (one message a subject)
+//	comparison.{day}.{key}.{slot}        a value of a masked column that was asked for (one message a subject)
 const (
 	RecordPrefix   = "record."
 	AdminPrefix    = "admin."
@@ -20,6 +21,8 @@ const (
 	ApprovalPrefix = "approval."
 	LeaseSubject   = "control.lease"
 	TokenPrefix    = "token."
+
+	ComparisonPrefix = "comparison."
 )
 
 // Approval events, the last token of an approval subject.

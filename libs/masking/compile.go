@@ -11,6 +11,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+
+	"github.com/gatestay/gatestay/libs/command"
 )
 
 // compiled is a rule that has been checked.
@@ -124,6 +126,7 @@ func (c *compiler) rule(file string, node ast.Node) {
 	if lines["targets"] > 0 && len(r.Targets) == 0 {
 		c.bad(file, at("targets"), "name targets, or leave targets: out for all of them", "an empty list of targets")
 	}
+	c.compare(file, at, &r)
 	switch {
 	case r.Column != "" && len(r.Detectors) > 0:
 		c.bad(file, line, "split it into two masks", "mask %q names both a column and detectors", r.Name)
@@ -139,6 +142,37 @@ func (c *compiler) rule(file string, node ast.Node) {
 		c.bad(file, line, "add column: schema.table.column or detectors: [email, …]", "mask %q says nothing to mask", r.Name)
 	}
 	c.rules = append(c.rules, r)
+}
+
+// compare checks what a mask says about comparisons.
+func (c *compiler) compare(file string, at func(string) int, r *compiled) {
+	if r.Compare == nil {
+		return
+	}
+	if r.Column == "" || r.Strategy == Clear {
+		c.bad(file, at("compare"), "write it on the mask of a column whose values are hidden", "compare: on mask %q, which hides no column", r.Name)
+	}
+	for _, u := range r.Compare.Allow {
+		if !slices.Contains(command.Uses(), u) {
+			c.bad(file, at("compare"), "known: "+uses(), "compare.allow: unknown comparison %q", u)
+		}
+	}
+	if n := r.Compare.ValuesPerDay; n != nil && (*n < 1 || *n > maxValuesPerDay) {
+		c.bad(file, at("compare"), fmt.Sprintf("choose 1 to %d, or leave equality out of allow:", maxValuesPerDay), "compare.values_per_day: %d", *n)
+	}
+	switch r.Compare.Otherwise {
+	case "", OtherwiseDeny, OtherwiseHold, OtherwiseAllow:
+	default:
+		c.bad(file, at("compare"), "choose one of deny, hold, allow", "compare.otherwise: unknown %q", r.Compare.Otherwise)
+	}
+}
+
+func uses() string {
+	names := make([]string, 0, len(command.Uses()))
+	for _, u := range command.Uses() {
+		names = append(names, string(u))
+	}
+	return strings.Join(names, ", ")
 }
 
 func (c *compiler) detectors(file string, at func(string) int, r *compiled) {

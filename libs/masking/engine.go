@@ -27,7 +27,8 @@ type view struct {
 // masked is a column with the strategy that the rules give it.
 type masked struct {
 	Column
-	strategy Strategy
+	strategy  Strategy
+	comparing comparing
 }
 
 // WithKey returns an engine with the same rules and a masking key of 32 random
@@ -100,8 +101,9 @@ func (e *Engine) view(target string) *view {
 			if !seen {
 				i = len(v.columns)
 				at[r.column] = i
-				v.columns = append(v.columns, masked{Column: r.column})
+				v.columns = append(v.columns, masked{Column: r.column, comparing: r.comparing()})
 			}
+			v.columns[i].comparing = v.columns[i].comparing.stricter(r.comparing())
 			v.columns[i].strategy = stricter(v.columns[i].strategy, r.Strategy)
 		}
 	}

@@ -36,8 +36,9 @@ var tokenContext = []byte("gatestay/masking/token/v1")
 // keys are the secrets derived from the gateway's masking key, one per use.
 // Safe for concurrent use.
 type keys struct {
-	hashKey, tagKey []byte
-	siv             *subtle.AESSIV
+	hashKey, tagKey, compareKey []byte
+
+	siv *subtle.AESSIV
 }
 
 func newKeys(master [32]byte) (*keys, error) {
@@ -45,7 +46,7 @@ func newKeys(master [32]byte) (*keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("masking: token key: %w", err)
 	}
-	return &keys{hashKey: derive(master, "hash"), tagKey: derive(master, "tag"), siv: siv}, nil
+	return &keys{hashKey: derive(master, "hash"), tagKey: derive(master, "tag"), compareKey: derive(master, "compare"), siv: siv}, nil
 }
 
 // derive is HKDF-Expand (RFC 5869) of one block: the master is uniformly

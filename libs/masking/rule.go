@@ -14,6 +14,7 @@ type Rule struct {
 	Column      string   `yaml:"column,omitempty"`  // [schema.]table.column
 	Detectors   []string `yaml:"detectors,omitempty"`
 	Strategy    Strategy `yaml:"strategy"`
+	Compare     *Compare `yaml:"compare,omitempty"` // of a column
 }
 
 // Column names a column of a target. An empty Schema stands for any schema.

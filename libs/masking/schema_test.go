@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/gatestay/gatestay/libs/command"
 )
 
 // schema is the part of a JSON Schema that Go types must agree with.
@@ -46,6 +48,8 @@ func TestSchemaAgreesWithTypes(t *testing.T) {
 			fields[name] = "array"
 		case f.Type == reflect.TypeFor[Strategy]():
 			fields[name] = "enum"
+		case f.Type.Kind() == reflect.Pointer:
+			fields[name] = "object"
 		default:
 			fields[name] = f.Type.Kind().String()
 		}
@@ -71,6 +75,13 @@ func TestSchemaAgreesWithTypes(t *testing.T) {
 		strategies[string(s)] = true
 	}
 	same(t, "strategy", strategies, mask.Properties["strategy"].Enum)
+	compare := mask.Properties["compare"]
+	allowed := map[any]bool{}
+	for _, u := range command.Uses() {
+		allowed[string(u)] = true
+	}
+	same(t, "compare.allow", allowed, compare.Properties["allow"].Items.Enum)
+	same(t, "compare.otherwise", map[any]bool{"deny": true, "hold": true, "allow": true}, compare.Properties["otherwise"].Enum)
 	detectors := map[any]bool{}
 	for _, name := range slices.Concat(DetectorNames(), groupNames()) {
 		detectors[name] = true

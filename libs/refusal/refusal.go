@@ -53,6 +53,13 @@ const (
 	MaskedCopy      Code = "GS1209" // would store a masked column where no mask is on it
 )
 
+// Masked columns: 122x.
+const (
+	ComparisonMasked Code = "GS1221" // uses a masked column's values in a way that its mask does not allow
+	ComparisonLimit  Code = "GS1222" // as many different values were asked for today as the mask allows
+	MaskWrittenBack  Code = "GS1223" // would write what a mask has made over what it hides
+)
+
 // Holds and approvals: 13xx.
 const (
 	ApprovalDenied    Code = "GS1301"

@@ -28,6 +28,7 @@ import (
 	"github.com/gatestay/gatestay/libs/seal"
 	"github.com/gatestay/gatestay/libs/service"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
+	"github.com/gatestay/gatestay/services/gateway/internal/allowance"
 	"github.com/gatestay/gatestay/services/gateway/internal/api"
 	"github.com/gatestay/gatestay/services/gateway/internal/bundle"
 	"github.com/gatestay/gatestay/services/gateway/internal/credential"
@@ -147,9 +148,10 @@ func (s *Service) build(cfg *config.Config) error {
 				return e.WithKey(maskingKey)
 			},
 		},
-		Lease: lease.New(trust["policy"], log, s.deps.Now),
-		Desk:  hold.NewDesk(cfg.Gateway.ID, trust["approval"], log, s.deps.Now),
-		Log:   log, Now: s.deps.Now,
+		Compared: &allowance.Book{},
+		Lease:    lease.New(trust["policy"], log, s.deps.Now),
+		Desk:     hold.NewDesk(cfg.Gateway.ID, trust["approval"], log, s.deps.Now),
+		Log:      log, Now: s.deps.Now,
 	}
 	s.health.Check("control", s.gate.Ready)
 	return nil
@@ -280,6 +282,7 @@ func (s *Service) runBus(ctx context.Context, j *journal.Journal) error {
 	}
 	defer b.Close()
 	s.used.Connect(b)
+	s.gate.Compared.Connect(b)
 	if _, err := s.gate.Lease.Subscribe(b); err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}

@@ -102,7 +102,7 @@ func (m *Masks) Compared(f *command.Facts) []command.Compared {
 	if !m.any || f.Class == command.Session {
 		return nil
 	}
-	if f.IsUnknown("comparisons") {
+	if f.IsUnknown("comparisons") && len(f.Comparisons) > 0 {
 		return []command.Compared{{Comparison: command.Comparison{Use: command.Other}, Same: true}}
 	}
 	var out set[command.Compared]

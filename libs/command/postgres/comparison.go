@@ -167,6 +167,7 @@ func (w *walker) comparisons(stmt *pg.Node, s Statement) {
 	found, parameters, complete := comparisons(stmt)
 	if !complete || w.f.Verb == "do" || w.f.Verb == "call" {
 		w.f.Unknown = append(w.f.Unknown, "comparisons")
+		w.f.Comparisons = anyComparison()
 		return
 	}
 	elsewhere := w.elsewhere(parameters)
@@ -203,4 +204,9 @@ func literalAt(sql string, list []command.Literal, offset, start int) int {
 		return 0
 	}
 	return i + 1
+}
+
+// anyComparison stands for comparisons of which nothing is known.
+func anyComparison() []command.Comparison {
+	return []command.Comparison{{Column: command.Column{Name: "*"}, Use: command.Other}}
 }

@@ -55,7 +55,7 @@ func (e *SyntaxError) Error() string {
 
 // Facts returns what is known of a text that could not be read: nothing.
 func (e *SyntaxError) Facts() command.Facts {
-	return command.Facts{Class: command.Unknown, Unknown: allFields(), Why: e.Error()}
+	return command.Facts{Class: command.Unknown, Unknown: allFields(), Comparisons: anyComparison(), Why: e.Error()}
 }
 
 // allFields are the names of all facts.

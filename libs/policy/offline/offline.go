@@ -3,7 +3,7 @@
 //
 // Names without a schema are taken to lie in public, or in pg_catalog where a
 // system catalog is meant, as they do under the default search_path. What only
-// the target's catalog can tell stays unknown: which columns "*" stands for. A
+// the target's catalog can tell stays unknown: which columns "*" stands for, which have keys. A
 // gateway, which knows the catalog, may know more: that a name is a view whose
 // query runs a function, for one.
 package offline
@@ -45,6 +45,20 @@ func qualify(f command.Facts) command.Facts {
 		}
 	}
 	f.Columns, f.Filters = columns(f.Columns), columns(f.Filters)
+	// Which columns have keys, only the catalog knows.
+	f.Comparisons = slices.DeleteFunc(slices.Clone(f.Comparisons), func(c command.Comparison) bool { return c.Use == command.Key })
+	for i := range f.Comparisons {
+		x := &f.Comparisons[i]
+		if x.Column.Schema == "" && x.Column.Table != "" {
+			x.Column.Schema = schema(x.Column.Table)
+		}
+		if x.With.Schema == "" && x.With.Table != "" {
+			x.With.Schema = schema(x.With.Table)
+		}
+		if x.Column.Name == "*" && !f.IsUnknown("comparisons") {
+			f.Unknown = append(slices.Clone(f.Unknown), "comparisons")
+		}
+	}
 	star := func(c command.Column) bool { return c.Name == "*" }
 	if slices.ContainsFunc(f.Columns, star) && !f.IsUnknown("columns") {
 		f.Unknown = append(slices.Clone(f.Unknown), "columns")

@@ -40,6 +40,7 @@ type Capabilities struct {
 	Held      []string `json:"held"`
 	Denied    []string `json:"denied"`
 	Masked    []Masked `json:"masked"`
+	Compared  []string `json:"compared"` // what may be asked of masked columns
 	// Rules say the same to a program; empty from an older gateway.
 	Rules []Rule `json:"rules"`
 }
@@ -133,7 +134,7 @@ func (f *flags) ask(ctx context.Context, env *cli.Env, target string) (raw json.
 
 // filled has empty lists in place of missing ones, for those who read JSON.
 func (c *Capabilities) filled() *Capabilities {
-	for _, list := range []*[]string{&c.Allowed, &c.Held, &c.Denied} {
+	for _, list := range []*[]string{&c.Allowed, &c.Held, &c.Denied, &c.Compared} {
 		if *list == nil {
 			*list = []string{}
 		}
@@ -161,6 +162,7 @@ func print(w io.Writer, c *Capabilities) error {
 		}
 	}
 	section(&b, "gets back masked", masked)
+	section(&b, "may ask of masked columns by", c.Compared)
 	if len(c.Allowed)+len(c.Held) == 0 {
 		b.WriteString("\nNo rule lets this job do anything here. Ask the owners of the target for one.\n")
 	}

@@ -26,6 +26,7 @@ const connectLimit = 30 * time.Second
 type catalog struct {
 	snapshot   *postgres.Snapshot
 	searchPath []string
+	masks      *masking.Engine
 }
 
 // readCatalog signs in to a target as the gateway would.
@@ -84,15 +85,27 @@ func connect(ctx context.Context, cfg *config.Config, t config.Target) (*pgx.Con
 }
 
 // facts reads facts with the catalog's knowledge, as a gateway does.
-func (c *catalog) facts(_ policy.Target, sql string) ([]command.Facts, error) {
+func (c *catalog) facts(t policy.Target, sql string) ([]command.Facts, error) {
 	statements, err := postgres.Parse(sql)
 	if err != nil {
 		return nil, err
 	}
 	known := postgres.NewCatalog(c.snapshot)
 	out := make([]command.Facts, 0, len(statements))
+	var masks *postgres.Masks
+	if c.masks != nil {
+		columns := []command.Column{}
+		for _, m := range c.masks.Columns(t.Name) {
+			columns = append(columns, command.Column{Schema: m.Schema, Table: m.Table, Name: m.Name})
+		}
+		masks = known.Masks(columns)
+	}
 	for _, s := range statements {
-		out = append(out, known.Resolve(s.Facts, c.searchPath, ""))
+		f := known.Resolve(s.Facts, c.searchPath, "")
+		if f.Compared = []command.Compared{}; masks != nil {
+			f.Compared = append(f.Compared, masks.Compared(&f)...)
+		}
+		out = append(out, f)
 	}
 	return out, nil
 }

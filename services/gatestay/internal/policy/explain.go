@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatestay/gatestay/libs/command"
+	"github.com/gatestay/gatestay/libs/masking"
 	"github.com/gatestay/gatestay/libs/policy"
 	"github.com/gatestay/gatestay/libs/policy/offline"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
@@ -72,6 +73,7 @@ type statement struct {
 	Deadline       string             `json:"deadline,omitempty"`
 	ReasonRequired bool               `json:"reason_required,omitempty"`
 	RowLimit       int64              `json:"row_limit,omitempty"`
+	Masks          string             `json:"masks,omitempty"` // why masks refuse what policy allows
 	Rules          []policy.Trace     `json:"rules"`
 }
 
@@ -81,9 +83,11 @@ type facts struct {
 	Objects   []string `json:"objects"`
 	Columns   []string `json:"columns"`
 	Functions []string `json:"functions"`
-	Filtered  *bool    `json:"filtered,omitempty"` // of update and delete: whether there is a WHERE
-	Unknown   []string `json:"unknown"`
-	Why       string   `json:"why,omitempty"`
+	// Comparisons are the columns whose values decide something, and how.
+	Comparisons []string `json:"comparisons"`
+	Filtered    *bool    `json:"filtered,omitempty"` // of update and delete: whether there is a WHERE
+	Unknown     []string `json:"unknown"`
+	Why         string   `json:"why,omitempty"`
 }
 
 func (f *explainFlags) run(ctx context.Context, env *cli.Env, w *where, sql string) error {
@@ -118,15 +122,23 @@ func (f *explainFlags) run(ctx context.Context, env *cli.Env, w *where, sql stri
 	if database != "" {
 		target.Database = database
 	}
+	masks, problems, err := folder.masks()
+	if err != nil {
+		return err
+	}
+	if len(problems) > 0 {
+		return folder.refuse(env, ui.New(env, env.Stdout), problems)
+	}
 	read := policy.FactsFunc(offline.Facts)
 	if f.catalog {
 		c, err := folder.readCatalog(ctx, name)
 		if err != nil {
 			return err
 		}
+		c.masks = masks
 		read = c.facts
 	}
-	x := explain(engine, policy.Input{Principal: who, Target: target, Session: policy.Session{Reason: f.reason}}, sql, read)
+	x := explain(engine, masks, policy.Input{Principal: who, Target: target, Session: policy.Session{Reason: f.reason}}, sql, read)
 	if env.JSON() {
 		return env.PrintJSON(x)
 	}
@@ -134,7 +146,7 @@ func (f *explainFlags) run(ctx context.Context, env *cli.Env, w *where, sql stri
 	return nil
 }
 
-func explain(e *policy.Engine, in policy.Input, sql string, read policy.FactsFunc) explained {
+func explain(e *policy.Engine, masks *masking.Engine, in policy.Input, sql string, read policy.FactsFunc) explained {
 	x := explained{Principal: in.Principal, Target: in.Target.Name, Can: e.Can(in.Principal, in.Target).Sentences}
 	list := policy.StatementFacts(in.Target, sql, read)
 	for i := range list {
@@ -148,16 +160,35 @@ func explain(e *policy.Engine, in policy.Input, sql string, read policy.FactsFun
 		if d.Deadline > 0 {
 			s.Deadline = policy.Short(d.Deadline)
 		}
+		if s.Masks = compared(masks, in, d.Effect); s.Masks != "" {
+			s.Effect = policy.Deny
+		}
 		x.Statements = append(x.Statements, s)
 	}
 	return x
+}
+
+// compared says why masks refuse what policy decides.
+func compared(masks *masking.Engine, in policy.Input, decided policy.Effect) string {
+	if masks == nil || decided == policy.Deny {
+		return ""
+	}
+	list := in.Facts.Compared // with a catalog
+	if list == nil {
+		list = masks.ComparedByName(in.Target.Name, in.Facts)
+	}
+	_, refused, final := masks.Compare(in.Target.Name, list)
+	if refused == nil || decided == policy.Hold && !final {
+		return ""
+	}
+	return fmt.Sprintf("refuse it (%s): %s; %s", refused.Code, refused.Message, strings.TrimSuffix(refused.Detail, "."))
 }
 
 // filterable are the verbs of which a missing WHERE says something.
 var filterable = []string{"update", "delete"}
 
 func factsOf(f *command.Facts, unknown []string) facts {
-	out := facts{Verb: f.Verb, Class: string(f.Class), Objects: []string{}, Columns: []string{}, Functions: []string{}, Unknown: []string{}, Why: f.Why}
+	out := facts{Verb: f.Verb, Class: string(f.Class), Objects: []string{}, Columns: []string{}, Functions: []string{}, Comparisons: []string{}, Unknown: []string{}, Why: f.Why}
 	if contains(filterable, f.Verb) {
 		out.Filtered = &f.Filtered
 	}
@@ -166,6 +197,12 @@ func factsOf(f *command.Facts, unknown []string) facts {
 	}
 	for _, c := range f.Columns {
 		out.Columns = append(out.Columns, strings.TrimLeft(c.Schema+"."+c.Table+"."+c.Name, "."))
+	}
+	for _, c := range f.Comparisons {
+		text := strings.TrimLeft(c.Column.Schema+"."+c.Column.Table+"."+c.Column.Name, ".") + " (" + string(c.Use) + ")"
+		if !contains(out.Comparisons, text) {
+			out.Comparisons = append(out.Comparisons, text)
+		}
 	}
 	out.Functions = append(out.Functions, f.Functions...)
 	out.Unknown = append(out.Unknown, unknown...)
@@ -190,10 +227,19 @@ func (f *folder) printStatement(p *ui.Printer, e *policy.Engine, s statement, re
 			decided = fmt.Sprintf("rule %s (%s:%d)", r.Rule, f.path(r.File), r.Line)
 		}
 	}
+	if s.Masks != "" {
+		decided = "masks, after " + decided
+	}
 	p.Line(effect(p, policy.Effect(strings.ToUpper(string(s.Effect)))) + "  by " + decided)
 	pairs := [][2]string{{"why", s.Why}, {"command", s.Facts.text()}}
 	if len(s.Facts.Unknown) > 0 {
 		pairs = append(pairs, [2]string{"not known", strings.Join(s.Facts.Unknown, ", ")})
+	}
+	if len(s.Facts.Comparisons) > 0 {
+		pairs = append(pairs, [2]string{"compares", strings.Join(s.Facts.Comparisons, ", ")})
+	}
+	if s.Masks != "" {
+		pairs = append(pairs, [2]string{"masks", s.Masks})
 	}
 	if s.Approvers != nil {
 		pairs = append(pairs, [2]string{"waits for", e.People().Approvers(s.Approvers, requesters) + ", at most " + s.Deadline})

@@ -100,7 +100,11 @@ func (d *decoded) copyOf(i int) *pgfacts.Copy {
 // resolve completes the facts by the target's catalog and the session's state.
 func (s *session) resolve(d *decoded) []command.Facts {
 	if d.unreadable != nil {
-		return []command.Facts{d.unreadable.Facts()}
+		facts := d.unreadable.Facts()
+		if columns := s.maskedColumns(); len(columns) > 0 {
+			facts.Compared = (*pgfacts.Catalog)(nil).Masks(columns).Compared(&facts)
+		}
+		return []command.Facts{facts}
 	}
 	snapshot, err := s.catalog.Current(s.ctx)
 	s.pipeline.mu.Lock()
@@ -136,6 +140,9 @@ func (s *session) resolve(d *decoded) []command.Facts {
 		}
 	}
 	afterEarlier(d.statements, facts, now.redefined)
+	for i := range facts {
+		facts[i].Compared = now.masks.Compared(&facts[i])
+	}
 	if err == nil {
 		d.facts, d.memos, d.stamp = facts, make([]seam.Memo, len(facts)), now
 	}
@@ -152,7 +159,7 @@ func (d *decoded) memo(facts []command.Facts, i int) *seam.Memo {
 }
 
 // resolvedFields are the facts that depend on what names mean.
-var resolvedFields = []string{"objects", "reads", "writes", "columns", "filters", "catalog"}
+var resolvedFields = []string{"objects", "reads", "writes", "columns", "filters", "catalog", "comparisons"}
 
 // without marks fields unknown. The facts are a cache's: nothing they share is
 // changed.

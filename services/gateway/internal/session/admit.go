@@ -34,6 +34,10 @@ type admission struct {
 	masking  *bundle.Compiled[*masking.Engine]
 	decision policy.Decision
 	scrubbed scrubbed
+	// unmasking is why masks do not allow it, nil where they do.
+	unmasking *refusal.Refusal
+	// counted are comparisons of which the values count.
+	counted []masking.Counted
 }
 
 // Precheck implements seam.Session.
@@ -70,6 +74,9 @@ func (s *Session) Admit(ctx context.Context, c *seam.Command) (seam.Permit, erro
 	}
 	switch a.decision.Effect {
 	case policy.Allow:
+		if err := s.spend(ctx, a); err != nil {
+			return nil, err
+		}
 		return s.permit(ctx, a, nil, "")
 	case policy.Hold:
 		return s.hold(ctx, a)
@@ -98,7 +105,15 @@ func (s *Session) alive() error {
 	}
 }
 
+// begin decides a command by policy and by what its masks allow.
 func (s *Session) begin(c *seam.Command) *admission {
+	a := s.judge(c)
+	a.compare()
+	return a
+}
+
+// judge decides a command by policy alone.
+func (s *Session) judge(c *seam.Command) *admission {
 	a := &admission{session: s, command: c, id: "cmd_" + ulid.Make().String(), policy: s.gate.Policy.Current(), masking: s.gate.Masking.Current()}
 	a.decide()
 	s.text.Store(&c.Text)
@@ -114,6 +129,10 @@ func (s *Session) input(c *seam.Command) policy.Input {
 
 // denied turns a deny into a refusal that teaches.
 func (a *admission) denied() *refusal.Refusal {
+	if a.unmasking != nil {
+		a.unmasking.Rule, a.unmasking.ID = a.decision.Rule, a.id
+		return a.unmasking
+	}
 	r := &refusal.Refusal{Code: refusal.DeniedByRule, Rule: a.decision.Rule, ID: a.id, Message: a.decision.Why}
 	switch {
 	case a.command.Facts.Class == command.Unknown && a.command.Facts.Why != "":
@@ -239,7 +258,7 @@ func (s *Session) resume(ctx context.Context, a *admission, approvalID string, d
 	if err := a.refresh(ctx, approvalID); err != nil {
 		return err
 	}
-	again := s.begin(a.command)
+	again := s.judge(a.command) // a person has seen what it compares
 	switch again.decision.Effect {
 	case policy.Allow:
 		return nil

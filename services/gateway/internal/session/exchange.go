@@ -151,6 +151,8 @@ type Capabilities struct {
 	Denied    []string       `json:"denied"`
 	Masked    []MaskedColumn `json:"masked"`
 	Rules     []Rule         `json:"rules"`
+	// Compared says which comparisons of masked columns are allowed.
+	Compared []string `json:"compared"`
 }
 
 // Can answers for a run-bound credential.
@@ -184,7 +186,9 @@ func (g *Gate) Can(raw, target string) (*Capabilities, error) {
 			c.Denied = append(c.Denied, text)
 		}
 	}
-	for _, m := range g.Masking.Current().Engine.Masks(target) {
+	masks := g.Masking.Current().Engine
+	c.Compared = masks.Comparisons(target)
+	for _, m := range masks.Masks(target) {
 		column, strategy, _ := strings.Cut(strings.TrimSuffix(m, ")"), " (")
 		detector, anywhere := strings.CutSuffix(column, " anywhere")
 		if !anywhere {

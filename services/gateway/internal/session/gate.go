@@ -22,6 +22,7 @@ import (
 	"github.com/gatestay/gatestay/libs/policy"
 	"github.com/gatestay/gatestay/libs/refusal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
+	"github.com/gatestay/gatestay/services/gateway/internal/allowance"
 	"github.com/gatestay/gatestay/services/gateway/internal/bundle"
 	"github.com/gatestay/gatestay/services/gateway/internal/credential"
 	"github.com/gatestay/gatestay/services/gateway/internal/hold"
@@ -46,6 +47,7 @@ type Gate struct {
 	Masking  *bundle.Follower[*masking.Engine]
 	Lease    *lease.Lease
 	Desk     *hold.Desk
+	Compared *allowance.Book // values of masked columns that were asked for
 	Records  *event.Producer
 	Log      zerolog.Logger
 	Now      func() time.Time

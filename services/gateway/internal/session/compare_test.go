@@ -1,0 +1,155 @@
+package session_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/gatestay/gatestay/libs/command"
+	"github.com/gatestay/gatestay/libs/refusal"
+	"github.com/gatestay/gatestay/services/gateway/internal/allowance"
+	"github.com/gatestay/gatestay/services/gateway/internal/seam"
+)
+
+var masked = command.Column{Schema: "public", Table: "customers", Name: "email"}
+
+// comparing is a read that uses the masked column in a way.
+func comparing(use command.Use) *seam.Command {
+	c := read()
+	c.Text = "SELECT id FROM customers WHERE …"
+	c.Facts.Compared = []command.Compared{{Comparison: command.Comparison{Column: masked, Use: use}, Mask: masked, Same: true}}
+	return c
+}
+
+// lookup asks for one value.
+func lookup(value string) *seam.Command {
+	c := comparing(command.Equality)
+	c.Facts.Compared[0].Parameter = 1
+	c.Parameters = []command.Parameter{{Type: 25, Value: []byte(value)}}
+	return c
+}
+
+func guarded(t *testing.T, compare string) *world {
+	t.Helper()
+	w := newWorld(t)
+	w.gate.Compared = &allowance.Book{}
+	w.gate.Compared.Connect(w.bus)
+	w.publish("masking", map[string]string{"a.yaml": "masks:\n  - {name: email, column: public.customers.email, strategy: redact, compare: " + compare + "}\n"})
+	return w
+}
+
+// TestRedteam13_OraclesAreRefused: policy allows every read; masks do not.
+func TestRedteam13_OraclesAreRefused(t *testing.T) {
+	for name, tc := range map[string]struct {
+		compare string
+		allowed []command.Use
+	}{
+		"default": {"{}", []command.Use{command.Join, command.Group, command.Null}},
+		"none":    {"{allow: []}", nil},
+		"some":    {"{allow: [pattern]}", []command.Use{command.Pattern}},
+		"all":     {"{otherwise: allow}", command.Uses()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := guarded(t, tc.compare).open()
+			for _, use := range command.Uses() {
+				if use == command.Equality {
+					continue
+				}
+				c := comparing(use)
+				_, err := s.Admit(t.Context(), c)
+				early := s.Precheck(c)
+				if strings.Contains(fmt.Sprint(tc.allowed), string(use)) {
+					must(t, err)
+					must(t, early)
+					continue
+				}
+				refused(t, early, refusal.ComparisonMasked)
+				r := refused(t, err, refusal.ComparisonMasked)
+				if !strings.Contains(r.Message, "public.customers.email is masked") || r.Detail == "" || r.Hint == "" || r.Rule != "reads" || r.ID == "" {
+					t.Errorf("%s: the refusal does not teach: %+v", use, r)
+				}
+			}
+			for _, use := range []command.Use{command.Join, command.Group} {
+				c := comparing(use)
+				c.Facts.Compared[0].Same = false
+				if _, err := s.Admit(t.Context(), c); name != "all" {
+					refused(t, err, refusal.ComparisonMasked)
+				}
+			}
+		})
+	}
+}
+
+// TestRedteam13_WhatDerivesFromAnyMaskIsRefused: a mask that cannot be told
+// allows nothing.
+func TestRedteam13_WhatDerivesFromAnyMaskIsRefused(t *testing.T) {
+	s := guarded(t, "{}").open()
+	c := comparing(command.Null)
+	c.Facts.Compared[0].Mask = command.Column{}
+	_, err := s.Admit(t.Context(), c)
+	refused(t, err, refusal.ComparisonMasked)
+}
+
+func TestRedteam13_EqualityIsCounted(t *testing.T) {
+	w := guarded(t, "{values_per_day: 3}")
+	s := w.open()
+	for _, v := range []string{"a", "b", "a", "c", "c", "b"} {
+		_, err := s.Admit(t.Context(), lookup(v))
+		must(t, err)
+	}
+	_, err := s.Admit(t.Context(), lookup("d"))
+	r := refused(t, err, refusal.ComparisonLimit)
+	if !strings.Contains(r.Message, "3 different values") {
+		t.Error(r.Message)
+	}
+	again := w.open() // another session of another run
+	_, err = again.Admit(t.Context(), lookup("e"))
+	refused(t, err, refusal.ComparisonLimit)
+	literal := lookup("")
+	literal.Text = `SELECT id FROM customers WHERE email = 'a'`
+	literal.Facts.Literals = []command.Literal{{Start: 39, End: 42, Text: true}}
+	literal.Facts.Compared[0].Parameter, literal.Facts.Compared[0].Literal, literal.Parameters = 0, 1, nil
+	_, err = again.Admit(t.Context(), literal) // the same value as the parameter's
+	must(t, err)
+	null := lookup("")
+	null.Parameters[0].Value = nil
+	_, err = again.Admit(t.Context(), null)
+	must(t, err)
+	missing := lookup("")
+	missing.Parameters = nil
+	must(t, again.Precheck(missing)) // Parse: nothing is counted, nothing is refused
+	_, err = again.Admit(t.Context(), missing)
+	refused(t, err, refusal.ComparisonMasked)
+}
+
+func TestRedteam13_NothingIsComparedThatCannotBeCounted(t *testing.T) {
+	w := guarded(t, "{}")
+	w.gate.Compared = &allowance.Book{} // the bus is away
+	_, err := w.open().Admit(t.Context(), lookup("a"))
+	refused(t, err, refusal.BusUnavailable)
+	for _, r := range w.sink.all() {
+		if strings.Contains(r.Statement, "'a'") {
+			t.Error("the record has the value")
+		}
+	}
+}
+
+// TestAPersonDecidesWhatMasksDoNotAllow: a hold that policy demands goes to its
+// approvers, unless the mask denies for good.
+func TestAPersonDecidesWhatMasksDoNotAllow(t *testing.T) {
+	w := guarded(t, "{}")
+	s := w.open()
+	held := write()
+	held.Facts.Compared = comparing(command.Pattern).Facts.Compared
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.Admit(t.Context(), held)
+		done <- err
+	}()
+	w.decide(w.approvals, w.decision(<-w.requests))
+	must(t, <-done)
+
+	s = guarded(t, "{otherwise: deny}").open()
+	_, err := s.Admit(t.Context(), held)
+	refused(t, err, refusal.ComparisonMasked)
+}

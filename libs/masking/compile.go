@@ -146,6 +146,9 @@ func (c *compiler) rule(file string, node ast.Node) {
 
 // compare checks what a mask says about comparisons.
 func (c *compiler) compare(file string, at func(string) int, r *compiled) {
+	if r.Translate && (r.Column == "" || r.Strategy != Token) {
+		c.bad(file, at("translate"), "write it on the mask of a column with strategy: token", "translate: on mask %q, which makes no tokens of a column", r.Name)
+	}
 	if r.Compare == nil {
 		return
 	}

@@ -29,6 +29,7 @@ type masked struct {
 	Column
 	strategy  Strategy
 	comparing comparing
+	translate bool
 }
 
 // WithKey returns an engine with the same rules and a masking key of 32 random
@@ -101,8 +102,9 @@ func (e *Engine) view(target string) *view {
 			if !seen {
 				i = len(v.columns)
 				at[r.column] = i
-				v.columns = append(v.columns, masked{Column: r.column, comparing: r.comparing()})
+				v.columns = append(v.columns, masked{Column: r.column, comparing: r.comparing(), translate: true})
 			}
+			v.columns[i].translate = v.columns[i].translate && r.Translate
 			v.columns[i].comparing = v.columns[i].comparing.stricter(r.comparing())
 			v.columns[i].strategy = stricter(v.columns[i].strategy, r.Strategy)
 		}

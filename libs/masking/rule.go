@@ -15,6 +15,9 @@ type Rule struct {
 	Detectors   []string `yaml:"detectors,omitempty"`
 	Strategy    Strategy `yaml:"strategy"`
 	Compare     *Compare `yaml:"compare,omitempty"` // of a column
+	// Translate says that a token of the column, bound as a parameter that is
+	// compared with it, stands for its value.
+	Translate bool `yaml:"translate,omitempty"`
 }
 
 // Column names a column of a target. An empty Schema stands for any schema.

@@ -50,6 +50,8 @@ func TestSchemaAgreesWithTypes(t *testing.T) {
 			fields[name] = "enum"
 		case f.Type.Kind() == reflect.Pointer:
 			fields[name] = "object"
+		case f.Type.Kind() == reflect.Bool:
+			fields[name] = "boolean"
 		default:
 			fields[name] = f.Type.Kind().String()
 		}

@@ -25,6 +25,7 @@ type Capability struct {
 	Approvers      *Approvers    `json:"approvers,omitempty"`
 	ReasonRequired bool          `json:"reason_required,omitempty"`
 	RowLimit       int64         `json:"row_limit,omitempty"`
+	ByteLimit      int64         `json:"byte_limit,omitempty"`
 }
 
 // Can tells what a principal may do on a target.
@@ -128,7 +129,7 @@ func (w *ways) always(r *rule) {
 func capability(r *rule, class command.Class, when string) Capability {
 	return Capability{
 		Class: class, Effect: r.Effect, Rule: r.Name, Description: r.Description, When: when,
-		Approvers: r.Approvers, ReasonRequired: r.ReasonRequired, RowLimit: r.RowLimit,
+		Approvers: r.Approvers, ReasonRequired: r.ReasonRequired, RowLimit: r.RowLimit, ByteLimit: r.ByteLimit,
 	}
 }
 
@@ -194,6 +195,9 @@ func (e *Engine) sentence(c Capability, p *eventv1.Principal, t Target, lead boo
 	}
 	if c.RowLimit > 0 {
 		s += fmt.Sprintf(", at most %d rows", c.RowLimit)
+	}
+	if c.ByteLimit > 0 {
+		s += fmt.Sprintf(", at most %d bytes", c.ByteLimit)
 	}
 	if c.ReasonRequired {
 		s += ", with a reason"

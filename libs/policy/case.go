@@ -31,6 +31,7 @@ type expectation struct {
 	Rule              string
 	ReasonRequired    bool
 	RowLimit          int64
+	ByteLimit         int64
 	Approvers         *Approvers
 	Deadline          time.Duration
 	HoldInTransaction time.Duration
@@ -129,6 +130,9 @@ func (c *Case) failures(d Decision) []string {
 	}
 	if c.seen["row_limit"] && d.RowLimit != x.RowLimit {
 		differs("row_limit", d.RowLimit, x.RowLimit)
+	}
+	if c.seen["byte_limit"] && d.ByteLimit != x.ByteLimit {
+		differs("byte_limit", d.ByteLimit, x.ByteLimit)
 	}
 	if c.seen["deadline"] && d.Deadline != x.Deadline {
 		differs("deadline", Short(d.Deadline), Short(x.Deadline))

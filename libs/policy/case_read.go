@@ -20,7 +20,7 @@ var (
 	caseTargetKeys  = []string{"name", "environment", "protocol", "database"}
 	caseSessionKeys = []string{"id", "age", "reason"}
 	caseFactKeys    = []string{"verb", "class", "reads", "writes", "columns", "filters", "functions", "filtered", "catalog", "transaction", "masked_copies", "unknown"}
-	expectKeys      = []string{"effect", "rule", "reason", "row_limit", "approvers", "deadline", "hold_in_transaction"}
+	expectKeys      = []string{"effect", "rule", "reason", "row_limit", "byte_limit", "approvers", "deadline", "hold_in_transaction"}
 )
 
 // caseReader reads test files.
@@ -254,6 +254,8 @@ func (r *caseReader) expect(n ast.Node, c *Case) {
 			x.ReasonRequired = true
 		case "row_limit":
 			x.RowLimit = r.number(e.value, "row_limit", 0, maxRowLimit)
+		case "byte_limit":
+			x.ByteLimit = r.number(e.value, "byte_limit", 0, maxByteLimit)
 		case "approvers":
 			x.Approvers = r.approvers(e.value)
 		case "deadline":

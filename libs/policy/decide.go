@@ -18,9 +18,10 @@ type Decision struct {
 	Approvers         *eventv1.Approvers
 	Deadline          time.Duration
 	HoldInTransaction time.Duration
-	// ReasonRequired and RowLimit (0: none) are the obligations of all matching rules.
+	// ReasonRequired, RowLimit and ByteLimit (0: none) are the obligations of all matching rules.
 	ReasonRequired bool
 	RowLimit       int64
+	ByteLimit      int64
 	// MaskedCopy reports a denial of what a rule would let pass, because it stores
 	// a masked column where no mask is on it and no matching rule lets it.
 	MaskedCopy bool
@@ -38,6 +39,7 @@ type tally struct {
 	named, asserted *rule
 	reasonRequired  bool
 	rowLimit        int64
+	byteLimit       int64
 	maskedCopies    bool // some rule lets masked columns be copied
 }
 
@@ -61,6 +63,9 @@ func (t *tally) add(r *rule, m match, certain bool) {
 	t.maskedCopies = t.maskedCopies || r.MaskedCopies && m == matchFull && certain
 	if r.RowLimit > 0 && (t.rowLimit == 0 || r.RowLimit < t.rowLimit) {
 		t.rowLimit = r.RowLimit
+	}
+	if r.ByteLimit > 0 && (t.byteLimit == 0 || r.ByteLimit < t.byteLimit) {
+		t.byteLimit = r.ByteLimit
 	}
 }
 
@@ -280,7 +285,7 @@ func (e *Engine) decision(a *activation, t *tally) Decision {
 		d.Deadline, d.HoldInTransaction = r.Deadline, r.HoldInTransaction
 		d.Approvers = r.Approvers.event()
 	}
-	d.ReasonRequired, d.RowLimit = t.reasonRequired, t.rowLimit
+	d.ReasonRequired, d.RowLimit, d.ByteLimit = t.reasonRequired, t.rowLimit, t.byteLimit
 	return d
 }
 

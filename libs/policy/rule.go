@@ -28,11 +28,12 @@ const (
 	maxHoldInTransaction = time.Hour
 	maxApprovers         = 20
 	maxRowLimit          = 1_000_000_000_000
+	maxByteLimit         = 1 << 50
 )
 
 var (
 	fileKeys     = []string{"rules"}
-	ruleKeys     = []string{"name", "description", "effect", "targets", "environments", "principals", "when", "approvers", "deadline", "reason", "row_limit", "hold_in_transaction", "masked_copies"}
+	ruleKeys     = []string{"name", "description", "effect", "targets", "environments", "principals", "when", "approvers", "deadline", "reason", "row_limit", "byte_limit", "hold_in_transaction", "masked_copies"}
 	approverKeys = []string{"slack_users", "persons", "count", "channel"}
 	effects      = []string{string(Allow), string(Hold), string(Deny)}
 )
@@ -49,7 +50,8 @@ type Rule struct {
 	Approvers         *Approvers    `json:"approvers,omitempty"`
 	Deadline          time.Duration `json:"deadline,omitempty"`
 	ReasonRequired    bool          `json:"reason_required,omitempty"`
-	RowLimit          int64         `json:"row_limit,omitempty"` // 0 is none
+	RowLimit          int64         `json:"row_limit,omitempty"`  // 0 is none
+	ByteLimit         int64         `json:"byte_limit,omitempty"` // of a result as the client gets it; 0 is none
 	HoldInTransaction time.Duration `json:"hold_in_transaction,omitempty"`
 	// MaskedCopies lets a command store what derives from a masked column where no
 	// mask is on it.
@@ -214,6 +216,8 @@ func (s *source) ruleEntry(r *rule, e entry, conditions *conditions) {
 		r.MaskedCopies = t == "allow"
 	case "row_limit":
 		r.RowLimit = s.number(e.value, "row_limit", 1, maxRowLimit)
+	case "byte_limit":
+		r.ByteLimit = s.number(e.value, "byte_limit", 1, maxByteLimit)
 	}
 }
 
@@ -240,7 +244,7 @@ func (s *source) completeRule(n ast.Node, r *rule) {
 			s.bad(r.nodes[key], fmt.Sprintf("%s on a rule whose effect is %s", key, r.Effect), "only a hold rule waits for somebody: remove it, or write effect: hold")
 		}
 	}
-	for _, key := range []string{"reason", "row_limit", "masked_copies"} {
+	for _, key := range []string{"reason", "row_limit", "byte_limit", "masked_copies"} {
 		if has(key) && r.Effect == Deny {
 			s.bad(r.nodes[key], key+" on a deny rule", "what is denied has no obligations: remove it")
 		}

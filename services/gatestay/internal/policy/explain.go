@@ -73,6 +73,7 @@ type statement struct {
 	Deadline       string             `json:"deadline,omitempty"`
 	ReasonRequired bool               `json:"reason_required,omitempty"`
 	RowLimit       int64              `json:"row_limit,omitempty"`
+	ByteLimit      int64              `json:"byte_limit,omitempty"`
 	Masks          string             `json:"masks,omitempty"` // why masks refuse what policy allows
 	Rules          []policy.Trace     `json:"rules"`
 }
@@ -155,7 +156,7 @@ func explain(e *policy.Engine, masks *masking.Engine, in policy.Input, sql strin
 		d := said.Decision
 		s := statement{
 			Facts: factsOf(&list[i], said.Unknown), Effect: d.Effect, Rule: d.Rule, Description: d.Description, Why: d.Why, Preamble: said.Preamble,
-			Approvers: d.Approvers, ReasonRequired: d.ReasonRequired, RowLimit: d.RowLimit, Rules: said.Rules,
+			Approvers: d.Approvers, ReasonRequired: d.ReasonRequired, RowLimit: d.RowLimit, ByteLimit: d.ByteLimit, Rules: said.Rules,
 		}
 		if d.Deadline > 0 {
 			s.Deadline = policy.Short(d.Deadline)
@@ -249,6 +250,9 @@ func (f *folder) printStatement(p *ui.Printer, e *policy.Engine, s statement, re
 	}
 	if s.RowLimit > 0 {
 		pairs = append(pairs, [2]string{"limits", fmt.Sprintf("the result to %d rows", s.RowLimit)})
+	}
+	if s.ByteLimit > 0 {
+		pairs = append(pairs, [2]string{"limits", fmt.Sprintf("the result to %d bytes", s.ByteLimit)})
 	}
 	p.Pairs(pairs)
 	printTraces(p, s.Rules)

@@ -180,7 +180,7 @@ func (s *session) complete(h wire.Header, e *expectation) error {
 		return s.tooLate(e, r)
 	}
 	if e.cut {
-		s.sendReport(wire.NoticeResponse, cutNotice(r.limit))
+		s.sendReport(wire.NoticeResponse, cutNotice(r.sent))
 		e.cut = false
 	}
 	s.send(message)

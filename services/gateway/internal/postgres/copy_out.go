@@ -63,7 +63,7 @@ func (s *session) copyOutBegan(h wire.Header, e *expectation) error {
 // copyStream is what the data of a COPY goes through, nil for nothing.
 func (s *session) copyStream(r *run, m wire.CopyResponse) (*copydata.Stream, error) {
 	masker, err := s.copyMasker(r)
-	if err != nil || masker == nil && r.limit == 0 {
+	if err != nil || masker == nil && r.limit == 0 && r.maxBytes == 0 {
 		return nil, err
 	}
 	if m.Binary != (r.copy.Format == pgfacts.CopyBinary) || len(m.Formats) != len(r.columns) {
@@ -112,6 +112,10 @@ func (s *session) copied(h wire.Header, e *expectation) error {
 		dst, err = e.copy.stream.Feed(dst, body)
 		return dst
 	})
+	if !r.room(len(s.scratch)) {
+		s.overLimit(e, r)
+		return nil
+	}
 	r.sent = e.copy.stream.Rows
 	r.bytes += int64(len(s.scratch))
 	s.send(s.scratch)

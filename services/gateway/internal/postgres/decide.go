@@ -48,7 +48,7 @@ func (s *session) decide(d *decoded, parameters []command.Parameter) ([]*run, er
 			}
 			return nil, err
 		}
-		runs = append(runs, &run{permit: permit, facts: &facts[i], known: d.unreadable == nil, copy: d.copyOf(i), started: time.Now(), limit: permit.MaxRows()})
+		runs = append(runs, &run{permit: permit, facts: &facts[i], known: d.unreadable == nil, copy: d.copyOf(i), started: time.Now(), limit: permit.MaxRows(), maxBytes: permit.MaxBytes()})
 	}
 	s.pipeline.mu.Lock()
 	defer s.pipeline.mu.Unlock()

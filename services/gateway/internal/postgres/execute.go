@@ -65,7 +65,7 @@ func (s *session) execute(message, body []byte) error {
 		if touchesNames(p.run.facts) {
 			s.names.forgetPortals()
 		}
-		if p.run.limit > 0 || p.run.copy != nil && p.run.copy.From {
+		if p.run.limit > 0 || p.run.maxBytes > 0 || p.run.copy != nil && p.run.copy.From {
 			s.pipeline.barrier = true
 		}
 	})

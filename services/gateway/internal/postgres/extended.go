@@ -105,6 +105,7 @@ func (s *session) bind(message, body []byte) error {
 			return err
 		}
 		p.run = runs[0]
+		message = translate(&m, message, p.run.permit.Translated())
 	}
 	p.version = s.asked.version
 	e := &expectation{kind: ofBind, portal: p}
@@ -116,6 +117,17 @@ func (s *session) bind(message, body []byte) error {
 		p.run.finish(statusNotExecuted, "", "")
 	}
 	return err
+}
+
+// translate puts other values into a Bind.
+func translate(m *wire.BindMessage, message []byte, translated map[int][]byte) []byte {
+	if len(translated) == 0 {
+		return message
+	}
+	for i, v := range translated {
+		m.Values[i] = v
+	}
+	return m.Append(nil)
 }
 
 // statementNamed returns a prepared statement, once what the name means is

@@ -8,12 +8,22 @@ import (
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
 )
 
-// overLimit ends a result at its row limit. A read fails, so that nobody takes
+// room reports that so many more bytes of a result may go to the client.
+func (r *run) room(bytes int) bool { return r.maxBytes == 0 || r.bytes+int64(bytes) <= r.maxBytes }
+
+// overLimit ends a result at its limit of rows or bytes. A read fails, so that nobody takes
 // a part for the whole; what has been written is written, so there only the
 // rows that tell of it are cut.
 func (s *session) overLimit(e *expectation, r *run) {
 	if !reads(r.facts.Class) {
 		e.cut = true
+		return
+	}
+	if r.limit == 0 || r.sent < r.limit {
+		s.giveUp(e, &refusal.Refusal{
+			Code: refusal.LimitReached, Message: fmt.Sprintf("the result has more than the %d bytes that the rule allows", r.maxBytes),
+			Hint: "Select fewer columns or rows, or aggregate.",
+		})
 		return
 	}
 	s.giveUp(e, &refusal.Refusal{
@@ -22,8 +32,8 @@ func (s *session) overLimit(e *expectation, r *run) {
 	})
 }
 
-func cutNotice(limit int64) wire.Report {
-	return notice(seam.Notice{Code: string(refusal.LimitReached), Message: fmt.Sprintf("the command took effect; of the rows it returned, %d are shown", limit)})
+func cutNotice(shown int64) wire.Report {
+	return notice(seam.Notice{Code: string(refusal.LimitReached), Message: fmt.Sprintf("the command took effect; of the rows it returned, %d are shown", shown)})
 }
 
 // giveUp drops the rest of a result and lets the target stop early.

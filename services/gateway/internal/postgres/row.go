@@ -34,7 +34,11 @@ func (s *session) row(h wire.Header, e *expectation) error {
 		return s.dropRow(h)
 	}
 	if sh.masker != nil {
-		return s.maskRows(h, r, sh)
+		return s.maskRows(h, e, r, sh)
+	}
+	if !r.room(wire.FrameSize(h)) {
+		s.overLimit(e, r)
+		return s.dropRow(h)
 	}
 	return s.passRows(h, r)
 }
@@ -66,7 +70,7 @@ func (s *session) passRows(h wire.Header, r *run) error {
 		return nil
 	}
 	r.sent++
-	r.bytes += int64(h.Length)
+	r.bytes += int64(wire.FrameSize(h))
 	if h.Length < wire.MaxBuffer { // the rest of it is on its way
 		message, err := s.up.in.Message(h, wire.MaxBuffer)
 		if err != nil {
@@ -91,7 +95,7 @@ func (s *session) passRows(h wire.Header, r *run) error {
 }
 
 // maskRows rewrites the cells that a rule touches, of all rows that have come.
-func (s *session) maskRows(h wire.Header, r *run, sh *shape) error {
+func (s *session) maskRows(h wire.Header, e *expectation, r *run, sh *shape) error {
 	block, n := s.up.in.Frames(wire.DataRow, r.most())
 	if n == 0 { // the rest of it is on its way
 		var err error
@@ -104,18 +108,25 @@ func (s *session) maskRows(h wire.Header, r *run, sh *shape) error {
 		r.sent += int64(n)
 		return nil
 	}
-	malformed := false
+	malformed, over := false, false
 	err := s.out.Append(func(dst []byte) []byte {
 		before := len(dst)
 		out, err := wire.MaskDataRows(dst, block, sh.touched, sh.mask)
 		if malformed = err != nil; malformed {
 			return dst // nothing of what does not fit passes
 		}
+		if over = !r.room(len(out) - before); over {
+			return dst
+		}
 		r.bytes += int64(len(out) - before)
 		return out
 	})
 	if malformed {
 		return unexpected(h)
+	}
+	if over {
+		s.overLimit(e, r)
+		return nil
 	}
 	if err != nil {
 		s.lose(s.pipeline.pending())

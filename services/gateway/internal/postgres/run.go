@@ -24,6 +24,7 @@ type run struct {
 	taken    atomic.Int64  // bytes of COPY data, from the client
 	started  time.Time
 	limit    int64 // of rows; 0 is none
+	maxBytes int64 // bytes of the result, to the client; 0 is no limit
 	sent     int64 // rows, to the client
 	bytes    int64 // of the result, to the client
 	rows     int64 // as the target counts
@@ -32,8 +33,11 @@ type run struct {
 	finished bool
 }
 
-// most is how many more rows may pass.
+// most is how many more rows may pass at once: one, where each has to find room.
 func (r *run) most() int {
+	if r.maxBytes > 0 {
+		return 1
+	}
 	if r.limit > 0 {
 		return int(r.limit - r.sent)
 	}

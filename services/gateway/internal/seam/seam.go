@@ -156,8 +156,13 @@ type Permit interface {
 	Result(columns []Column) (Masker, error)
 	// Done records the outcome; later calls do nothing.
 	Done(o Outcome)
+	// Translated are the parameters, by their index, that go to the target with
+	// another value than the client sent: tokens that stand for what they hide.
+	Translated() map[int][]byte
 	// MaxRows is a row limit obligation; 0 is none.
 	MaxRows() int64
+	// MaxBytes is a limit of the result in bytes, as the client gets it; 0 is none.
+	MaxBytes() int64
 }
 
 // Column is one column of a result.

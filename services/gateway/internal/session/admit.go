@@ -36,6 +36,8 @@ type admission struct {
 	scrubbed scrubbed
 	// unmasking is why masks do not allow it, nil where they do.
 	unmasking *refusal.Refusal
+	// translated are values behind tokens, by the parameter's index.
+	translated map[int][]byte
 	// counted are comparisons of which the values count.
 	counted []masking.Counted
 }

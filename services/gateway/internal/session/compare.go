@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/gatestay/gatestay/libs/command"
 	"github.com/gatestay/gatestay/libs/masking"
@@ -17,8 +19,17 @@ import (
 // columns in a way that their masks do not allow. What policy holds is left to
 // a person, who sees it, unless a mask says otherwise.
 func (a *admission) compare() {
-	list := a.command.Facts.Compared
-	if len(list) == 0 || a.decision.Effect == policy.Deny || a.masking == nil {
+	f := &a.command.Facts
+	if a.decision.Effect == policy.Deny || a.masking == nil {
+		return
+	}
+	a.translated = a.masking.Engine.Translate(a.session.target, a.command.Parameters, f)
+	if r := a.masking.Engine.WrittenBack(a.session.target, a.command.Text, a.command.Parameters, f, a.translated); r != nil {
+		a.decision.Effect, a.unmasking = policy.Deny, r
+		return
+	}
+	list := f.Compared
+	if len(list) == 0 {
 		return
 	}
 	counted, refused, final := a.masking.Engine.Compare(a.session.target, list)
@@ -33,6 +44,9 @@ func (a *admission) compare() {
 // spend counts the values of equalities against what the day allows.
 func (s *Session) spend(ctx context.Context, a *admission) error {
 	for _, c := range a.counted {
+		if _, ok := a.translated[c.Parameter-1]; ok {
+			continue // who has a token has seen that the value is there
+		}
 		value, ok := a.value(c)
 		if !ok {
 			return s.refuse(a, &refusal.Refusal{
@@ -73,6 +87,16 @@ func uncounted(a *admission) *refusal.Refusal {
 	}
 }
 
+// translations are the parameters that a record says were translated.
+func (a *admission) translations() string {
+	var names []string
+	for i := range a.translated {
+		names = append(names, "$"+strconv.Itoa(i+1))
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
 // identityOf is what stays the same of a principal from run to run.
 func identityOf(s *Session) []string {
 	p := s.principal
@@ -91,20 +115,10 @@ func (a *admission) value(c masking.Counted) (value []byte, ok bool) {
 		return nil, false
 	}
 	p := a.command.Parameters[c.Parameter-1]
-	if p.Value == nil || p.Format == 0 || text(p.Type) {
+	if p.Value == nil || p.Format == 0 || masking.Textual(p.Type) {
 		return p.Value, true
 	}
 	return append([]byte("binary "+strconv.Itoa(int(p.Type))+" "), p.Value...), true
-}
-
-// text reports a type that has the same bytes in both formats: unknown, text,
-// varchar, bpchar, name, or what the server is left to find out.
-func text(oid uint32) bool {
-	switch oid {
-	case 0, 19, 25, 705, 1042, 1043:
-		return true
-	}
-	return false
 }
 
 func name(c command.Column) string {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/gatestay/gatestay/libs/command"
+	"github.com/gatestay/gatestay/libs/masking"
 	"github.com/gatestay/gatestay/libs/refusal"
 	"github.com/gatestay/gatestay/services/gateway/internal/allowance"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
@@ -152,4 +153,48 @@ func TestAPersonDecidesWhatMasksDoNotAllow(t *testing.T) {
 	s = guarded(t, "{otherwise: deny}").open()
 	_, err := s.Admit(t.Context(), held)
 	refused(t, err, refusal.ComparisonMasked)
+}
+
+// TestTokensAreTranslated: what was approved is what the client sent; the
+// target gets the value, and the record says so.
+func TestTokensAreTranslated(t *testing.T) {
+	w := guarded(t, "{values_per_day: 1}")
+	w.publish("masking", map[string]string{"a.yaml": "masks:\n  - {name: email, column: public.customers.email, strategy: token, translate: true, compare: {values_per_day: 1}}\n"})
+	engine := w.gate.Masking.Current().Engine
+	plan, err := engine.Plan("prod-db", []masking.ResultColumn{{Name: "email", Origin: masking.Column{Schema: "public", Table: "customers", Name: "email"}, Kind: masking.KindText}})
+	must(t, err)
+	s := w.open()
+	for _, value := range []string{"ada@example.com", "grace@example.com"} { // more than a day's values: a token is no guess
+		token, _ := plan.Mask(0, []byte(value))
+		c := lookup(string(token))
+		c.Facts.Compared[0].Alone = true
+		p, err := s.Admit(t.Context(), c)
+		must(t, err)
+		if got := string(p.Translated()[0]); got != value {
+			t.Errorf("%s is translated to %q", token, got)
+		}
+		must(t, p.Durable(t.Context()))
+		p.Done(seam.Outcome{Status: "ok"})
+
+		write := write()
+		write.Text = "UPDATE customers SET email = '" + string(token) + "'"
+		_, err = s.Admit(t.Context(), write) // held otherwise
+		refused(t, err, refusal.MaskWrittenBack)
+		refused(t, s.Precheck(write), refusal.MaskWrittenBack)
+	}
+	s.Close("over")
+	var said int
+	for _, r := range w.sink.all() {
+		if r.Details["translated"] == "$1" {
+			said++
+		}
+		for _, p := range append(r.Parameters, r.Statement) {
+			if strings.Contains(p, "@example.com") {
+				t.Errorf("the record has the value: %s", p)
+			}
+		}
+	}
+	if said != 2 {
+		t.Errorf("%d records say that a parameter was translated", said)
+	}
 }

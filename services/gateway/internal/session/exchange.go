@@ -227,6 +227,9 @@ func inWords(w policy.Capability, people *policy.People, p *eventv1.Principal) s
 	if w.RowLimit > 0 {
 		text += fmt.Sprintf(", at most %d rows", w.RowLimit)
 	}
+	if w.ByteLimit > 0 {
+		text += fmt.Sprintf(", at most %d bytes", w.ByteLimit)
+	}
 	return text
 }
 

@@ -69,6 +69,12 @@ func (p *permit) DurableNow() bool {
 // MaxRows implements seam.Permit.
 func (p *permit) MaxRows() int64 { return p.admission.decision.RowLimit }
 
+// MaxBytes implements seam.Permit.
+func (p *permit) MaxBytes() int64 { return p.admission.decision.ByteLimit }
+
+// Translated implements seam.Permit.
+func (p *permit) Translated() map[int][]byte { return p.admission.translated }
+
 // Result implements seam.Permit. A masking bundle that has gone since the
 // decision lets nothing pass.
 func (p *permit) Result(columns []seam.Column) (seam.Masker, error) {

@@ -66,6 +66,9 @@ func (a *admission) intent(approvers []string, approvalID string) *eventv1.Recor
 			r.MaskingVersion = a.masking.Version
 		}
 		r.ApprovalId, r.Approvers = approvalID, approvers
+		if len(a.translated) > 0 {
+			r.Details = map[string]string{"translated": a.translations()}
+		}
 	})
 }
 

@@ -1,5 +1,7 @@
 package wire
 
+import "encoding/binary"
+
 // BindMessage makes a portal of a statement and parameters.
 type BindMessage struct {
 	Portal, Statement []byte
@@ -51,6 +53,30 @@ func Format(formats []int16, i int) int16 {
 		return formats[i]
 	}
 	return 0
+}
+
+// Append appends the message.
+func (m *BindMessage) Append(dst []byte) []byte {
+	dst, at := begin(dst, Bind)
+	dst = appendString(appendString(dst, string(m.Portal)), string(m.Statement))
+	dst = appendFormats(dst, m.ParameterFormats)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(m.Values))) //nolint:gosec // as many as it was read with
+	for _, v := range m.Values {
+		if v == nil {
+			dst = binary.BigEndian.AppendUint32(dst, 1<<32-1)
+			continue
+		}
+		dst = append(binary.BigEndian.AppendUint32(dst, uint32(len(v))), v...) //nolint:gosec // bounded by the message that it was read from
+	}
+	return end(appendFormats(dst, m.ResultFormats), at)
+}
+
+func appendFormats(dst []byte, formats []int16) []byte {
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(formats))) //nolint:gosec // as many as it was read with
+	for _, f := range formats {
+		dst = binary.BigEndian.AppendUint16(dst, uint16(f)) //nolint:gosec // 0 or 1
+	}
+	return dst
 }
 
 // AppendBind appends a Bind without parameters, with all results as text.

@@ -238,3 +238,6 @@ func (r *Reader) grow(size int) {
 	r.w = copy(grown, r.buf[r.r:r.w])
 	r.buf, r.r = grown, 0
 }
+
+// FrameSize is how many bytes a message takes, its header included.
+func FrameSize(h Header) int { return headerSize + h.Length }

@@ -19,6 +19,10 @@ type Decision struct {
 	Refuse  *refusal.Refusal // deny, with this
 	Hold    bool             // until the Held is approved or denied
 	MaxRows int64
+	// MaxBytes is what Permit.MaxBytes returns.
+	MaxBytes int64
+	// Translated is what Permit.Translated returns.
+	Translated map[int][]byte
 	// Durable, where set, is closed by the test when the intent is durable.
 	Durable <-chan struct{}
 	// Wait lets Admit wait for Durable, as for a write.
@@ -334,8 +338,14 @@ func (p *permit) DurableNow() bool {
 	}
 }
 
+// Translated implements seam.Permit.
+func (p *permit) Translated() map[int][]byte { return p.decision.Translated }
+
 // MaxRows implements seam.Permit.
 func (p *permit) MaxRows() int64 { return p.decision.MaxRows }
+
+// MaxBytes implements seam.Permit.
+func (p *permit) MaxBytes() int64 { return p.decision.MaxBytes }
 
 // Done implements seam.Permit.
 func (p *permit) Done(o seam.Outcome) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/gatestay/gatestay/libs/command"
 	"github.com/gatestay/gatestay/libs/event"
@@ -48,9 +49,18 @@ func overlaps(c command.Class) bool { return c == command.Read || c == command.S
 
 // Durable implements seam.Permit.
 func (p *permit) Durable(ctx context.Context) error {
-	bounded, cancel := context.WithTimeout(ctx, durableLimit)
-	defer cancel()
-	if err := p.pending.Wait(bounded); err != nil {
+	limit := time.NewTimer(durableLimit) // a context for it would cost more than the wait
+	defer limit.Stop()
+	var err error
+	select {
+	case <-p.pending.Durable():
+		err = p.pending.Wait(ctx)
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-limit.C:
+		err = context.DeadlineExceeded
+	}
+	if err != nil {
 		return unrecorded(err)
 	}
 	return nil

@@ -41,7 +41,13 @@ func run(m *testing.M) int {
 // database makes a database with a schema and returns a connection to it.
 func database(t *testing.T, sql string) *pgx.Conn {
 	t.Helper()
-	name := "t" + t.Name()
+	return named(t, "", sql)
+}
+
+// named makes one more database of a test.
+func named(t *testing.T, suffix, sql string) *pgx.Conn {
+	t.Helper()
+	name := "t" + t.Name() + suffix
 	if err := server.CreateDatabase(t.Context(), name); err != nil {
 		t.Fatal(err)
 	}

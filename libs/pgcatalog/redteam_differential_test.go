@@ -23,7 +23,12 @@ type differ struct {
 
 func newDiffer(t *testing.T) *differ {
 	t.Helper()
-	conn := database(t, querytest.Schema)
+	return newDifferOf(t, "", querytest.Schema)
+}
+
+func newDifferOf(t *testing.T, name, schema string) *differ {
+	t.Helper()
+	conn := named(t, name, schema)
 	if _, err := conn.Exec(t.Context(), "SET statement_timeout = '2s'"); err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,7 @@ const (
 	// A batch costs the same whether it holds one record or a hundred. When so
 	// many were awaited in the last one, the next waits for more of them: as long
 	// as an append takes, and gather at most. Few callers never wait.
-	crowd  = 16
+	crowd  = 4
 	gather = 500 * time.Microsecond
 )
 

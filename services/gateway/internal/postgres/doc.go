@@ -3,6 +3,14 @@
 // credential. In between, each statement is decided, held, masked and recorded
 // behind the seam. The package knows nothing of policies, the bus or people.
 //
+// # The start of a session
+//
+// negotiate.go settles encryption, settings.go and options.go what the client
+// may bring, login.go and bearer.go its token, upstream_login.go and
+// upstream_tls.go what the gateway says to whom on the other side. Each side has
+// a version of the protocol and a cancel key of its own: the keyring knows which
+// session a key is for, and the target's never leaves the gateway.
+//
 // # The way of a message
 //
 // A session has two goroutines. One (client.go) takes what the client sends,

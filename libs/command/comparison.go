@@ -14,7 +14,7 @@ const (
 	Pattern    Use = "pattern"    // LIKE, ~, SIMILAR TO
 	Order      Use = "order"      // ORDER BY, also of a window or an aggregate
 	Group      Use = "group"      // GROUP BY, DISTINCT, PARTITION BY, UNION
-	Null       Use = "null"       // IS NULL
+	Null       Use = "is_null"    // IS NULL; YAML reads a bare null as no value
 	Condition  Use = "condition"  // a boolean column that is a condition by itself, NULLIF
 	Expression Use = "expression" // a function, an operator or a cast of it
 	Conflict   Use = "conflict"   // ON CONFLICT

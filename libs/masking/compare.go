@@ -12,7 +12,7 @@ import (
 // Compare says which comparisons of a masked column a command may make: a
 // filter, a join or an order over it tells of values that the mask hides.
 type Compare struct {
-	// Allow are the allowed uses; nil is equality, join, group and null.
+	// Allow are the allowed uses; nil is equality, join, group and is_null.
 	Allow []command.Use `yaml:"allow"`
 	// ValuesPerDay is how many different values a principal may ask for by
 	// equality, a day (UTC); nil is 20.

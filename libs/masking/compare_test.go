@@ -20,7 +20,7 @@ func TestComparisonsInWords(t *testing.T) {
   - {name: e, column: public.t.e, strategy: clear}
 `)
 	want := []string{
-		"public.t.a: equality with one literal or parameter (at most 20 different values a day), join with a column that has the same mask, group, null; anything else only where a person approves it",
+		"public.t.a: equality with one literal or parameter (at most 20 different values a day), join with a column that has the same mask, group, is_null; anything else only where a person approves it",
 		"public.t.b: nothing; nothing else",
 		"public.t.c: any",
 		"public.t.d: equality with one literal or parameter (at most 5 different values a day), join with a column that has the same mask, range; anything else only where a person approves it",
@@ -82,5 +82,14 @@ func TestLiteralValue(t *testing.T) {
 		if got := string(LiteralValue("x = "+literal+" ;", command.Literal{Start: 4, End: 4 + len(literal)})); got != want {
 			t.Errorf("%s is %s", literal, got)
 		}
+	}
+}
+
+// TestEveryUseReadsBackFromYAML: no name of a use is a word that YAML reads as
+// something else.
+func TestEveryUseReadsBackFromYAML(t *testing.T) {
+	e := engine(t, "masks:\n  - {name: a, column: t.c, strategy: redact, compare: {allow: ["+uses()+"]}}\n")
+	if diff := cmp.Diff(command.Uses(), e.Rules()[0].Compare.Allow); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -41,7 +41,8 @@ dev: $(BIN)/gatestay ## run everything on this machine and print how to connect
 test: ## run every test of every module with the race detector, on real servers
 	@.ci/install
 	go test -race -timeout 10m $(filter-out ./e2e/...,$(PATTERNS))
-	go test -race -timeout 20m -parallel 8 ./e2e/...
+	go test -race -timeout 20m -parallel 8 $(filter-out %/regress,$(shell go list ./e2e/...))
+	go test -timeout 10m ./e2e/regress
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint $(BUF) ## check style, bugs, imports and the event schema
@@ -77,6 +78,11 @@ fuzz: ## fuzz every decoder and parser for FUZZTIME (10s) each
 redteam: ## run the attack classes; one line each: number, name, tests, passed or not yet
 	@.ci/install
 	@go run ./e2e/cmd/redteam $(ARGS)
+
+.PHONY: regress
+regress: ## run PostgreSQL's own regression suite directly and through the gateway, and compare
+	@.ci/install
+	go test -count=1 -timeout 60m ./e2e/regress -files all $(ARGS)
 
 .PHONY: generate
 generate: $(BIN)/protoc-gen-go $(BUF) ## generate Go code from the event schema

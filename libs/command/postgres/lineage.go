@@ -167,10 +167,13 @@ func (m *Masks) read(t *text, written map[ColumnRef]bool) (*prover, *rows) {
 	return p, &out
 }
 
-// returning is the statement whose rows a statement returns: that of COPY (query).
+// returning is the statement whose rows a statement returns, or gives a name to:
+// COPY (query), DECLARE, PREPARE.
 func returning(n *pg.Node) *pg.Node {
-	if q := n.GetCopyStmt().GetQuery(); q != nil {
-		return q
+	for _, q := range []*pg.Node{n.GetCopyStmt().GetQuery(), n.GetDeclareCursorStmt().GetQuery(), n.GetPrepareStmt().GetQuery()} {
+		if q != nil {
+			return q
+		}
 	}
 	return n
 }

@@ -28,6 +28,8 @@ type Statement struct {
 	Facts command.Facts
 	// Copy is set for a COPY whose data goes to or comes from the client.
 	Copy *Copy
+	// Handle is set for a statement that names a query, or uses one by name.
+	Handle *Handle
 }
 
 // SyntaxError says that a text could not be read: as a whole it is unknown.
@@ -94,6 +96,7 @@ func Parse(sql string) ([]Statement, error) {
 		}
 		s.Text = sql[s.Start:s.End]
 		s.Facts = facts(sql, s, raw.GetStmt(), toks)
+		s.Handle = handleOf(raw.GetStmt())
 		s.Copy = copyOf(sql, s, raw.GetStmt().GetCopyStmt(), toks)
 		out = append(out, s)
 	}

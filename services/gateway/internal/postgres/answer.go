@@ -197,6 +197,7 @@ func (s *session) completed(h wire.Header, e *expectation, r *run) {
 		if e.whole {
 			return // its one run ends with the Query
 		}
+		s.handles.completed(r)
 		e.at++
 		e.shape = nil
 		if r != nil {
@@ -216,6 +217,7 @@ func (s *session) completed(h wire.Header, e *expectation, r *run) {
 	if h.Type == wire.PortalSuspended && !p.gone {
 		return
 	}
+	s.handles.completed(p.run)
 	s.endWell(p.run, p.tx == wire.Idle)
 }
 
@@ -295,6 +297,7 @@ func (s *session) over(e *expectation, tx byte) (idle, draining bool) {
 	p.pop()
 	if tx == wire.Idle {
 		s.names.endTransaction(e.group)
+		s.handles.idle(len(p.queue) == 0)
 	}
 	redefined, doubtful := false, false
 	if len(p.queue) == 0 {

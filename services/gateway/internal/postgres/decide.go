@@ -48,7 +48,7 @@ func (s *session) decide(d *decoded, parameters []command.Parameter) ([]*run, er
 			}
 			return nil, err
 		}
-		runs = append(runs, &run{permit: permit, facts: &facts[i], known: d.unreadable == nil, copy: d.copyOf(i), started: time.Now(), limit: permit.MaxRows(), maxBytes: permit.MaxBytes()})
+		runs = append(runs, &run{permit: permit, facts: &facts[i], known: d.unreadable == nil, copy: d.copyOf(i), gives: d.gives(facts, i), started: time.Now(), limit: permit.MaxRows(), maxBytes: permit.MaxBytes()})
 	}
 	s.pipeline.mu.Lock()
 	defer s.pipeline.mu.Unlock()
@@ -61,6 +61,11 @@ func (s *session) decide(d *decoded, parameters []command.Parameter) ([]*run, er
 // prepareCommands makes sure that the session's state is known and turns a
 // text into commands.
 func (s *session) prepareCommands(d *decoded, parameters []command.Parameter) ([]seam.Command, []command.Facts, error) {
+	if d.uses() { // what is on its way may change what a name means
+		if err := s.settle(); err != nil {
+			return nil, nil, err
+		}
+	}
 	if err := s.knowState(d); err != nil {
 		return nil, nil, err
 	}
@@ -73,7 +78,13 @@ func (s *session) prepareCommands(d *decoded, parameters []command.Parameter) ([
 	for i := range facts {
 		state := s.asked.state
 		state.InTransaction = tx
-		commands[i] = seam.Command{Text: d.statement(i), Parameters: parameters, Facts: facts[i], State: state, Dirty: dirty, Memo: d.memo(facts, i)}
+		text := d.statement(i)
+		if d.unreadable == nil {
+			if u, ok := s.used(d, facts, i); ok {
+				text = u.Text
+			}
+		}
+		commands[i] = seam.Command{Text: text, Parameters: parameters, Facts: facts[i], State: state, Dirty: dirty, Memo: d.memo(facts, i)}
 		commands[i].Refresh = func(ctx context.Context) (command.Facts, error) { return s.refresh(ctx, d, facts, known, i) }
 		if err := s.allowed(d.statement(i), &facts[i]); err != nil {
 			s.gate.Refused(&commands[i], err)

@@ -113,11 +113,22 @@ func (s *session) resolve(d *decoded) []command.Facts {
 	if err == nil && d.facts != nil && d.stamp == now {
 		return d.facts
 	}
+	statements, uses := d.statements, d.uses()
+	if uses {
+		statements = slices.Clone(statements)
+	}
 	facts := make([]command.Facts, len(d.statements))
 	for retry := true; ; retry = false {
 		missed := false
 		for i := range d.statements {
-			facts[i] = d.statements[i].Facts
+			if u, ok := s.used(d, facts, i); ok {
+				statements[i] = u
+				if facts[i] = u.Facts; u.Handle.Cursor {
+					continue // resolved when it was declared
+				}
+			} else {
+				facts[i] = d.statements[i].Facts
+			}
 			known := facts[i].IsUnknown("objects")
 			// Without a catalog every name is unknown.
 			facts[i] = snapshot.Catalog.Resolve(facts[i], s.asked.state.SearchPath, s.asked.temp)
@@ -139,11 +150,11 @@ func (s *session) resolve(d *decoded) []command.Facts {
 			f.Copies = now.masks.Taint(f).Copies()
 		}
 	}
-	afterEarlier(d.statements, facts, now.redefined)
+	afterEarlier(statements, facts, now.redefined)
 	for i := range facts {
 		facts[i].Compared = now.masks.Compared(&facts[i])
 	}
-	if err == nil {
+	if err == nil && !uses {
 		d.facts, d.memos, d.stamp = facts, make([]seam.Memo, len(facts)), now
 	}
 	return facts

@@ -61,6 +61,7 @@ func (s *session) execute(message, body []byte) error {
 		p.unanswered++
 		if e.first {
 			s.track.forwarded(p.run.facts, p.statement.text.statement(0))
+			s.handles.forwarded(p.run)
 		}
 		if touchesNames(p.run.facts) {
 			s.names.forgetPortals()
@@ -111,7 +112,14 @@ func (s *session) stillFits(p *portal) error {
 	if p.run == nil {
 		return nil
 	}
+	uses := p.statement.text.uses()
+	if uses {
+		if err := s.settle(); err != nil {
+			return err
+		}
+	}
 	s.pipeline.mu.Lock()
+	same := !uses || p.handles == s.handles.version
 	known, failed, tx := s.track.known, s.track.tx == wire.Failed, s.track.tx
 	s.pipeline.mu.Unlock()
 	if failed {
@@ -129,7 +137,7 @@ func (s *session) stillFits(p *portal) error {
 			return errOver
 		}
 	}
-	if p.version == s.asked.version && p.tx == tx {
+	if p.version == s.asked.version && p.tx == tx && same {
 		return nil
 	}
 	return &refusal.Refusal{

@@ -36,7 +36,10 @@ func (s *session) parse(message, body []byte) error {
 	}
 	st := &statement{name: name, text: d, types: slices.Clone(m.Types)}
 	e := &expectation{kind: ofParse, lasting: name == ""}
-	return s.forward(e, message, func() { e.undo = s.names.prepare(st) })
+	return s.forward(e, message, func() {
+		e.undo = s.names.prepare(st)
+		s.handles.taken(false, name)
+	})
 }
 
 // errSeveral is the target's own answer.
@@ -59,7 +62,7 @@ func (s *session) roomFor(text int) error {
 
 // precheck decides without parameters.
 func (s *session) precheck(d *decoded) error {
-	if d.empty() {
+	if d.empty() || d.uses() { // a name may mean something by then
 		return nil
 	}
 	commands, _, err := s.prepareCommands(d, nil)
@@ -111,6 +114,8 @@ func (s *session) bind(message, body []byte) error {
 	e := &expectation{kind: ofBind, portal: p}
 	err = s.forward(e, message, func() {
 		p.group, p.tx = s.pipeline.group+1, s.track.tx
+		s.handles.taken(true, name)
+		p.handles = s.handles.version
 		e.replaced, e.undo = s.names.bind(p)
 	})
 	if err != nil {

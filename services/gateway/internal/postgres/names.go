@@ -25,6 +25,7 @@ type portal struct {
 	formats   []int16
 	group     uint64 // the group of messages that made it
 	version   uint64 // of the session's state that it was admitted under
+	handles   uint64 // of what names mean, then
 	tx        byte
 	// described: the target was asked for the shape of the result.
 	described  bool
@@ -152,7 +153,7 @@ func (n *names) forgetPortals() {
 // statements by name.
 var plainVerbs = map[string]bool{
 	"select": true, "insert": true, "update": true, "delete": true, "merge": true, "values": true, "table": true,
-	"begin": true, "savepoint": true, "copy": true, "release": true, "show": true, "explain": true, "set": true,
+	"begin": true, "savepoint": true, "copy": true, "fetch": true, "move": true, "execute": true, "release": true, "show": true, "explain": true, "set": true,
 }
 
 // touchesNames reports that a statement may change what a portal's name means.

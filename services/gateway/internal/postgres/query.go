@@ -39,6 +39,7 @@ func (s *session) query(message, body []byte) error {
 		e.implicit = s.tx == wire.Idle
 		for i, r := range e.runs {
 			s.track.forwarded(r.facts, d.statement(i))
+			s.handles.forwarded(r)
 			if r.facts.Transaction != "" {
 				e.implicit = false
 			}

@@ -18,6 +18,7 @@ type run struct {
 	facts  *command.Facts
 	// known reports that the facts were read from a text that could be parsed.
 	known    bool
+	gives    *given        // a name
 	copy     *pgfacts.Copy // of a COPY whose data passes through here
 	columns  []wire.Column // of a COPY TO STDOUT, as the target described them
 	unclear  string        // why they are not known

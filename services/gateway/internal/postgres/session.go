@@ -36,11 +36,12 @@ type session struct {
 
 	pipeline *pipeline
 	// The rest down to hold is guarded by pipeline.mu.
-	names  names
-	track  track
-	tx     byte   // as the target last said
-	done   []*run // ended well, in a transaction that is not decided yet
-	status map[string]string
+	names   names
+	handles handles
+	track   track
+	tx      byte   // as the target last said
+	done    []*run // ended well, in a transaction that is not decided yet
+	status  map[string]string
 
 	toldWhole map[string]bool // what tellWhole has said; the target goroutine's
 	scratch   []byte          // the target goroutine's, too

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/gatestay/gatestay/libs/embedded"
 	"github.com/gatestay/gatestay/libs/event"
@@ -147,8 +148,12 @@ func TestSinkStoresABatchOnce(t *testing.T) {
 	if err := event.Seal(batch, key); err != nil {
 		t.Fatal(err)
 	}
+	raw, err := proto.Marshal(batch)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for range 2 { // the second time after an acknowledgement that was lost
-		if err := NewSink(b, RecordSubject("gw1")).Append(t.Context(), batch); err != nil {
+		if err := NewSink(b, RecordSubject("gw1")).Append(t.Context(), batch, raw); err != nil {
 			t.Fatal(err)
 		}
 	}

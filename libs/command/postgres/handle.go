@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"slices"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/gatestay/gatestay/libs/command"
@@ -56,5 +58,25 @@ func Referred(use *Statement, text string, given command.Facts) (full string, f 
 		l.Start, l.End = l.Start+shift, l.End+shift
 		f.Literals = append(f.Literals, l)
 	}
+	f.Comparisons = comparisonsOf(given.Comparisons, len(own.Literals), len(given.ParameterColumns))
 	return use.Text + handleSeparator + text, f, true
+}
+
+// comparisonsOf returns the comparisons of a query as its use has them: the literals of the
+// use stand before its own, and are the values of its parameters where there is one
+// for each.
+func comparisonsOf(list []command.Comparison, literals, parameters int) []command.Comparison {
+	out := slices.Clone(list)
+	for i := range out {
+		c := &out[i]
+		switch {
+		case c.Literal > 0:
+			c.Literal += literals
+		case c.Parameter > 0 && literals == parameters:
+			c.Literal, c.Parameter, c.Alone = c.Parameter, 0, false
+		case c.Parameter > 0:
+			c.Use, c.Parameter, c.Alone = command.Expression, 0, false
+		}
+	}
+	return out
 }

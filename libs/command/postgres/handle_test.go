@@ -3,6 +3,8 @@ package postgres
 import (
 	"reflect"
 	"testing"
+
+	"github.com/gatestay/gatestay/libs/command"
 )
 
 func TestHandle(t *testing.T) {
@@ -41,6 +43,41 @@ func TestRedteam09_ArgumentsThatCompute(t *testing.T) {
 		}
 		if _, _, ok := Referred(&st[0], "PREPARE p (text) AS SELECT $1", given); ok != want {
 			t.Errorf("%s: %v, want %v", sql, ok, want)
+		}
+	}
+}
+
+// TestRedteam13_ComparisonsOfAUse: a value that an EXECUTE compares a column with
+// is found in its own text.
+func TestRedteam13_ComparisonsOfAUse(t *testing.T) {
+	text := "PREPARE p (text, int) AS SELECT id FROM customers WHERE email = $1 AND id = $2 AND name = 'n'"
+	given := one(t, text)
+	use := func(sql string) (string, command.Facts) {
+		st, err := Parse(sql)
+		if err != nil {
+			t.Fatal(err)
+		}
+		full, f, ok := Referred(&st[0], text, given)
+		if !ok {
+			t.Fatal(sql)
+		}
+		return full, f
+	}
+	full, f := use("EXECUTE p ('guess', 5)")
+	found := map[string]string{}
+	for _, c := range f.Comparisons {
+		if c.Literal > 0 {
+			l := f.Literals[c.Literal-1]
+			found[c.Column.Name] = full[l.Start:l.End]
+		}
+	}
+	if found["name"] != "'n'" || found["email"] != "" && found["email"] != "'guess'" {
+		t.Errorf("found %v of %+v", found, f.Comparisons)
+	}
+	_, f = use("EXECUTE p ('guess')")
+	for _, c := range f.Comparisons {
+		if c.Parameter > 0 || c.Column.Name == "email" && c.Use == command.Equality {
+			t.Errorf("an argument that is not there: %+v", c)
 		}
 	}
 }

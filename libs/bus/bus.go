@@ -33,6 +33,7 @@ const (
 	StreamAudit     = "AUDIT"     // audit.>
 	StreamApprovals = "APPROVALS" // approval.>
 	StreamTokens    = "TOKENS"    // token.>, one message a subject
+	StreamCopies    = "COPIES"    // copy.>, one message a subject, kept for ever
 
 	StreamComparisons = "COMPARISONS" // comparison.>, one message a subject
 
@@ -135,10 +136,9 @@ func streams(replicas int) []jetstream.StreamConfig {
 			DenyDelete: true, DenyPurge: true,
 		}
 	}
-	once := func(name, subjects string) jetstream.StreamConfig {
-		s := events(name, subjects, 48*time.Hour)
-		s.MaxMsgsPerSubject, s.Discard, s.DiscardNewPerSubject = 1, jetstream.DiscardNew, true
-		s.AllowDirect = true
+	once := func(name, subjects string, age time.Duration) jetstream.StreamConfig {
+		s := events(name, subjects, age)
+		s.MaxMsgsPerSubject, s.Discard, s.DiscardNewPerSubject, s.AllowDirect = 1, jetstream.DiscardNew, true, true
 		return s
 	}
 	return []jetstream.StreamConfig{
@@ -146,8 +146,9 @@ func streams(replicas int) []jetstream.StreamConfig {
 		events(StreamAdmin, AdminPrefix+">", 7*24*time.Hour),
 		events(StreamAudit, AuditPrefix+">", 7*24*time.Hour),
 		events(StreamApprovals, ApprovalPrefix+">", 7*24*time.Hour),
-		once(StreamTokens, TokenPrefix+">"),
-		once(StreamComparisons, ComparisonPrefix+">"),
+		once(StreamTokens, TokenPrefix+">", 48*time.Hour),
+		once(StreamComparisons, ComparisonPrefix+">", 48*time.Hour),
+		once(StreamCopies, CopyPrefix+">", 0),
 	}
 }
 

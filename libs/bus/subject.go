@@ -14,6 +14,7 @@ import "strings"
 //	control.lease                        Signed Lease, core NATS, every second
 //	token.{hash}                         a used token (one message a subject)
 //	comparison.{day}.{key}.{slot}        a value of a masked column that was asked for (one message a subject)
+//	copy.{hash}                          where a masked column was copied to (one message a subject)
 const (
 	RecordPrefix   = "record."
 	AdminPrefix    = "admin."
@@ -21,6 +22,7 @@ const (
 	ApprovalPrefix = "approval."
 	LeaseSubject   = "control.lease"
 	TokenPrefix    = "token."
+	CopyPrefix     = "copy."
 
 	ComparisonPrefix = "comparison."
 )

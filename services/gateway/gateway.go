@@ -31,6 +31,7 @@ import (
 	"github.com/gatestay/gatestay/services/gateway/internal/allowance"
 	"github.com/gatestay/gatestay/services/gateway/internal/api"
 	"github.com/gatestay/gatestay/services/gateway/internal/bundle"
+	"github.com/gatestay/gatestay/services/gateway/internal/copied"
 	"github.com/gatestay/gatestay/services/gateway/internal/credential"
 	"github.com/gatestay/gatestay/services/gateway/internal/hold"
 	"github.com/gatestay/gatestay/services/gateway/internal/journal"
@@ -148,6 +149,7 @@ func (s *Service) build(cfg *config.Config) error {
 				return e.WithKey(maskingKey)
 			},
 		},
+		Copied:   &copied.Masks{Log: log},
 		Compared: &allowance.Book{},
 		Lease:    lease.New(trust["policy"], log, s.deps.Now),
 		Desk:     hold.NewDesk(cfg.Gateway.ID, trust["approval"], log, s.deps.Now),
@@ -289,6 +291,7 @@ func (s *Service) runBus(ctx context.Context, j *journal.Journal) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.gate.Policy.Run(ctx, b) })
 	group.Go(func() error { return s.gate.Masking.Run(ctx, b) })
+	group.Go(func() error { return s.gate.Copied.Run(ctx, b) })
 	group.Go(func() error { return s.gate.Desk.Run(ctx, b) })
 	group.Go(func() error { return j.Forward(ctx, b, bus.RecordSubject(cfg.Gateway.ID)) })
 	return group.Wait()

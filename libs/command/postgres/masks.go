@@ -36,14 +36,16 @@ type Masks struct {
 // any schema of a user is masked.
 func (m *Masks) Missing() []command.Column { return slices.Clone(m.missing) }
 
-// Masks finds the masked columns in the catalog.
-func (c *Catalog) Masks(masked []command.Column) *Masks {
+// Masks finds the masked columns in the catalog, and those that they were copied
+// to: of these a Name of * is all of a relation, and one that is not there is
+// nothing.
+func (c *Catalog) Masks(masked []command.Column, copies ...command.Column) *Masks {
 	unknown := c == nil
 	if unknown {
 		c = NewCatalog(&Snapshot{})
 	}
 	m := &Masks{
-		catalog: c, any: len(masked) > 0, ruled: slices.Clone(masked),
+		catalog: c, any: len(masked)+len(copies) > 0, ruled: slices.Clone(masked),
 		names:   map[string]bool{},
 		columns: map[ColumnRef]command.Column{},
 		tables:  map[uint32]bool{},
@@ -55,6 +57,10 @@ func (c *Catalog) Masks(masked []command.Column) *Masks {
 	for _, col := range masked {
 		m.names[col.Name] = true
 		m.find(col)
+	}
+	for _, col := range copies {
+		m.names[col.Name] = true
+		m.markNamed(c.named(col), col)
 	}
 	if m.any {
 		for _, rel := range c.byOID {
@@ -101,7 +107,12 @@ func (m *Masks) find(col command.Column) {
 func (m *Masks) markNamed(list []*relation, col command.Column) bool {
 	found := false
 	for _, rel := range list {
-		if num, ok := rel.numbers[col.Name]; ok {
+		if col.Name == "*" {
+			for _, c := range rel.Columns {
+				m.mark(flow{ColumnRef{rel.OID, c.Number}, false, true}, col)
+			}
+			found = true
+		} else if num, ok := rel.numbers[col.Name]; ok {
 			m.mark(flow{ColumnRef{rel.OID, num}, false, true}, col)
 			found = true
 		}

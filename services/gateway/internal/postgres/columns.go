@@ -24,7 +24,7 @@ func (s *session) columns(r *run, described []wire.Column, formats []int16) []se
 	for i, c := range described {
 		origins[i] = pgfacts.ColumnRef{OID: c.Table, Number: c.Number}
 	}
-	judged := snapshot.Masks(s.maskedColumns()).Taint(r.facts).Columns(origins)
+	judged := s.masks(snapshot).Taint(r.facts).Columns(origins)
 	columns := make([]seam.Column, len(described))
 	for i, c := range described {
 		out := &columns[i]

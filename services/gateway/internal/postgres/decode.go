@@ -6,6 +6,7 @@ import (
 
 	"github.com/gatestay/gatestay/libs/command"
 	pgfacts "github.com/gatestay/gatestay/libs/command/postgres"
+	"github.com/gatestay/gatestay/services/gateway/internal/postgres/catalog"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
 )
 
@@ -101,14 +102,14 @@ func (d *decoded) copyOf(i int) *pgfacts.Copy {
 func (s *session) resolve(d *decoded) []command.Facts {
 	if d.unreadable != nil {
 		facts := d.unreadable.Facts()
-		if columns := s.maskedColumns(); len(columns) > 0 {
-			facts.Compared = (*pgfacts.Catalog)(nil).Masks(columns).Compared(&facts)
+		if len(s.gate.Masks()) > 0 {
+			facts.Compared = s.masks(&catalog.Snapshot{}).Compared(&facts)
 		}
 		return []command.Facts{facts}
 	}
 	snapshot, err := s.catalog.Current(s.ctx)
 	s.pipeline.mu.Lock()
-	now := stamp{state: s.asked.version, catalog: snapshot.Version, redefined: s.track.redefined, masks: snapshot.Masks(s.maskedColumns())}
+	now := stamp{state: s.asked.version, catalog: snapshot.Version, redefined: s.track.redefined, masks: s.masks(snapshot)}
 	s.pipeline.mu.Unlock()
 	if err == nil && d.facts != nil && d.stamp == now {
 		return d.facts
@@ -143,7 +144,7 @@ func (s *session) resolve(d *decoded) []command.Facts {
 			break
 		}
 		snapshot, now.catalog = again, again.Version
-		now.masks = snapshot.Masks(s.maskedColumns())
+		now.masks = s.masks(snapshot)
 	}
 	for i := range facts {
 		if f := &facts[i]; !reads(f.Class) {

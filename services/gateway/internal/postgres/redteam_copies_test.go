@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -64,5 +65,32 @@ func TestRedteam13_CopiesOfMaskedColumnsAreSeen(t *testing.T) {
 		"ALTER TABLE customers RENAME name TO called", "SELECT email, lower(email) FROM customers WHERE id = 7",
 	} {
 		refusedBoth(text, false)
+	}
+}
+
+// TestRedteam13_CopiesAreFollowed: a column that a masked one was copied to is
+// masked as if a rule named it; where it is not there, nothing is.
+func TestRedteam13_CopiesAreFollowed(t *testing.T) {
+	const setup = `DROP TABLE IF EXISTS kept_copy, all_copied; CREATE TABLE kept_copy (id int, note text); INSERT INTO kept_copy VALUES (1, 'user7@example.com');
+		CREATE TABLE all_copied AS TABLE kept_copy;`
+	if err := target.Exec(t.Context(), "postgres", setup); err != nil {
+		t.Fatal(err)
+	}
+	copied := func(table, column string) seam.MaskedColumn {
+		return seam.MaskedColumn{Schema: "public", Table: table, Column: column, Copied: true}
+	}
+	g := start(t, &seamtest.Gate{Masked: append([]seam.MaskedColumn{copied("kept_copy", "note"), copied("all_copied", "*"), copied("dropped", "name")}, emails...)})
+	r := dialRaw(t, g.config(t))
+	for text, want := range map[string]string{
+		"SELECT id, note FROM kept_copy":                 `row ["1" "***"]`,
+		"SELECT id + 1, upper(note) FROM kept_copy":      `row ["2" "***"]`,
+		"SELECT note FROM all_copied":                    `row ["***"]`,
+		"SELECT lower(note), 1 FROM all_copied":          `row ["***" "1"]`,
+		"SELECT name FROM customers WHERE id = 7":        `row ["name 7"]`,
+		"SELECT upper(name) FROM customers WHERE id = 7": `row ["NAME 7"]`,
+	} {
+		if got := r.query(t, text); !slices.Contains(got, want) {
+			t.Errorf("%s: %q, want %s", text, got, want)
+		}
 	}
 }

@@ -49,6 +49,7 @@ type session struct {
 	asked    asked // what is known of the session's state; the client goroutine's
 	resolved resolved
 	catalog  *catalog.Handle
+	masked   atomic.Pointer[masked]
 	hold     hold
 
 	ctx        context.Context //nolint:containedctx // the session's life, which its two goroutines and its holds share

@@ -4,7 +4,10 @@ import (
 	"fmt"
 
 	"github.com/gatestay/gatestay/libs/command"
+	pgfacts "github.com/gatestay/gatestay/libs/command/postgres"
+	"github.com/gatestay/gatestay/services/gateway/internal/postgres/catalog"
 	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
+	"github.com/gatestay/gatestay/services/gateway/internal/seam"
 )
 
 // reported returns a report of the target as the client, and the record, may have
@@ -34,8 +37,7 @@ func readOnlyText(r wire.Report) bool {
 // mayQuote reports that what the target says while it answers e may derive from
 // masked values.
 func (s *session) mayQuote(r wire.Report, e *expectation) bool {
-	rules := s.maskedColumns()
-	if len(rules) == 0 {
+	if len(s.gate.Masks()) == 0 {
 		return false
 	}
 	run := e.run()
@@ -50,7 +52,7 @@ func (s *session) mayQuote(r wire.Report, e *expectation) bool {
 		return false
 	}
 	snapshot, _ := s.catalog.Current(s.ctx) // without one, everything may be masked
-	masks := snapshot.Masks(rules)
+	masks := s.masks(snapshot)
 	if masks.Taint(run.facts).Expressions {
 		return true
 	}
@@ -64,14 +66,33 @@ func (s *session) mayQuote(r wire.Report, e *expectation) bool {
 	return r.Get(wire.FieldWhere) != "" || run.facts.Class == command.Write && !run.facts.Neutral || masks.Touches(run.facts)
 }
 
-// maskedColumns are the columns that masking rules name.
-func (s *session) maskedColumns() []command.Column {
-	masked := s.gate.Masks()
-	rules := make([]command.Column, len(masked))
-	for i, m := range masked {
-		rules[i] = command.Column{Schema: m.Schema, Table: m.Table, Name: m.Column}
+// masked is what masks returned last.
+type masked struct {
+	columns []seam.MaskedColumn
+	in      *catalog.Snapshot
+	masks   *pgfacts.Masks
+}
+
+// masks are the masked columns in a catalog.
+func (s *session) masks(in *catalog.Snapshot) *pgfacts.Masks {
+	columns := s.gate.Masks()
+	last := s.masked.Load()
+	if last != nil && last.in == in && len(last.columns) == len(columns) && (len(columns) == 0 || &last.columns[0] == &columns[0]) {
+		return last.masks // a session's masks do not change in place
 	}
-	return rules
+	now := &masked{columns: columns, in: in}
+	defer s.masked.Store(now)
+	var rules, copies []command.Column
+	for _, m := range columns {
+		c := command.Column{Schema: m.Schema, Table: m.Table, Name: m.Column}
+		if m.Copied {
+			copies = append(copies, c)
+		} else {
+			rules = append(rules, c)
+		}
+	}
+	now.masks = in.Masks(rules, copies)
+	return now.masks
 }
 
 // withhold returns a report without the words of the target. foreign says that

@@ -107,8 +107,13 @@ type Upstream struct {
 	RequireAuth []string
 }
 
-// MaskedColumn is a column that a masking rule names.
-type MaskedColumn struct{ Schema, Table, Column string }
+// MaskedColumn is a column that a masking rule names, or that one was copied to.
+type MaskedColumn struct {
+	Schema, Table, Column string
+	// Copied: it is a copy. A Column of * is all of its relation; where there is no
+	// such column, nothing else may be it.
+	Copied bool
+}
 
 // Command is one operation to be decided.
 type Command struct {

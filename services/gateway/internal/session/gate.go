@@ -24,6 +24,7 @@ import (
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 	"github.com/gatestay/gatestay/services/gateway/internal/allowance"
 	"github.com/gatestay/gatestay/services/gateway/internal/bundle"
+	"github.com/gatestay/gatestay/services/gateway/internal/copied"
 	"github.com/gatestay/gatestay/services/gateway/internal/credential"
 	"github.com/gatestay/gatestay/services/gateway/internal/hold"
 	"github.com/gatestay/gatestay/services/gateway/internal/lease"
@@ -46,6 +47,7 @@ type Gate struct {
 	Policy   *bundle.Follower[*policy.Engine]
 	Masking  *bundle.Follower[*masking.Engine]
 	Lease    *lease.Lease
+	Copied   *copied.Masks
 	Desk     *hold.Desk
 	Compared *allowance.Book // values of masked columns that were asked for
 	Records  *event.Producer
@@ -71,7 +73,7 @@ func (g *Gate) setup() {
 // Ready is nil while the gateway may admit: it hears the control plane and has
 // both bundles.
 func (g *Gate) Ready() error {
-	return errors.Join(g.Lease.Fresh(), g.Policy.Ready(), g.Masking.Ready())
+	return errors.Join(g.Lease.Fresh(), g.Policy.Ready(), g.Masking.Ready(), g.Copied.Ready())
 }
 
 // admissible is Ready in the words of a refusal.
@@ -85,7 +87,7 @@ func (g *Gate) admissible() error {
 			Detail: err.Error(), Hint: "Try again in a moment; operators: check the policy service and the bus.",
 		}
 	}
-	if err := errors.Join(g.Policy.Ready(), g.Masking.Ready()); err != nil {
+	if err := errors.Join(g.Policy.Ready(), g.Masking.Ready(), g.Copied.Ready()); err != nil {
 		return &refusal.Refusal{
 			Code: refusal.BundleMissing, Message: "the gateway has no valid rules yet, so it admits nothing",
 			Detail: err.Error(), Hint: "Operators: check the policy and masking services.",

@@ -28,6 +28,9 @@ var _ seam.Permit = (*permit)(nil)
 // permit records the intent and, for anything but a read, waits until the
 // record is durable: nothing that changes the target is forwarded before.
 func (s *Session) permit(ctx context.Context, a *admission, approvers []string, approvalID string, fill ...func(*eventv1.Record)) (seam.Permit, error) {
+	if r := s.remember(ctx, a); r != nil {
+		return nil, s.refuse(a, r)
+	}
 	r := a.intent(approvers, approvalID)
 	for _, f := range fill {
 		f(r)
@@ -94,9 +97,10 @@ func (p *permit) Result(columns []seam.Column) (seam.Masker, error) {
 	}
 	in := make([]masking.ResultColumn, len(columns))
 	for i, c := range columns {
+		from, tainted := p.admission.session.origin(&columns[i])
 		in[i] = masking.ResultColumn{
-			Name: c.Name, Origin: masking.Column{Schema: c.Origin.Schema, Table: c.Origin.Table, Name: c.Origin.Column},
-			Tainted: c.Tainted, Kind: kind(c.Kind), Element: c.Element, Binary: c.Binary,
+			Name: c.Name, Origin: from, Tainted: tainted,
+			Kind: kind(c.Kind), Element: c.Element, Binary: c.Binary,
 		}
 	}
 	plan, err := current.Engine.Plan(p.admission.session.target, in)

@@ -1,11 +1,17 @@
 package session_test
 
 import (
+	"context"
+	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/gatestay/gatestay/libs/command"
 	"github.com/gatestay/gatestay/libs/refusal"
+	"github.com/gatestay/gatestay/services/gateway/internal/copied"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
 )
 
@@ -31,5 +37,135 @@ func TestRedteam13_AMaskedColumnIsNotCopied(t *testing.T) {
 	}
 	if len(w.requests) > 0 {
 		t.Error("an approver was asked")
+	}
+}
+
+const copyingRules = `
+rules:
+  - name: all
+    effect: allow
+    targets: [prod-db]
+    principals: [{repository: acme/shop, repository_id: "1001", repository_owner_id: "2002"}]
+    masked_copies: allow
+`
+
+// cell masks one value of a column as the session does.
+func cell(t *testing.T, s seam.Session, column, value string) string {
+	t.Helper()
+	p, err := s.Admit(t.Context(), read())
+	must(t, err)
+	defer p.Done(seam.Outcome{Status: "ok"})
+	m, err := p.Result([]seam.Column{{Name: "c", Origin: seam.MaskedColumn{Schema: "public", Table: "archive", Column: column}, Kind: seam.KindText}})
+	must(t, err)
+	if m == nil {
+		return value
+	}
+	out, _ := m.Mask(0, []byte(value))
+	return string(out)
+}
+
+// TestRedteam13_ACopyIsMaskedInEveryLaterSession: of this gateway and of one
+// that was started later; one that cannot be remembered is not made.
+func TestRedteam13_ACopyIsMaskedInEveryLaterSession(t *testing.T) {
+	w := newWorld(t)
+	w.publish("policy", map[string]string{"a.yaml": copyingRules})
+	s := w.open()
+	if got := cell(t, s, "note", "dana@acme.example"); got != "dana@acme.example" {
+		t.Fatalf("before the copy: %s", got)
+	}
+	c := copies()
+	c.Facts.Copies = append(c.Facts.Copies, command.Copy{
+		From: command.Column{Schema: "public", Table: "customers", Name: "email"}, To: command.Column{Schema: "public", Table: "archive", Name: "short"},
+	}, command.Copy{From: command.Column{Schema: "public", Table: "customers", Name: "email"}, To: command.Column{Name: "pg_notify"}})
+	for range 2 { // the second time it is known
+		p, err := s.Admit(t.Context(), c)
+		must(t, err)
+		p.Done(seam.Outcome{Status: "ok"})
+	}
+	want := []seam.MaskedColumn{
+		{Schema: "public", Table: "customers", Column: "email"},
+		{Schema: "public", Table: "archive", Column: "note", Copied: true},
+		{Schema: "public", Table: "archive", Column: "short", Copied: true},
+	}
+	check := func(t *testing.T) {
+		t.Helper()
+		later := w.open()
+		if got := later.Masks(); !slices.Equal(got, want) {
+			t.Errorf("masks %v, want %v", got, want)
+		}
+		for _, column := range []string{"note", "short"} {
+			if got := cell(t, later, column, "dana@acme.example"); strings.Contains(got, "dana") {
+				t.Errorf("%s: %s", column, got)
+			}
+		}
+		if got := cell(t, later, "id", "7"); got != "7" {
+			t.Errorf("another column: %s", got)
+		}
+	}
+	t.Run("this gateway", check)
+	t.Run("another gateway", func(t *testing.T) {
+		ctx, stop := context.WithCancel(context.Background())
+		var running sync.WaitGroup
+		defer func() { stop(); running.Wait() }()
+		other := &copied.Masks{}
+		w.follow(ctx, &running, other)
+		here := w.gate.Copied
+		w.gate.Copied = other
+		defer func() { w.gate.Copied = here }()
+		check(t)
+	})
+	t.Run("before it has read the copies", func(t *testing.T) {
+		here := w.gate.Copied
+		w.gate.Copied = &copied.Masks{}
+		defer func() { w.gate.Copied = here }()
+		_, err := s.Admit(t.Context(), read())
+		refused(t, err, refusal.BundleMissing)
+	})
+	t.Run("without the bus", func(t *testing.T) {
+		w.bus.Close()
+		c := copies()
+		c.Facts.Copies[0].To.Name = "other"
+		_, err := s.Admit(t.Context(), c)
+		refused(t, err, refusal.BusUnavailable)
+		if slices.ContainsFunc(s.Masks(), func(m seam.MaskedColumn) bool { return m.Column == "other" }) {
+			t.Error("what was refused is masked")
+		}
+	})
+}
+
+// TestRedteam13_ACopyInATemporaryTableIsMaskedInItsSession.
+func TestRedteam13_ACopyInATemporaryTableIsMaskedInItsSession(t *testing.T) {
+	w := newWorld(t)
+	w.publish("policy", map[string]string{"a.yaml": copyingRules})
+	s, other := w.open(), w.open()
+	c := copies()
+	c.Facts.Copies[0].Temporary, c.Facts.Copies[0].To.Schema = true, "pg_temp"
+	p, err := s.Admit(t.Context(), c)
+	must(t, err)
+	p.Done(seam.Outcome{Status: "ok"})
+	if got := s.Masks(); len(got) != 2 || got[1] != (seam.MaskedColumn{Table: "archive", Column: "note", Copied: true}) {
+		t.Errorf("its session: %v", got)
+	}
+	if got := other.Masks(); len(got) != 1 {
+		t.Errorf("another session: %v", got)
+	}
+}
+
+// TestCopiesOfAnotherGatewayArrive while both run.
+func TestCopiesOfAnotherGatewayArrive(t *testing.T) {
+	w := newWorld(t)
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	defer func() { stop(); running.Wait() }()
+	other := &copied.Masks{}
+	w.follow(ctx, &running, other)
+	must(t, other.Add(t.Context(), copied.Mask{Target: "prod-db", Database: "shop", To: command.Column{Table: "t", Name: "c"}}))
+	for end := time.Now().Add(10 * time.Second); w.gate.Copied.Of("prod-db", "shop") == nil; runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatal("not within 10 s")
+		}
+	}
+	if w.gate.Copied.Of("prod-db", "other") != nil || w.gate.Copied.Of("other", "shop") != nil {
+		t.Error("they are in another database too")
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/gatestay/gatestay/libs/policy"
 	"github.com/gatestay/gatestay/libs/refusal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
+	"github.com/gatestay/gatestay/services/gateway/internal/copied"
 	"github.com/gatestay/gatestay/services/gateway/internal/credential"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
 )
@@ -34,6 +35,9 @@ type Session struct {
 	unwatch   func() bool // of the run
 	started   time.Time
 	timer     *time.Timer
+
+	temporary atomic.Pointer[copied.List] // copies in tables of this session only
+	masks     atomic.Pointer[masks]
 
 	sequence atomic.Uint64
 	text     atomic.Pointer[string] // of the latest command
@@ -103,20 +107,6 @@ func (s *Session) Cause() error {
 	s.ending.Lock()
 	defer s.ending.Unlock()
 	return s.cause
-}
-
-// Masks implements seam.Session.
-func (s *Session) Masks() []seam.MaskedColumn {
-	current := s.gate.Masking.Current()
-	if current == nil {
-		return nil
-	}
-	columns := current.Engine.Columns(s.target)
-	masks := make([]seam.MaskedColumn, len(columns))
-	for i, c := range columns {
-		masks[i] = seam.MaskedColumn{Schema: c.Schema, Table: c.Table, Column: c.Name}
-	}
-	return masks
 }
 
 // ScrubError implements seam.Session: what the client itself has just sent is

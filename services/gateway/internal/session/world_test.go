@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -26,6 +27,7 @@ import (
 	"github.com/gatestay/gatestay/libs/seal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 	"github.com/gatestay/gatestay/services/gateway/internal/bundle"
+	"github.com/gatestay/gatestay/services/gateway/internal/copied"
 	"github.com/gatestay/gatestay/services/gateway/internal/credential"
 	"github.com/gatestay/gatestay/services/gateway/internal/hold"
 	"github.com/gatestay/gatestay/services/gateway/internal/lease"
@@ -129,15 +131,28 @@ func newWorld(t *testing.T) *world {
 		Policy:  &bundle.Follower[*policy.Engine]{Kind: "policy", Trust: w.policyKey.Public(), Log: zerolog.Nop(), Compile: policy.Compile},
 		Masking: &bundle.Follower[*masking.Engine]{Kind: "masking", Trust: w.policyKey.Public(), Log: zerolog.Nop(), Compile: compileMasks},
 		Lease:   lease.New(w.policyKey.Public(), zerolog.Nop(), time.Now),
+		Copied:  &copied.Masks{Log: zerolog.Nop()},
 		Desk:    hold.NewDesk("gw1", w.approvals.Public(), zerolog.Nop(), time.Now),
 		Records: producer, Log: zerolog.Nop(), Now: time.Now,
 	}
 	running.Go(func() { _ = w.gate.Desk.Run(ctx, w.bus) })
+	w.follow(ctx, &running, w.gate.Copied)
 	w.publish("policy", map[string]string{"a.yaml": rules})
 	w.publish("masking", map[string]string{"a.yaml": masks})
 	w.lease()
 	w.listen()
 	return w
+}
+
+// follow runs a follower of copies until ctx ends, and returns when it is ready.
+func (w *world) follow(ctx context.Context, running *sync.WaitGroup, c *copied.Masks) {
+	w.t.Helper()
+	running.Go(func() { _ = c.Run(ctx, w.bus) })
+	for end := time.Now().Add(10 * time.Second); c.Ready() != nil; runtime.Gosched() {
+		if time.Now().After(end) {
+			w.t.Fatal("the copies are not read within 10 s")
+		}
+	}
 }
 
 func compileMasks(files map[string][]byte) (*masking.Engine, error) {

@@ -251,7 +251,8 @@ func (h *Handle) load(ctx context.Context) *flight {
 // loadLimit bounds a load.
 const loadLimit = 60 * time.Second
 
-// Masks resolves the columns that masking rules name in this catalog.
-func (s *Snapshot) Masks(columns []command.Column) *pgfacts.Masks {
-	return s.masks.get(s.Catalog, columns)
+// Masks resolves the columns that masking rules name in this catalog, and those
+// that they were copied to.
+func (s *Snapshot) Masks(columns, copies []command.Column) *pgfacts.Masks {
+	return s.masks.get(s.Catalog, columns, copies)
 }

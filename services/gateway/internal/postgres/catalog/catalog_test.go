@@ -192,11 +192,14 @@ func TestCancelledWait(t *testing.T) {
 func TestMasksAreResolvedOnce(t *testing.T) {
 	s := &catalog.Snapshot{}
 	a := []command.Column{{Schema: "public", Table: "t", Name: "c"}}
-	if first := s.Masks(a); first != s.Masks([]command.Column{a[0]}) {
+	if first := s.Masks(a, nil); first != s.Masks([]command.Column{a[0]}, nil) {
 		t.Error("the same rules were resolved again")
 	}
-	if first := s.Masks(a); first == s.Masks(append(a, command.Column{Table: "x", Name: "y"})) {
+	if first := s.Masks(a, nil); first == s.Masks(append(a, command.Column{Table: "x", Name: "y"}), nil) {
 		t.Error("other rules were not")
+	}
+	if first := s.Masks(a, nil); first == s.Masks(a, a) || first != s.Masks(a, nil) {
+		t.Error("a copy is none, or undoes what was resolved")
 	}
 }
 

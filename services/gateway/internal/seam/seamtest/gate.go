@@ -379,7 +379,7 @@ func (p *permit) Result(columns []seam.Column) (seam.Masker, error) {
 
 func (g *Gate) masks(c seam.MaskedColumn) bool {
 	for _, m := range g.Masked {
-		if m == c {
+		if m.Schema == c.Schema && m.Table == c.Table && m.Column == c.Column {
 			return true
 		}
 	}

@@ -1,0 +1,111 @@
+package session
+
+import (
+	"context"
+
+	"github.com/gatestay/gatestay/libs/command"
+	"github.com/gatestay/gatestay/libs/masking"
+	"github.com/gatestay/gatestay/libs/refusal"
+	"github.com/gatestay/gatestay/services/gateway/internal/bundle"
+	"github.com/gatestay/gatestay/services/gateway/internal/copied"
+	"github.com/gatestay/gatestay/services/gateway/internal/seam"
+)
+
+// masks are the masked columns as a session saw them last, with what they are of.
+type masks struct {
+	bundle            *bundle.Compiled[*masking.Engine]
+	copies, temporary *copied.List
+	columns           []seam.MaskedColumn
+}
+
+// Masks implements seam.Session: the columns that rules name, and those that
+// they were copied to.
+func (s *Session) Masks() []seam.MaskedColumn {
+	current := s.gate.Masking.Current()
+	if current == nil {
+		return nil
+	}
+	now := &masks{bundle: current, copies: s.gate.Copied.Of(s.target, s.database), temporary: s.temporary.Load()}
+	if last := s.masks.Load(); last != nil && last.bundle == now.bundle && last.copies == now.copies && last.temporary == now.temporary {
+		return last.columns
+	}
+	for _, c := range current.Engine.Columns(s.target) {
+		now.columns = append(now.columns, seam.MaskedColumn{Schema: c.Schema, Table: c.Table, Column: c.Name})
+	}
+	for _, list := range []*copied.List{now.copies, now.temporary} {
+		if list != nil {
+			for _, m := range list.Masks {
+				now.columns = append(now.columns, seam.MaskedColumn{Schema: m.To.Schema, Table: m.To.Table, Column: m.To.Name, Copied: true})
+			}
+		}
+	}
+	s.masks.Store(now)
+	return now.columns
+}
+
+// remember makes sure that what a command copies is masked from now on, before
+// it is forwarded: for every session where it outlives this one.
+func (s *Session) remember(ctx context.Context, a *admission) *refusal.Refusal {
+	for _, c := range a.command.Facts.Copies {
+		if c.To.Table == "" {
+			continue
+		}
+		m := copied.Mask{Target: s.target, Database: s.database, To: c.To, From: c.From, Plain: c.Plain, By: a.id}
+		if c.Temporary {
+			m.To.Schema = "" // the session's, whatever its number
+			s.rememberTemporary(m)
+			continue
+		}
+		if err := s.gate.Copied.Add(ctx, m); err != nil {
+			s.gate.Log.Error().Err(err).Str("session_id", s.id).Msg("a copy of a masked column cannot be remembered")
+			return &refusal.Refusal{
+				Code: refusal.BusUnavailable, Rule: a.decision.Rule, ID: a.id,
+				Message: "this command copies a masked column, and the copy cannot be remembered: the bus does not answer",
+				Hint:    "Try again in a moment.",
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Session) rememberTemporary(m copied.Mask) {
+	next := &copied.List{}
+	if before := s.temporary.Load(); before != nil {
+		next.Masks = append(next.Masks, before.Masks...)
+	}
+	next.Masks = append(next.Masks, m)
+	s.temporary.Store(next)
+}
+
+// origin says how a column that a masked one was copied to is masked: as that
+// one, where it has its values unchanged and no other's, else whole.
+func (s *Session) origin(c *seam.Column) (from masking.Column, tainted bool) {
+	from, tainted = masking.Column{Schema: c.Origin.Schema, Table: c.Origin.Table, Name: c.Origin.Column}, c.Tainted
+	if c.Origin.Table == "" {
+		return from, tainted
+	}
+	var source *copied.Mask
+	for _, list := range []*copied.List{s.gate.Copied.Of(s.target, s.database), s.temporary.Load()} {
+		if list == nil {
+			continue
+		}
+		for i := range list.Masks {
+			switch m := &list.Masks[i]; {
+			case !covers(m.To, c.Origin):
+			case !m.Plain || m.From.Name == "" || source != nil && source.From != m.From:
+				return masking.Column{}, true
+			default:
+				source = m
+			}
+		}
+	}
+	if source != nil {
+		from = masking.Column{Schema: source.From.Schema, Table: source.From.Table, Name: source.From.Name}
+	}
+	return from, tainted
+}
+
+// covers reports that a copy is in a column.
+func covers(to command.Column, c seam.MaskedColumn) bool {
+	return to.Table == c.Table && (to.Name == "*" || to.Name == c.Column) && (to.Schema == "" || c.Schema == "" || to.Schema == c.Schema)
+}

@@ -372,15 +372,23 @@ func TestFit(t *testing.T) {
 }
 
 func TestWho(t *testing.T) {
-	for want, p := range map[string]principal{
-		"acme/shop (riley)":                        {Repository: "acme/shop", Actor: "riley"},
-		"fixer (riley)":                            {Agent: "fixer", Repository: "acme/shop", Actor: "riley"},
-		"acme/shop (riley, says for dana@acme.ex)": {Repository: "acme/shop", Actor: "riley", OnBehalfOf: "dana@acme.ex", Asserted: []string{"on_behalf_of"}},
-		"acme/shop (riley, for dana@acme.ex)":      {Repository: "acme/shop", Actor: "riley", OnBehalfOf: "dana@acme.ex"},
-		"robot":                                    {Subject: "robot"},
+	job := principal{Repository: "acme/shop", Actor: "riley"}
+	agent, said, signed := job, job, job
+	agent.Agent = "fixer"
+	said.OnBehalfOf, said.Asserted = "dana@acme.ex", []string{"on_behalf_of"}
+	signed.OnBehalfOf = "dana@acme.ex"
+	for _, c := range []struct {
+		p    principal
+		want string
+	}{
+		{job, "acme/shop (riley)"},
+		{agent, "fixer (riley)"},
+		{said, "acme/shop (riley, says for dana@acme.ex)"},
+		{signed, "acme/shop (riley, for dana@acme.ex)"},
+		{principal{Subject: "robot"}, "robot"},
 	} {
-		if got := who(p); got != want {
-			t.Errorf("%q, want %q", got, want)
+		if got := who(c.p); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
 		}
 	}
 }

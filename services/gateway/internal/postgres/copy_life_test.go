@@ -134,7 +134,7 @@ func TestCopySlowReader(t *testing.T) {
 		r.send(t, simple(text)...)
 		a := g.Admitted(text)
 		eventually(t, "it is admitted", func() bool { a = g.Admitted(text); return len(a) == 1 })
-		<-time.After(300 * time.Millisecond)
+		stalled(t, text)
 		if o, _ := a[0].Outcome(); o != nil {
 			t.Errorf("100 MB are somewhere: %+v", o)
 		}
@@ -180,4 +180,15 @@ func TestCopyThroughPgx(t *testing.T) {
 	if _, err := conn.PgConn().CopyFrom(t.Context(), io.LimitReader(strings.NewReader("nonsense\n"), 100), "COPY driven FROM STDIN"); err == nil {
 		t.Error("nonsense was taken")
 	}
+}
+
+// stalled waits until the target itself waits for the client to read.
+func stalled(t *testing.T, text string) {
+	t.Helper()
+	admin := direct(t)
+	eventually(t, "the target waits", func() bool {
+		waits := 0
+		err := admin.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE query = $1 AND wait_event = 'ClientWrite'", text).Scan(&waits)
+		return err == nil && waits > 0
+	})
 }

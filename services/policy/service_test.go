@@ -239,7 +239,7 @@ func TestTargetsAreRecordedWithoutSecrets(t *testing.T) {
 	if added.Target != "prod-db" || added.Environment != "production" || added.Details["address"] != "db:5432" {
 		t.Errorf("record: %v", added)
 	}
-	w.write("gatestay.yaml", w.yaml("targets: {prod-db: {protocol: postgres, address: \"db2:5432\", user: app, password: \"env:OTHER\", environment: production}, new: {protocol: postgres, address: \"x:1\", user: u}}"))
+	w.write("gatestay.yaml", w.yaml("targets: {prod-db: {protocol: postgres, address: \"db2:5432\", user: app, password: \"env:OTHER\", environment: production}, new: {protocol: postgres, address: \"x:1\", user: u, password: \"env:NEW\"}}"))
 	changed := w.recorded("target.changed", 1)[0]
 	if changed.Details["address"] != "db:5432 → db2:5432" || !strings.HasPrefix(changed.Details["password"], "reference ") || len(changed.Details) != 2 {
 		t.Errorf("record: %v", changed.Details)
@@ -249,7 +249,7 @@ func TestTargetsAreRecordedWithoutSecrets(t *testing.T) {
 	if found.Target != "new" || found.Kind != eventv1.Kind_KIND_FINDING {
 		t.Errorf("finding: %v", found)
 	}
-	w.write("gatestay.yaml", w.yaml("targets: {new: {protocol: postgres, address: \"x:1\", user: u}}"))
+	w.write("gatestay.yaml", w.yaml("targets: {new: {protocol: postgres, address: \"x:1\", user: u, password: \"env:NEW\"}}"))
 	w.recorded("target.removed", 1)
 	for _, action := range []string{"target.added", "target.changed", "target.removed"} {
 		for _, r := range w.records(action) {

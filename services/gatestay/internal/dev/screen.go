@@ -48,8 +48,8 @@ type said struct {
 
 // folderOf maps a message to its folder below DIR.
 var folderOf = map[string]string{
-	"policy rejected": "policies", "policy published": "policies", "policy finding": "policies",
-	"masking rules rejected": "masking", "masking rules published": "masking", "a mask never applies": "masking",
+	"policy rejected": "policies", "policy published": "policies", "policy good again": "policies", "policy finding": "policies",
+	"masking rules rejected": "masking", "masking rules published": "masking", "masking rules good again": "masking", "a mask never applies": "masking",
 }
 
 // Write is not used by a logger with levels.
@@ -104,6 +104,9 @@ func (s *screen) tell(e *said) bool {
 		if s.seen[folder] { // the first is part of the start
 			s.p.Line(s.p.Good("✓ ") + s.p.Strong(folder) + fmt.Sprintf("  published version %d, %s", e.Version, rules(e.Rules)))
 		}
+	case "policy good again", "masking rules good again":
+		s.bad[folder] = false
+		s.p.Line(s.p.Good("✓ ") + s.p.Strong(folder) + fmt.Sprintf("  good again; version %d stays, %s", e.Version, rules(e.Rules)))
 	case "configuration rejected; the last good one stays", "changed configuration refused; the last good one stays":
 		if e.Error != s.rejected { // two services read it
 			s.p.Line(s.p.Bad("✕ ") + s.p.Strong(filepath.Join(s.dir, "gatestay.yaml")) + "\n  " + e.Error + "\n  " + s.p.Dim("what was read before stays"))

@@ -22,6 +22,7 @@ func TestScreen(t *testing.T) {
 	log.Info().Uint64("version", 2).Int("rules", 1).Msg("policy published")
 	log.Error().Str("file", "shop.yaml").Int("line", 2).Str("problem", `there is no strategy "blank"`).Str("remedy", "use null").Msg("masking rules rejected")
 	log.Info().Uint64("version", 5).Int("rules", 2).Msg("masking rules published")
+	log.Info().Uint64("version", 5).Int("rules", 2).Msg("masking rules good again")
 	log.Error().Err(errors.New("gatestay.yaml:3: a tab")).Msg("configuration rejected; the last good one stays")
 	log.Error().Err(errors.New("gatestay.yaml:3: a tab")).Msg("changed configuration refused; the last good one stays")
 	log.Warn().Str("kind", "x").Str("rule", "reads").Str("finding", "it never applies").Str("remedy", "remove it").Msg("policy finding")
@@ -41,6 +42,7 @@ func TestScreen(t *testing.T) {
     there is no strategy "blank"
     → use null
 ✓ .gatestay/masking  published version 5, 2 rules
+✓ .gatestay/masking  good again; version 5 stays, 2 rules
 ✕ .gatestay/gatestay.yaml
   gatestay.yaml:3: a tab
   what was read before stays

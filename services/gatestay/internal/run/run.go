@@ -55,7 +55,7 @@ GATESTAY_POSTGRES (host:port) and GATESTAY_CA (PEM file, where it is not a publi
 CA), or a running gatestay dev.`
 
 const example = `  gatestay run prod-db --reason "INC-2041: refund duplicate orders" -- psql -f refund.sql
-  gatestay run prod-db/reports -- pg_dump -j 4 -Fd -f dump
+  gatestay run prod-db/reports -- psql --csv -f report.sql -o report.csv
   gatestay run prod-db --agent claude --on-behalf-of dana@acme.example -- npm run migrate
   gatestay run prod-db --tcp -- ./gradlew flywayMigrate`
 

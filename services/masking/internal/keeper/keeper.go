@@ -175,7 +175,10 @@ func (k *Keeper) publish(ctx context.Context, p Publisher, f folder) error {
 	}
 	findings := idle(f.engine, k.Targets())
 	s := Status{State: Published, FolderHash: hex.EncodeToString(f.hash[:]), Rules: len(f.engine.Rules()), Findings: findings}.with(now)
-	k.status.Store(&s)
+	was := k.status.Swap(&s)
+	if !published && was != nil && was.State == Rejected { // put back as it was
+		k.Log.Info().Uint64("version", now.Version).Int("rules", s.Rules).Msg("masking rules good again")
+	}
 	if published {
 		k.Log.Info().Uint64("version", now.Version).Int("rules", s.Rules).Int("findings", len(findings)).Msg("masking rules published")
 		if err := k.Record(ctx, publishedRecord(now)); err != nil {

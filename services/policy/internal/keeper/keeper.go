@@ -158,7 +158,10 @@ func (k *Keeper) publish(ctx context.Context, p Publisher, s *folder.Snapshot) (
 		return false, err
 	}
 	status := Status{State: Published, FolderHash: hex.EncodeToString(s.Raw[:]), Rules: len(s.Engine.Rules()), Tests: s.Tests, Findings: s.Findings}.with(now)
-	k.status.Store(&status)
+	was := k.status.Swap(&status)
+	if !published && was != nil && was.State == Rejected { // put back as it was
+		k.Log.Info().Uint64("version", now.Version).Int("rules", status.Rules).Msg("policy good again")
+	}
 	if published {
 		k.Log.Info().Uint64("version", now.Version).Int("rules", status.Rules).Int("tests", s.Tests).Int("findings", len(s.Findings)).Msg("policy published")
 		if err := k.Record(ctx, publishedRecord(now, before)); err != nil {

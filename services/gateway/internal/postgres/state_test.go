@@ -291,3 +291,17 @@ func TestCatalogDown(t *testing.T) {
 	}
 	equal(t, "without a catalog all is masked, and said to be", got, []string{"notice 00000", "columns name:25/0", `row ["***"]`, "complete SELECT 1", "ready I"})
 }
+
+func TestRedteam33_AMaskThatFindsNoColumnIsTold(t *testing.T) {
+	gone := seam.MaskedColumn{Schema: "public", Table: "customers", Column: "e_mail"}
+	g := start(t, &seamtest.Gate{Masked: append([]seam.MaskedColumn{gone}, emails...)})
+	conn := g.connect(t)
+	var name string
+	if err := conn.QueryRow(t.Context(), "SELECT name FROM customers LIMIT 1").Scan(&name); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the mask that finds nothing is told", func() bool {
+		told := g.NotFound()
+		return len(told) > 0 && !slices.ContainsFunc(told, func(c seam.MaskedColumn) bool { return c != gone })
+	})
+}

@@ -92,7 +92,19 @@ func (s *session) masks(in *catalog.Snapshot) *pgfacts.Masks {
 		}
 	}
 	now.masks = in.Masks(rules, copies)
+	if missing := now.masks.Missing(); len(missing) > 0 {
+		s.notFound(missing)
+	}
 	return now.masks
+}
+
+// notFound tells of rules' columns that the catalog does not have.
+func (s *session) notFound(columns []command.Column) {
+	out := make([]seam.MaskedColumn, len(columns))
+	for i, c := range columns {
+		out[i] = seam.MaskedColumn{Schema: c.Schema, Table: c.Table, Column: c.Name}
+	}
+	s.gate.NotFound(out)
 }
 
 // withhold returns a report without the words of the target. foreign says that

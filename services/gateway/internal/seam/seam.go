@@ -64,6 +64,9 @@ type Session interface {
 	// Masks returns the columns that masking rules name for this target, so
 	// that a protocol can resolve them against the target's catalog.
 	Masks() []MaskedColumn
+	// NotFound tells of masked columns that the target does not have, so that
+	// nothing is masked by their name.
+	NotFound(columns []MaskedColumn)
 	// Precheck decides without parameters and without side effects: nil, or
 	// the refusal that Admit would give whatever the parameters are.
 	Precheck(c *Command) error

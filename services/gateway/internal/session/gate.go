@@ -56,6 +56,7 @@ type Gate struct {
 
 	refused  *rate.Limiter
 	mu       sync.Mutex
+	notFound map[lost]bool // what NotFound has told
 	sessions map[string]*Session
 	draining atomic.Bool
 	init     sync.Once

@@ -6,6 +6,7 @@ import (
 	"github.com/gatestay/gatestay/libs/command"
 	"github.com/gatestay/gatestay/libs/masking"
 	"github.com/gatestay/gatestay/libs/refusal"
+	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 	"github.com/gatestay/gatestay/services/gateway/internal/bundle"
 	"github.com/gatestay/gatestay/services/gateway/internal/copied"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
@@ -41,6 +42,49 @@ func (s *Session) Masks() []seam.MaskedColumn {
 	}
 	s.masks.Store(now)
 	return now.columns
+}
+
+// lost is a masked column that a database does not have, under one bundle.
+type lost struct {
+	target, database string
+	column           seam.MaskedColumn
+	version          uint64
+}
+
+// maxLost bounds what is remembered of them: a gateway's targets and rules.
+const maxLost = 10_000
+
+// NotFound implements seam.Session: a finding, once for a version of the rules.
+func (s *Session) NotFound(columns []seam.MaskedColumn) {
+	current := s.gate.Masking.Current()
+	if current == nil {
+		return
+	}
+	for _, c := range columns {
+		if !s.gate.firstLost(lost{s.target, s.database, c, current.Version}) {
+			continue
+		}
+		name := masking.Column{Schema: c.Schema, Table: c.Table, Name: c.Column}.String()
+		s.gate.Records.Later(&eventv1.Record{
+			Kind: eventv1.Kind_KIND_FINDING, Action: "masking.not-found", Actor: "gateway", Target: s.target, Database: s.database, Environment: s.conf.Environment,
+			MaskingVersion: current.Version, Message: "a mask names " + name + ", which this database does not have",
+			Details: map[string]string{"column": name, "remedy": "correct the mask, or limit it to the targets that have the column; until then what may be it is masked whole"},
+		})
+	}
+}
+
+// firstLost reports what was not told before.
+func (g *Gate) firstLost(l lost) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.notFound[l] {
+		return false
+	}
+	if g.notFound == nil || len(g.notFound) >= maxLost {
+		g.notFound = map[lost]bool{}
+	}
+	g.notFound[l] = true
+	return true
 }
 
 // remember makes sure that what a command copies is masked from now on, before

@@ -62,6 +62,29 @@ func TestCanTellsProgramsWhatItTellsPeople(t *testing.T) {
 	}
 }
 
+// A mask whose column is not there masks nothing by its name: that is told,
+// once for each version of the rules.
+func TestRedteam33_AMaskWithoutItsColumnIsAFinding(t *testing.T) {
+	w := newWorld(t)
+	gone := []seam.MaskedColumn{{Schema: "public", Table: "customers", Column: "e_mail"}}
+	for range 3 {
+		w.open().NotFound(gone)
+	}
+	var found []*eventv1.Record
+	deadline := time.Now().Add(10 * time.Second)
+	for len(found) == 0 && time.Now().Before(deadline) {
+		runtime.Gosched()
+		for _, r := range w.sink.all() {
+			if r.Kind == eventv1.Kind_KIND_FINDING {
+				found = append(found, r)
+			}
+		}
+	}
+	if len(found) != 1 || found[0].Target != "prod-db" || !strings.Contains(found[0].Message, "public.customers.e_mail") || found[0].Details["remedy"] == "" {
+		t.Errorf("%v", found)
+	}
+}
+
 func TestRunServesManyConnectionsAndEndsThem(t *testing.T) {
 	w := newWorld(t)
 	e, err := w.gate.Exchange(t.Context(), session.ExchangeRequest{Token: w.token(), Target: "prod-db", Protocol: "postgres", Reason: "nightly report", Agent: "claude"})

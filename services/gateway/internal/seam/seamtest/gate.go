@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -52,6 +53,7 @@ type Gate struct {
 	admitted []*Admitted
 	refused  []*Admitted
 	waiting  []*Admitted
+	notFound []seam.MaskedColumn
 	held     chan *Held
 	once     sync.Once
 }
@@ -187,6 +189,20 @@ func (s *Session) Precheck(c *seam.Command) error {
 		return d.Refuse
 	}
 	return nil
+}
+
+// NotFound implements seam.Session.
+func (s *Session) NotFound(columns []seam.MaskedColumn) {
+	s.gate.mu.Lock()
+	defer s.gate.mu.Unlock()
+	s.gate.notFound = append(s.gate.notFound, columns...)
+}
+
+// NotFound are the masked columns that sessions did not find.
+func (g *Gate) NotFound() []seam.MaskedColumn {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.notFound)
 }
 
 // WouldHold implements seam.Session.

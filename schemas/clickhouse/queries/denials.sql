@@ -1,4 +1,5 @@
 -- What was refused, by whom most often: denied commands and refused sign-ins.
+-- A hold that its client withdrew (GS1303) is none.
 --
 -- Parameters: since  DateTime
 --
@@ -14,7 +15,7 @@ SELECT
     max(time) AS latest,
     argMax(session_id, time) AS latest_session
 FROM gatestay.records
-WHERE kind IN ('outcome', 'session_refused') AND status = 'refused' AND integrity = 'verified' AND time >= {since:DateTime}
+WHERE kind IN ('outcome', 'session_refused') AND status = 'refused' AND code != 'GS1303' AND integrity = 'verified' AND time >= {since:DateTime}
 GROUP BY principal, run_actor, target, what, code
 ORDER BY times DESC
 LIMIT 1000;

@@ -12,6 +12,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -127,6 +128,9 @@ func code(s string) string {
 	return span(s)
 }
 
+// withheld is what stands for a value that a mask keeps from everybody.
+var withheld = regexp.MustCompile(`‹[a-z]+ \d+( #[0-9a-f]+)?›`)
+
 // statement adds the statement and its parameters and reports whether all of
 // it is there.
 func (c *Content) statement(r *eventv1.ApprovalRequest) bool {
@@ -143,6 +147,9 @@ func (c *Content) statement(r *eventv1.ApprovalRequest) bool {
 	}
 	for _, b := range blocks {
 		c.Blocks = append(c.Blocks, section(b))
+	}
+	if withheld.MatchString(r.Statement + strings.Join(r.Parameters, " ")) {
+		c.Blocks = append(c.Blocks, slack.NewContextBlock("", markup("`‹kind length #tag›` stands for a value that is hidden here too. Equal tags are equal values.")))
 	}
 	if !whole {
 		c.Blocks = append(c.Blocks, section(":warning: *This is not all of it.* It is too long to be shown whole here, so it cannot be approved here. "+

@@ -325,3 +325,30 @@ func TestContentIDFollowsTheContent(t *testing.T) {
 		t.Fatal("the id does not follow the content")
 	}
 }
+
+// An approver is told what stands in a value's place.
+func TestWithheldValuesAreExplained(t *testing.T) {
+	explained := func(change func(*eventv1.ApprovalRequest)) bool {
+		r := request()
+		change(r)
+		c := render(t, r, nil)
+		raw, err := json.Marshal(c.Blocks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(string(raw), "Equal tags are equal values")
+	}
+	for name, c := range map[string]struct {
+		change func(*eventv1.ApprovalRequest)
+		want   bool
+	}{
+		"nothing is withheld": {func(*eventv1.ApprovalRequest) {}, false},
+		"in the statement":    {func(r *eventv1.ApprovalRequest) { r.Statement = "UPDATE t SET email = '‹text 22 #075ec6›'" }, true},
+		"in a parameter":      {func(r *eventv1.ApprovalRequest) { r.Parameters = []string{"‹number 4 #0a0a0a›"} }, true},
+		"a control character": {func(r *eventv1.ApprovalRequest) { r.Statement = "SELECT '‹U+202E›'" }, false},
+	} {
+		if got := explained(c.change); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

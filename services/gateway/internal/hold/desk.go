@@ -175,12 +175,16 @@ func (d *Desk) Hold(ctx context.Context, r *eventv1.ApprovalRequest, want approv
 				Hint:    "Run it again when an approver is there.",
 			}
 		case <-ctx.Done():
-			reason := approval.ClientGone
-			if errors.Is(context.Cause(ctx), ErrClientCancelled) {
-				reason = approval.ClientCancelled
+			reason, message := approval.ClientGone, "the client went away while its command was held"
+			var ended *refusal.Refusal
+			switch cause := context.Cause(ctx); {
+			case errors.Is(cause, ErrClientCancelled):
+				reason, message = approval.ClientCancelled, "the client cancelled the command while it was held"
+			case errors.As(cause, &ended):
+				message = "the session ended while its command was held: " + ended.Message
 			}
 			d.cancel(ctx, b, r.Id, reason)
-			return nil, &refusal.Refusal{Code: refusal.ApprovalCancelled, ID: r.Id, Rule: r.Rule, Message: "the hold was cancelled by the client"}
+			return nil, &refusal.Refusal{Code: refusal.ApprovalCancelled, ID: r.Id, Rule: r.Rule, Message: message}
 		case <-d.stop:
 			d.cancel(ctx, b, r.Id, approval.GatewayStopping)
 			return nil, &refusal.Refusal{

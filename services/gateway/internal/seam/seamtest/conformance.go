@@ -146,9 +146,13 @@ func Conformance(t *testing.T, a Adapter) {
 		g := &Gate{Decide: hold("c_vanish")}
 		a.Start(t, g)
 		s := a.Dial(t)
-		go func() { _, _ = s.Run(context.Background(), c.Write("c_vanish")) }()
+		done := make(chan error, 1)
+		go func() { _, err := s.Run(context.Background(), c.Write("c_vanish")); done <- err }()
 		<-g.Held()
 		s.Vanish()
+		if err := <-done; err == nil {
+			t.Error("a command whose client was gone ended well")
+		}
 		waitFor(t, "the session is closed", func() bool { return g.Sessions()[0].Closed() != "" })
 		waitFor(t, "the hold has ended", func() bool { return len(g.Admitted("c_vanish")) == 1 && g.Admitted("c_vanish")[0].Err != nil })
 		if a.Seen(t, "c_vanish") {

@@ -89,7 +89,7 @@ const (
 
 // Protocol: 15xx.
 const (
-	ProtocolUnsupported Code = "GS1501" // COPY, replication, FunctionCall, ...
+	ProtocolUnsupported Code = "GS1501" // replication, names that are the gateway's, ...
 	ProtocolViolation   Code = "GS1502"
 	SettingFixed        Code = "GS1503" // client_encoding, standard_conforming_strings
 )

@@ -61,7 +61,7 @@ func (s *session) answer(h wire.Header) error {
 	if h.Type == wire.ErrorResponse {
 		return s.failed(h, e)
 	}
-	if e == nil || e.refused != nil && h.Type != wire.ReadyForQuery {
+	if e == nil || e.refused != nil && h.Type != wire.ReadyForQuery || e.call && h.Type != wire.FunctionCallResponse && h.Type != wire.ReadyForQuery {
 		return unexpected(h)
 	}
 	switch h.Type {
@@ -86,6 +86,8 @@ func (s *session) answer(h wire.Header) error {
 		return s.acknowledge(h, e, ofClose)
 	case wire.ReadyForQuery:
 		return s.ready(h, e)
+	case wire.FunctionCallResponse:
+		return s.returned(h, e)
 	case wire.CopyData:
 		return s.copied(h, e)
 	case wire.CopyDone:

@@ -100,21 +100,8 @@ func (s *session) handle(typ byte, message, body []byte) error {
 	case wire.Flush:
 		return s.write(message)
 	default:
-		return s.function()
+		return s.function(body)
 	}
-}
-
-// function refuses a FunctionCall: a function by its OID is known to nobody.
-// The marker is a call of none, which has no other effect than its error.
-func (s *session) function() error {
-	if err := s.settle(); err != nil {
-		return err
-	}
-	e := &expectation{kind: ofQuery, refused: &refusal.Refusal{
-		Code: refusal.ProtocolUnsupported, Message: "the function call protocol is not supported",
-		Hint: "Call the function in a SELECT.",
-	}}
-	return s.forward(e, wire.AppendFunctionCall(nil, 0), nil)
 }
 
 func (s *session) skip(h wire.Header) error {
@@ -131,9 +118,7 @@ func (s *session) tooLong(h wire.Header, long *wire.TooLongError) error {
 	}
 	k := ofExecute
 	switch h.Type {
-	case wire.Function:
-		return s.function()
-	case wire.Query:
+	case wire.Query, wire.Function:
 		if err := s.settle(); err != nil {
 			return err
 		}
@@ -141,10 +126,14 @@ func (s *session) tooLong(h wire.Header, long *wire.TooLongError) error {
 	case wire.Sync:
 		return violation(long)
 	}
-	return s.refuse(k, "", &refusal.Refusal{
+	tooLong := &refusal.Refusal{
 		Code: refusal.LimitReached, Message: fmt.Sprintf("a message of %d bytes is longer than the %d that this gateway decides", long.Length, long.Limit),
 		Hint: "Split it into smaller ones.",
-	})
+	}
+	if h.Type == wire.Function {
+		return s.refuseCall(tooLong)
+	}
+	return s.refuse(k, "", tooLong)
 }
 
 // passBarrier waits where the target must have answered all before anything is

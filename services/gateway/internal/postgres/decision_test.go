@@ -305,7 +305,6 @@ func TestRedteam08_MessagesThatAreNotForwarded(t *testing.T) {
 		messages []pgproto3.FrontendMessage
 		want     []string
 	}{
-		"FunctionCall":            {[]pgproto3.FrontendMessage{&pgproto3.FunctionCall{Function: 1598}}, []string{"error GS1501", "ready I"}},
 		"CopyData without a COPY": {[]pgproto3.FrontendMessage{&pgproto3.CopyData{Data: []byte("x")}, &pgproto3.CopyDone{}, &pgproto3.Sync{}}, []string{"ready I"}},
 		"the gateway's own name":  {[]pgproto3.FrontendMessage{&pgproto3.Parse{Name: "gatestay_inquiry", Query: "SELECT 1"}, &pgproto3.Sync{}}, []string{"error GS1501", "ready I"}},
 	} {

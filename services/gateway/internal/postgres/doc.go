@@ -37,6 +37,9 @@
 // forwarded before, since planning may already run functions. Parse is checked
 // too, so that what no parameter can save is refused early.
 //
+// A FunctionCall names its function by OID. The catalog says which that is, and
+// it is decided as the SELECT that would call it (function.go).
+//
 // # State is asked
 //
 // Names mean what the session's search_path, role and settings make of them.

@@ -35,7 +35,10 @@ type expectation struct {
 	at   int    // the statement of a Query that is being answered
 	// whole is set where a Query's text could not be split into statements: one
 	// run stands for all of it.
-	whole     bool
+	whole bool
+	// call is set where it is a FunctionCall, returned once its result came.
+	call, returned bool
+
 	portal    *portal
 	statement *statement // of a Describe
 	// replaced is the portal that a Bind or Close puts an end to.

@@ -48,6 +48,7 @@ type session struct {
 
 	asked    asked // what is known of the session's state; the client goroutine's
 	resolved resolved
+	callees  map[uint32]*callee // PostgreSQL's own functions, by OID
 	catalog  *catalog.Handle
 	masked   atomic.Pointer[masked]
 	hold     hold
@@ -71,6 +72,7 @@ func newSession(s *Server, gate seam.Session, o *opening, c net.Conn, in *wire.R
 	ses.ctx, ses.stop = context.WithCancelCause(context.Background())
 	ses.hold.renew(ses.ctx)
 	ses.resolved.texts = map[string]*decoded{}
+	ses.callees = map[uint32]*callee{}
 	ses.catalog = s.catalogs.For(catalog.Key{Target: o.target, Database: o.database}, func(ctx context.Context) (*pgfacts.Catalog, error) { return loadCatalog(ctx, gate) })
 	in.BeforeRead = ses.up.out.Flush
 	up.in.BeforeRead = ses.flushClient

@@ -60,15 +60,19 @@ func (m *BindMessage) Append(dst []byte) []byte {
 	dst, at := begin(dst, Bind)
 	dst = appendString(appendString(dst, string(m.Portal)), string(m.Statement))
 	dst = appendFormats(dst, m.ParameterFormats)
-	dst = binary.BigEndian.AppendUint16(dst, uint16(len(m.Values))) //nolint:gosec // as many as it was read with
-	for _, v := range m.Values {
+	return end(appendFormats(appendValues(dst, m.Values), m.ResultFormats), at)
+}
+
+func appendValues(dst []byte, values [][]byte) []byte {
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(values))) //nolint:gosec // as many as it was read with
+	for _, v := range values {
 		if v == nil {
 			dst = binary.BigEndian.AppendUint32(dst, 1<<32-1)
 			continue
 		}
 		dst = append(binary.BigEndian.AppendUint32(dst, uint32(len(v))), v...) //nolint:gosec // bounded by the message that it was read from
 	}
-	return end(appendFormats(dst, m.ResultFormats), at)
+	return dst
 }
 
 func appendFormats(dst []byte, formats []int16) []byte {

@@ -40,6 +40,7 @@ const (
 	DataRow              = 'D'
 	EmptyQueryResponse   = 'I'
 	ErrorResponse        = 'E'
+	FunctionCallResponse = 'V'
 	NegotiateVersion     = 'v'
 	NoData               = 'n'
 	NoticeResponse       = 'N'

@@ -20,6 +20,8 @@ func FuzzDecode(f *testing.F) {
 		&pgproto3.ErrorResponse{Severity: "ERROR", Message: "m"}, &pgproto3.CommandComplete{CommandTag: []byte("SELECT 5")},
 		&pgproto3.ParameterStatus{Name: "n", Value: "v"}, &pgproto3.NotificationResponse{PID: 1, Channel: "c", Payload: "p"},
 		&pgproto3.CopyOutResponse{OverallFormat: 1, ColumnFormatCodes: []uint16{1, 1}},
+		&pgproto3.FunctionCall{Function: 957, ArgFormatCodes: []uint16{1, 0}, Arguments: [][]byte{[]byte("x"), nil}, ResultFormatCode: 1},
+		&pgproto3.FunctionCallResponse{Result: []byte("r")},
 	} {
 		f.Add(body(f, m))
 	}
@@ -32,6 +34,7 @@ func FuzzDecode(f *testing.F) {
 			t.Error("Parse: lengths do not add up")
 		}
 		fuzzBind(t, src)
+		fuzzCall(t, src)
 		fuzzRow(t, src)
 		_, _, _ = wire.DecodeTarget(src)
 		_, _, _ = wire.DecodeExecute(src)
@@ -75,6 +78,19 @@ func fuzzBind(t *testing.T, src []byte) {
 		if !bytes.Equal(m.Values[i], theirs.Parameters[i]) || (m.Values[i] == nil) != (theirs.Parameters[i] == nil) {
 			t.Errorf("Bind: value %d: %q, %q", i, m.Values[i], theirs.Parameters[i])
 		}
+	}
+}
+
+func fuzzCall(t *testing.T, src []byte) {
+	if v, err := wire.DecodeFunctionCallResponse(src); err == nil && len(v)+4 != len(src) {
+		t.Error("FunctionCallResponse: not the whole value")
+	}
+	var m wire.FunctionCallMessage
+	if m.Decode(src) != nil {
+		return
+	}
+	if again := m.Append(nil)[5:]; !bytes.Equal(again, src) {
+		t.Errorf("FunctionCall: %q became %q", src, again)
 	}
 }
 

@@ -101,7 +101,7 @@ func TestEncodersAgreeWithPgproto3(t *testing.T) {
 		"Close":                  {wire.AppendTarget(nil, wire.Close, wire.Statement, "s"), &pgproto3.Close{ObjectType: 'S', Name: "s"}},
 		"Execute":                {wire.AppendExecute(nil, "p"), &pgproto3.Execute{Portal: "p"}},
 		"Sync":                   {wire.AppendEmpty(nil, wire.Sync), &pgproto3.Sync{}},
-		"FunctionCall":           {wire.AppendFunctionCall(nil, 7), &pgproto3.FunctionCall{Function: 7}},
+		"FunctionCall":           {(&wire.FunctionCallMessage{Function: 7, Formats: []int16{1}, Arguments: [][]byte{[]byte("a"), nil, {}}, Result: 1}).Append(nil), &pgproto3.FunctionCall{Function: 7, ArgFormatCodes: []uint16{1}, Arguments: [][]byte{[]byte("a"), nil, {}}, ResultFormatCode: 1}},
 		"CancelRequest":          {wire.AppendCancel(nil, 7, []byte{1, 2, 3, 4}), &pgproto3.CancelRequest{ProcessID: 7, SecretKey: []byte{1, 2, 3, 4}}},
 		"SSLRequest":             {wire.AppendCode(nil, wire.CodeSSL), &pgproto3.SSLRequest{}},
 		"ReadyForQuery":          {wire.AppendReadyForQuery(nil, 'T'), &pgproto3.ReadyForQuery{TxStatus: 'T'}},

@@ -35,6 +35,9 @@ type Comparison struct {
 	// Dotted reports that the column was written table.name: where the table has
 	// no such column, it is a function of the row.
 	Dotted bool
+	// Sized reports a use that is one only where the column is an array: those of
+	// different sizes do not go into one array, and the error tells.
+	Sized bool
 	// With is the other column of a join, or of a grouping in which two columns
 	// go into one. It is zero where a join is with something else than a column.
 	With Column

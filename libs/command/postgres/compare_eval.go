@@ -58,7 +58,11 @@ func (c *comparer) eval(n *pg.Node, s *compareScope) value {
 	case *pg.Node_RowExpr:
 		return c.changed(c.evalAll(n.RowExpr.GetArgs(), s)...)
 	case *pg.Node_AArrayExpr:
-		return c.changed(c.evalAll(n.AArrayExpr.GetElements(), s)...)
+		elements := c.evalAll(n.AArrayExpr.GetElements(), s)
+		for _, e := range elements {
+			c.sized(e)
+		}
+		return c.changed(elements...)
 	case *pg.Node_List:
 		return c.changed(c.evalAll(n.List.GetItems(), s)...)
 	case *pg.Node_SubLink:

@@ -15,13 +15,12 @@ func (c *comparer) cast(n *pg.TypeCast, s *compareScope) value {
 	if len(v.from) == 0 {
 		return v
 	}
-	parts := names(n.GetTypeName().GetNames())
-	_, name := split(parts)
-	text := (name == "text" || name == "varchar") && len(n.GetTypeName().GetArrayBounds()) == 0
+	schema, name := split(names(n.GetTypeName().GetNames()))
+	text := (schema == "" || schema == "pg_catalog") && (name == "text" || name == "varchar") && len(n.GetTypeName().GetArrayBounds()) == 0
 	switch {
 	case text && len(n.GetTypeName().GetTypmods()) == 0:
 		return v
-	case text, name == "bpchar":
+	case text, schema == "pg_catalog" && name == "bpchar":
 		return c.changed(v)
 	}
 	c.uses(c.changed(v), command.Expression)
@@ -71,7 +70,10 @@ func (c *comparer) call(n *pg.FuncCall, s *compareScope) value {
 			c.groups(v)
 		}
 	}
-	if !own || !total[name] && (name != "substring" || len(args) != 3) {
+	if name == "array_agg" {
+		c.sized(args[0])
+	}
+	if !own || !total[name] && (name != "substring" || !between(n.GetArgs())) {
 		for _, v := range args {
 			c.uses(c.changed(v), command.Expression)
 		}
@@ -83,6 +85,13 @@ func (c *comparer) call(n *pg.FuncCall, s *compareScope) value {
 		}
 	}
 	return c.changed(args...)
+}
+
+// between reports the arguments of substring(x from 1 for 3), which never fails.
+// With texts in place of numbers it is a pattern, and NULL where that does not fit.
+func between(args []*pg.Node) bool {
+	number := func(n *pg.Node) bool { return n.GetAConst().GetIval() != nil }
+	return len(args) == 3 && number(args[1]) && number(args[2])
 }
 
 // operation follows an operator.
@@ -121,6 +130,8 @@ func (c *comparer) operation(n *pg.A_Expr, s *compareScope) value {
 		return nothing
 	}
 	l, r := c.eval(n.GetLexpr(), s), c.eval(n.GetRexpr(), s)
+	c.sized(l)
+	c.sized(r)
 	if op != "||" {
 		c.usesAll([]value{c.changed(l), c.changed(r)}, command.Expression)
 	}
@@ -214,8 +225,8 @@ func (c *comparer) compared(l, r value) {
 // equals notes an equality with what comes from no column.
 func (c *comparer) equals(v value, n *pg.Node) {
 	x := comparison{Comparison: command.Comparison{Use: command.Equality}}
-	for cast := n.GetTypeCast(); cast != nil; cast = n.GetTypeCast() {
-		n = cast.GetArg()
+	for cast := n.GetTypeCast(); cast != nil && len(cast.GetTypeName().GetTypmods()) == 0; cast = n.GetTypeCast() {
+		n = cast.GetArg() // 'abc'::varchar(1) is another value with each length
 	}
 	switch k := n.GetNode().(type) {
 	case *pg.Node_AConst:
@@ -268,6 +279,7 @@ func (c *comparer) subLink(n *pg.SubLink, s *compareScope) value {
 		}
 		return c.all(cols)
 	case pg.SubLinkType_ARRAY_SUBLINK:
+		c.sized(c.all(cols))
 		return c.changed(c.all(cols))
 	case pg.SubLinkType_ANY_SUBLINK, pg.SubLinkType_ALL_SUBLINK:
 		c.quantified(n, cols, s)

@@ -34,11 +34,16 @@ func (c *comparer) query(n *pg.SelectStmt, outer *compareScope) *columns {
 	for _, w := range n.GetWindowClause() {
 		c.window(w.GetWindowDef(), s)
 	}
+	c.limits(n, out, s)
+	return out
+}
+
+// limits follows what orders the rows of a query, and says how many come.
+func (c *comparer) limits(n *pg.SelectStmt, out *columns, s *compareScope) {
 	for _, by := range n.GetSortClause() {
 		c.uses(c.sortKey(by.GetSortBy().GetNode(), out, s), command.Order)
 	}
 	c.uses(c.union(c.eval(n.GetLimitCount(), s), c.eval(n.GetLimitOffset(), s)), command.Other)
-	return out
 }
 
 // rows are the columns of VALUES.
@@ -94,12 +99,10 @@ func (c *comparer) expand(qualifier []string, s *compareScope, out *columns) {
 		return
 	}
 	for level := s; level != nil && c.spend(len(level.items)); level = level.outer {
-		found := false
 		for _, i := range level.items {
 			if len(qualifier) == 1 && i.alias != qualifier[0] {
 				continue
 			}
-			found = true
 			if i.columns == nil {
 				out.stars = append(out.stars, i.table)
 				continue
@@ -111,7 +114,7 @@ func (c *comparer) expand(qualifier []string, s *compareScope, out *columns) {
 			out.stars = append(out.stars, i.columns.stars...)
 			out.any = c.union(out.any, i.columns.any)
 		}
-		if found || len(qualifier) == 0 {
+		if len(qualifier) == 0 { // a star of all is of its own level
 			return
 		}
 	}
@@ -339,6 +342,7 @@ func (c *comparer) recursive(q *pg.CommonTableExpr, n *pg.SelectStmt, s *compare
 			break
 		}
 	}
+	c.limits(n, out, inner)
 	return out
 }
 

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/gatestay/gatestay/libs/command"
 )
@@ -23,9 +24,10 @@ func (r *resolver) comparisons() {
 			if attribute {
 				y.Use, y.Literal, y.Parameter = command.Expression, 0, 0
 			}
-			if y.Use == command.Key && !r.keyed(col) {
+			if y.Use == command.Key && !r.keyed(col) || y.Sized && !r.array(col) {
 				continue
 			}
+			y.Sized = false
 			for _, y.With = range with {
 				out.add(y)
 			}
@@ -85,6 +87,20 @@ func (r *resolver) keyed(c command.Column) bool {
 		}
 	}
 	return false
+}
+
+// array reports that a column may be an array.
+func (r *resolver) array(c command.Column) bool {
+	rel := r.catalog.relations[Name{c.Schema, c.Table}]
+	if rel == nil {
+		return true
+	}
+	i := slices.IndexFunc(rel.Columns, func(col CatalogColumn) bool { return col.Name == c.Name })
+	if i < 0 {
+		return !has(systemColumns, c.Name)
+	}
+	name := rel.Columns[i].TypeName
+	return strings.HasPrefix(name, "_") || strings.HasSuffix(name, "vector") || !builtinType([]string{name})
 }
 
 // plainStatistics are the columns of the catalogs of statistics that hold no

@@ -152,25 +152,26 @@ func (c *comparer) everything(s *compareScope) value {
 	return out
 }
 
-// row is the value of all columns of an item of that name.
+// row is the value of all columns of the items of that name: of every level, as
+// in qualified.
 func (c *comparer) row(alias string, s *compareScope) value {
+	out := nothing
 	for ; s != nil && c.spend(len(s.items)); s = s.outer {
-		out, found := nothing, false
 		for _, i := range s.items {
 			if i.alias == alias {
-				out, found = c.union(out, c.whole(i)), true
+				out = c.union(out, c.whole(i))
 			}
 		}
-		if found {
-			return out
-		}
 	}
-	return nothing
+	return out
 }
 
+// qualified is a column of an item. It may be one of an outer level though an
+// inner one has the alias, too: a sub-select without LATERAL and the condition
+// of a join do not see all items of their level.
 func (c *comparer) qualified(alias, name string, s *compareScope) value {
+	out, found := value{}, false
 	for ; s != nil && c.spend(len(s.items)); s = s.outer {
-		out, found := value{}, false
 		for _, i := range s.items {
 			if i.alias != alias {
 				continue
@@ -179,11 +180,14 @@ func (c *comparer) qualified(alias, name string, s *compareScope) value {
 			if !ok {
 				v = c.whole(i) // a function of the row, in attribute notation
 			}
-			out, found = c.union(out, v), true
+			if found {
+				v = c.union(out, v)
+			}
+			out, found = v, true
 		}
-		if found {
-			return c.dotted(out)
-		}
+	}
+	if found {
+		return c.dotted(out)
 	}
 	return value{from: []origin{{column: command.Column{Name: name}, exact: true}}}
 }
@@ -197,7 +201,7 @@ func (c *comparer) dotted(v value) value {
 	return out
 }
 
-// unqualified is a column that some item of some level has, or a whole row.
+// unqualified is a column that some item of any level has, or a whole row.
 // Which table has it is left to Resolve, unless there is only one.
 func (c *comparer) unqualified(name string, s *compareScope) value {
 	out, found, tables := value{}, false, 0
@@ -211,7 +215,6 @@ func (c *comparer) unqualified(name string, s *compareScope) value {
 	}
 	levels := 0
 	for ; s != nil && c.spend(1); s = s.outer {
-		derived := false
 		for _, i := range s.items {
 			if !c.spend(1) {
 				return out
@@ -221,15 +224,11 @@ func (c *comparer) unqualified(name string, s *compareScope) value {
 				only = i.table
 			} else if v, ok := c.column(i, name); ok {
 				add(v)
-				derived = true
 			}
 			if i.alias == name {
 				add(c.whole(i))
 			}
 			levels++
-		}
-		if derived {
-			break
 		}
 	}
 	if tables == 0 && found {

@@ -73,6 +73,14 @@ func (c *comparer) uses(v value, use command.Use) {
 	}
 }
 
+// sized notes that a value goes into an array, which fails where it is one itself
+// and of another size.
+func (c *comparer) sized(v value) {
+	for _, o := range v.from {
+		c.note(comparison{Comparison: command.Comparison{Column: o.column, Use: command.Expression, Dotted: o.dotted, Sized: true}})
+	}
+}
+
 // groups notes that equal values of v come together. Where constants or other
 // columns are among them, that tells which are equal to these.
 func (c *comparer) groups(v value) {

@@ -107,6 +107,8 @@ func TestComparisons(t *testing.T) {
 		"SELECT id FROM customers WHERE email::varchar = 'a'":                                            "equality literal 1 of 1",
 		"SELECT count(*) FILTER (WHERE email = 'a') FROM customers":                                      "equality literal 1 of 1",
 		"SELECT CASE email WHEN 'a' THEN 1 END FROM customers":                                           "equality literal 1 of 2",
+		"SELECT id FROM customers WHERE email = 'abc'::varchar(1)":                                       "other",
+		"SELECT id FROM customers WHERE email = $1::varchar(1)":                                          "other",
 		"SELECT id FROM customers WHERE email = 'a' || 'b'":                                              "other",
 		"SELECT id FROM customers WHERE email = current_user":                                            "other",
 		"PREPARE p AS SELECT id FROM customers WHERE email = $1":                                         "other",

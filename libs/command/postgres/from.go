@@ -69,14 +69,25 @@ func (f *frame) column(parts []string) command.Column {
 	case len(parts) > 2:
 		return command.Column{Schema: parts[len(parts)-3], Table: parts[len(parts)-2], Name: name}
 	}
-	for ; f != nil; f = f.outer {
-		if s, ok := f.byAlias[parts[0]]; ok && !s.derived {
-			return command.Column{Schema: s.schema, Table: s.table, Name: name}
-		} else if ok {
-			break
-		}
+	if s, ok := f.only(parts[0]); ok && !s.derived {
+		return command.Column{Schema: s.schema, Table: s.table, Name: name}
 	}
 	return command.Column{Name: name}
+}
+
+// only is the one FROM item of an alias. Where an outer level has one, too, it is
+// of neither: what a sub-select without LATERAL, or the condition of a join, calls
+// by the name is not the item beside it, but that of the outer level.
+func (f *frame) only(alias string) (found source, ok bool) {
+	for ; f != nil; f = f.outer {
+		if s, has := f.byAlias[alias]; has {
+			if ok {
+				return source{derived: true}, true
+			}
+			found, ok = s, true
+		}
+	}
+	return found, ok
 }
 
 // below has the items that a star of this name is of, where it is of several.

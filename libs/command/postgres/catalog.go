@@ -228,7 +228,7 @@ func (c *Catalog) quiet(expr string) bool {
 		return false
 	}
 	f := c.Resolve(st[0].Facts, definitionPath, "")
-	return f.Class == command.Read || f.Class == command.Write
+	return (f.Class == command.Read || f.Class == command.Write) && !touchesLargeObjects(&f)
 }
 
 // inheritCode lets a parent have the code of its partitions and children:

@@ -81,14 +81,14 @@ func (w *walker) inserted(into source, cols []string, sel *pg.SelectStmt) {
 	if len(sel.GetValuesLists()) > 0 && len(cols) > 0 {
 		for _, row := range sel.GetValuesLists() {
 			for i, v := range row.GetList().GetItems() {
-				if i < len(cols) && mentionsColumn(v.ProtoReflect()) {
+				if i < len(cols) && carries(v.ProtoReflect()) {
 					w.computed.add(command.Column{Schema: into.schema, Table: into.table, Name: cols[i]})
 				}
 			}
 		}
 		return
 	}
-	if !mentionsColumn(sel.ProtoReflect()) {
+	if !carries(sel.ProtoReflect()) {
 		return
 	}
 	if len(cols) == 0 {
@@ -148,7 +148,7 @@ func (w *walker) set(list []*pg.Node, e env) {
 		r := t.GetResTarget()
 		c := command.Column{Schema: e.from.items[0].schema, Table: e.from.items[0].table, Name: r.GetName()}
 		w.column(c, e)
-		if r.GetVal() != nil && mentionsColumn(r.GetVal().ProtoReflect()) {
+		if r.GetVal() != nil && carries(r.GetVal().ProtoReflect()) {
 			w.computed.add(c)
 		}
 		w.each(e, r.GetIndirection()...)
@@ -251,16 +251,40 @@ func restricts(n *pg.Node) bool {
 
 // mentionsColumn looks for a column, or a cursor's place, anywhere below m.
 func mentionsColumn(m protoreflect.Message) bool {
-	switch m.Interface().(type) {
-	case *pg.ColumnRef, *pg.CurrentOfExpr:
+	return mentions(m, func(m protoreflect.ProtoMessage) bool {
+		switch m.(type) {
+		case *pg.ColumnRef, *pg.CurrentOfExpr:
+			return true
+		}
+		return false
+	})
+}
+
+// carries looks for what brings stored data into a value: a column, or a large
+// object.
+func carries(m protoreflect.Message) bool {
+	return mentions(m, func(m protoreflect.ProtoMessage) bool {
+		switch n := m.(type) {
+		case *pg.ColumnRef, *pg.CurrentOfExpr:
+			return true
+		case *pg.FuncCall:
+			_, name := split(names(n.GetFuncname()))
+			return readsLargeObject(name)
+		}
+		return false
+	})
+}
+
+func mentions(m protoreflect.Message, what func(protoreflect.ProtoMessage) bool) bool {
+	if what(m.Interface()) {
 		return true
 	}
 	if n, ok := m.Interface().(*pg.Node); ok {
 		fd := m.WhichOneof(m.Descriptor().Oneofs().Get(0))
-		return n.GetNode() != nil && fd != nil && mentionsColumn(m.Get(fd).Message())
+		return n.GetNode() != nil && fd != nil && mentions(m.Get(fd).Message(), what)
 	}
 	for child := range below(m) {
-		if mentionsColumn(child) {
+		if mentions(child, what) {
 			return true
 		}
 	}

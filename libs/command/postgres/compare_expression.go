@@ -73,6 +73,9 @@ func (c *comparer) call(n *pg.FuncCall, s *compareScope) value {
 	if name == "array_agg" {
 		c.sized(args[0])
 	}
+	if own && readsLargeObject(name) {
+		args = append(args, value{from: []origin{{column: largeObjectData}}})
+	}
 	if !own || !total[name] && (name != "substring" || !between(n.GetArgs())) {
 		for _, v := range args {
 			c.uses(c.changed(v), command.Expression)

@@ -159,7 +159,9 @@ func (m *Masks) stores(f *command.Facts) *prover {
 		return nil
 	}
 	// What a condition of a write calls is not read.
-	if calls(f, keepers) && (f.Verb != "select" || slices.ContainsFunc(f.Objects, func(o command.Object) bool { return o.Access != command.Read })) {
+	if calls(f, keepers) && (f.Verb != "select" || slices.ContainsFunc(f.Objects, func(o command.Object) bool {
+		return o.Access != command.Read && (o.Schema != largeObjectData.Schema || o.Name != largeObjectData.Table)
+	})) {
 		return nil
 	}
 	p, _ := m.read(t, nil)

@@ -104,7 +104,9 @@ func (w *walker) funcCall(n *pg.FuncCall, e env) {
 			w.raise(command.Write)
 		}
 	case foreign, volatile:
-		w.call("calls "+strings.Join(parts, "."), e)
+		if !w.largeObject(parts, e) {
+			w.call("calls "+strings.Join(parts, "."), e)
+		}
 	}
 	if _, name := split(parts); name == "set_config" {
 		w.setConfig(n)

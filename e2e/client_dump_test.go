@@ -16,21 +16,25 @@ import (
 	"github.com/gatestay/gatestay/e2e/kit"
 )
 
-// dumpRules are the least that pg_dump needs: it prepares statements with SQL
-// and executes them by name, which is unknown, and so is all that follows in
-// their transaction. An allow rule whose condition looks at the command does not
-// allow what is unknown, so the rule has none: give it to the job that takes the
-// dump, and to no other. A restore needs the same, for it changes owners.
+// dumpRules are what pg_dump needs, and pg_restore: a restore changes owners, runs
+// DO and more that is unknown, so its rule has no condition. Give that one to the
+// job that restores, and to no other.
 const dumpRules = `rules:
-  - name: backups-are-trusted
+  - name: backups-read
     effect: allow
     targets: [dump-db]
     principals: [{repository: acme/backup, repository_id: "1004", repository_owner_id: "2002"}]
+    when: >
+      command.class == "read" || command.class == "session" ||
+      command.class == "write" && command.functions == ["pg_catalog.pg_export_snapshot"] && size(command.writes) == 0  # for --jobs
+  - name: restores-are-trusted
+    effect: allow
+    targets: [dump-db]
+    principals: [{repository: acme/restore, repository_id: "1005", repository_owner_id: "2002"}]
 `
 
-// TestDumpAndRestore dumps a full schema with its data in all of pg_dump's
-// formats, as directly, and restores it. Large objects are left out: libpq reads
-// them by the function call protocol, which is refused.
+// TestDumpAndRestore dumps a full schema with its data, large objects among it, in
+// all of pg_dump's formats, as directly, and restores it.
 func TestDumpAndRestore(t *testing.T) {
 	g := shared.Get(t)
 	db := startDebians(t, g)
@@ -42,6 +46,9 @@ func TestDumpAndRestore(t *testing.T) {
 	postgres := way{name: "postgres", environment: func() []string { return libpq(db.address, g.CA, "postgres", db.password, "postgres") }}
 	postgres.run(t, "psql", "-Xqc", "CREATE ROLE app LOGIN", "-c", "CREATE DATABASE matrix", "-c", "CREATE DATABASE restored")
 	direct.psql(t, "\\set ON_ERROR_STOP on\n"+string(schema))
+	direct.psql(t, `\set ON_ERROR_STOP on
+		SELECT lo_from_bytea(4711, convert_to(repeat('a large object, ', 10000), 'UTF8')); COMMENT ON LARGE OBJECT 4711 IS 'long'; ALTER LARGE OBJECT 4711 OWNER TO app;
+		SELECT lo_from_bytea(4712, '\x00ff0a'); GRANT SELECT ON LARGE OBJECT 4712 TO app; SELECT lo_create(4713);`)
 
 	if err := os.WriteFile(g.Path("keys", "dump.password"), []byte(db.password), 0o600); err != nil {
 		t.Fatal(err)
@@ -56,39 +63,42 @@ func TestDumpAndRestore(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	var credential string
-	kit.Eventually(t, 20*time.Second, func() (err error) {
-		credential, err = g.Exchange(t.Context(), g.Token(t, kit.Claims{"repository": "acme/backup", "repository_id": "1004"}), "dump-db")
-		return err
-	})
-	kit.Eventually(t, 20*time.Second, func() error {
-		c, err := g.Dial(t.Context(), "dump-db", credential, nil)
-		if err != nil {
+	as := func(name string, claims kit.Claims) way {
+		var credential string
+		kit.Eventually(t, 20*time.Second, func() (err error) {
+			if credential, err = g.Exchange(t.Context(), g.Token(t, claims), "dump-db"); err != nil {
+				return err
+			}
+			c, err := g.Dial(t.Context(), "dump-db", credential, nil)
+			if err != nil {
+				return err
+			}
+			defer c.Hang()
+			_, err = c.Exec(t.Context(), "SELECT 1")
 			return err
-		}
-		defer c.Hang()
-		_, err = c.Exec(t.Context(), "CHECKPOINT")
-		return err
-	})
-	gateway := way{name: "gateway", environment: func() []string { return libpq(g.Postgres, g.CA, "postgres", credential, "dump-db") }}
+		})
+		return way{name: name, environment: func() []string { return libpq(g.Postgres, g.CA, "postgres", credential, "dump-db") }}
+	}
+	gateway := as("gateway", kit.Claims{"repository": "acme/backup", "repository_id": "1004"})
+	restorer := as("restorer", kit.Claims{"repository": "acme/restore", "repository_id": "1005"})
 
 	dir := t.TempDir()
 	custom, folder := filepath.Join(dir, "custom"), filepath.Join(dir, "folder")
-	want := normalDump(direct.run(t, "pg_dump", "--no-blobs"))
-	if got := normalDump(gateway.run(t, "pg_dump", "--no-blobs")); got != want {
+	want := normalDump(direct.run(t, "pg_dump"))
+	if got := normalDump(gateway.run(t, "pg_dump")); got != want {
 		same(t, want, got)
 	}
-	gateway.run(t, "pg_dump", "--no-blobs", "--format=custom", "--file="+custom)
-	gateway.run(t, "pg_dump", "--no-blobs", "--format=directory", "--jobs=2", "--file="+folder)
+	gateway.run(t, "pg_dump", "--format=custom", "--file="+custom)
+	gateway.run(t, "pg_dump", "--format=directory", "--jobs=2", "--file="+folder)
 	for _, archive := range []string{custom, folder} {
 		if got := normalDump(direct.run(t, "pg_restore", "--file=-", archive)); got != want {
 			same(t, want, got)
 		}
 	}
-	gateway.run(t, "pg_restore", "--jobs=2", "--exit-on-error", "--dbname=dump-db/restored", folder)
+	restorer.run(t, "pg_restore", "--jobs=2", "--exit-on-error", "--dbname=dump-db/restored", folder)
 	restored := direct
 	restored.environment = func() []string { return libpq(db.address, g.CA, "postgres", db.password, "restored") }
-	if got := normalDump(restored.run(t, "pg_dump", "--no-blobs")); got != want {
+	if got := normalDump(restored.run(t, "pg_dump")); got != want {
 		same(t, want, got)
 	}
 }

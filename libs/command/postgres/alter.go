@@ -83,8 +83,10 @@ func (w *walker) alter(n *pg.Node, e env) bool {
 		w.each(e, s.TruncateStmt.GetRelations()...)
 	case *pg.Node_LockStmt:
 		w.verb("lock")
-		w.raise(command.Write)
-		e.access = command.Write
+		if s.LockStmt.GetMode() != accessShare {
+			w.raise(command.Write)
+			e.access = command.Write
+		}
 		w.each(e, s.LockStmt.GetRelations()...)
 	case *pg.Node_NotifyStmt:
 		w.verb("notify")
@@ -94,6 +96,9 @@ func (w *walker) alter(n *pg.Node, e env) bool {
 	}
 	return true
 }
+
+// accessShare is the mode of the lock that a SELECT takes, too.
+const accessShare = 1
 
 // cascades notes that CASCADE takes along what is not named.
 func (w *walker) cascades(b pg.DropBehavior) {
@@ -122,7 +127,7 @@ func (w *walker) alterTable(s *pg.AlterTableStmt, e env) {
 		case pg.AlterTableType_AT_ColumnDefault:
 			cmd.stored = true
 		case pg.AlterTableType_AT_AlterColumnType:
-			if using := c.GetDef().GetColumnDef().GetRawDefault(); using != nil && mentionsColumn(using.ProtoReflect()) {
+			if using := c.GetDef().GetColumnDef().GetRawDefault(); using != nil && carries(using.ProtoReflect()) {
 				w.computed.add(command.Column{Schema: s.GetRelation().GetSchemaname(), Table: s.GetRelation().GetRelname(), Name: c.GetName()})
 			}
 		case pg.AlterTableType_AT_DropExpression: // it keeps what was computed

@@ -6,6 +6,49 @@ import (
 	"github.com/gatestay/gatestay/libs/command"
 )
 
+// TestRedteam10_SettingsByName: pg_dump sets what an older server may not have.
+func TestRedteam10_SettingsByName(t *testing.T) {
+	s := shop()
+	s.Relations = append(s.Relations, table(810, "pg_catalog", "pg_settings", 'v', "name"), table(811, "app", "pg_settings", 'v', "name"))
+	s.Functions = append(s.Functions, Function{Name: Name{"evil", "set_config"}})
+	c := NewCatalog(s)
+	const dump = "SELECT set_config(name, 'view, foreign-table', false) FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind'"
+	for name, tc := range map[string]struct {
+		sql  string
+		path []string
+		want command.Class
+	}{
+		"pg_dump":                {dump, nil, command.Session},
+		"in a search_path":       {dump, public, command.Session},
+		"qualified":              {"SELECT pg_catalog.set_config(name, 'x', true) FROM pg_catalog.pg_settings WHERE name = 'work_mem'", public, command.Session},
+		"another's operator":     {dump, []string{"app"}, command.Unknown},
+		"another's function":     {dump, []string{"evil"}, command.Unknown},
+		"another's view":         {dump, []string{"app", "pg_catalog"}, command.Unknown},
+		"another's view by name": {"SELECT set_config(name, 'x', false) FROM app.pg_settings WHERE name = 'work_mem'", public, command.Unknown},
+		"the role":               {"SELECT set_config(name, 'admin', false) FROM pg_settings WHERE name = 'Role'", public, command.Unknown},
+		"a superuser's":          {"SELECT set_config(name, 'replica', false) FROM pg_settings WHERE name = 'session_replication_role'", public, command.Unknown},
+		"any":                    {"SELECT set_config(name, 'x', false) FROM pg_settings", public, command.Unknown},
+		"any that is":            {"SELECT set_config(name, 'x', false) FROM pg_settings WHERE name = name", public, command.Unknown},
+		"any that is not":        {"SELECT set_config(name, 'x', false) FROM pg_settings WHERE name <> 'work_mem'", public, command.Unknown},
+		"several":                {"SELECT set_config(name, 'x', false) FROM pg_settings WHERE name = ANY ('{a,b}')", public, command.Unknown},
+		"like one":               {"SELECT set_config(name, 'x', false) FROM pg_settings WHERE name LIKE 'work_mem'", public, command.Unknown},
+		"or another":             {"SELECT set_config(name, 'x', false) FROM pg_settings WHERE name = 'work_mem' OR true", public, command.Unknown},
+		"another column":         {"SELECT set_config(setting, 'x', false) FROM pg_settings WHERE name = 'work_mem'", public, command.Unknown},
+		"another column's name":  {"SELECT set_config(name, 'x', false) FROM pg_settings p(x, name) WHERE name = 'work_mem'", public, command.Unknown},
+		"a value that is read":   {"SELECT set_config(name, setting, false) FROM pg_settings WHERE name = 'work_mem'", public, command.Unknown},
+		"a second":               {"SELECT set_config(name, 'x', false) FROM pg_settings, customers WHERE name = 'work_mem'", public, command.Unknown},
+		"more besides":           {"SELECT set_config(name, 'x', false), email FROM pg_settings WHERE name = 'work_mem'", public, command.Unknown},
+		"a function besides":     {"SELECT set_config(name, 'x', false) FROM pg_settings WHERE name = 'work_mem' ORDER BY app.evil()", public, command.Unknown},
+		"another operator":       {"SELECT set_config(name, 'x', false) FROM pg_settings WHERE name OPERATOR(app.=) 'work_mem'", public, command.Unknown},
+		"another's set_config":   {"SELECT evil.set_config(name, 'x', false) FROM pg_settings WHERE name = 'work_mem'", public, command.Unknown},
+	} {
+		f := resolved(t, c, tc.sql, tc.path, "")
+		if f.Class != tc.want || f.Neutral || tc.want == command.Session && (f.Verb != "set" || len(f.Settings) != 1) {
+			t.Errorf("%s: class %s, neutral %v, verb %s, settings %v: %s", name, f.Class, f.Neutral, f.Verb, f.Settings, f.Why)
+		}
+	}
+}
+
 // TestRedteam10_WhoActsIsAdministration: a change of the role is never a mere
 // session command, however it is spelled.
 func TestRedteam10_WhoActsIsAdministration(t *testing.T) {

@@ -18,7 +18,7 @@ import (
 // would only read, its class, since it may be a view that runs anything. A
 // caller reloads the catalog then, and asks again. A nil *Catalog finds nothing.
 func (c *Catalog) Resolve(f command.Facts, searchPath []string, tempSchema string) command.Facts {
-	if f.Class == command.Session {
+	if f.Class == command.Session && len(f.Objects) == 0 {
 		return f
 	}
 	if c == nil {
@@ -30,6 +30,9 @@ func (c *Catalog) Resolve(f command.Facts, searchPath []string, tempSchema strin
 	}
 	r.names()
 	r.objects()
+	if r.f.Class == command.Session && slices.ContainsFunc(r.f.Objects, func(o command.Object) bool { return o.Schema != "pg_catalog" }) {
+		r.opaque("it sets what a relation names that is not PostgreSQL's own")
+	}
 	r.columns()
 	r.comparisons()
 	r.positions()
@@ -236,7 +239,7 @@ func (r *resolver) missing(o command.Object) {
 	for _, u := range []string{"objects", "reads", "writes", "columns", "filters"} {
 		r.unknown.add(u)
 	}
-	if r.f.Class == command.Read {
+	if r.f.Class == command.Read || r.f.Class == command.Session {
 		r.opaque(fmt.Sprintf("the relation %s is not in the target's catalog as Gatestay knows it", o))
 	}
 }

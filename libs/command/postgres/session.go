@@ -149,14 +149,18 @@ func (w *walker) setsOnly(s *pg.SelectStmt) bool {
 	}
 	call := s.GetTargetList()[0].GetResTarget().GetVal().GetFuncCall()
 	parts := names(call.GetFuncname())
-	if schema, name := split(parts); name != "set_config" || len(parts) > 2 || schema != "pg_catalog" ||
+	if schema, name := split(parts); name != "set_config" || len(parts) > 2 || schema != "" && schema != "pg_catalog" ||
 		len(call.GetArgs()) != 3 || call.GetFuncVariadic() || call.GetAggFilter() != nil || call.GetOver() != nil {
 		return false
 	}
-	for _, a := range call.GetArgs() {
-		if a.GetAConst() == nil {
-			return false
-		}
+	if call.GetArgs()[1].GetAConst() == nil || call.GetArgs()[2].GetAConst() == nil {
+		return false
+	}
+	if w.setsIfKnown(s, call) {
+		return true
+	}
+	if len(parts) != 2 || call.GetArgs()[0].GetAConst() == nil {
+		return false
 	}
 	// Nothing else may be in it.
 	bare := &pg.SelectStmt{TargetList: s.GetTargetList(), LimitOption: s.GetLimitOption(), Op: s.GetOp()}
@@ -168,4 +172,39 @@ func (w *walker) setsOnly(s *pg.SelectStmt) bool {
 	w.setConfig(call)
 	w.assigns(strings.ToLower(call.GetArgs()[0].GetAConst().GetSval().GetSval()))
 	return true
+}
+
+// setsIfKnown reads what pg_dump sets a setting with that older servers do not
+// have: SELECT set_config(name, 'value', false) FROM pg_settings WHERE name =
+// 'setting'. Which one it is stands there. Resolve sees to it that the names are
+// PostgreSQL's own.
+func (w *walker) setsIfKnown(s *pg.SelectStmt, call *pg.FuncCall) bool {
+	where := s.GetWhereClause().GetAExpr()
+	setting := where.GetRexpr().GetAConst().GetSval().GetSval()
+	if len(s.GetFromClause()) != 1 || setting == "" || where.GetKind() != pg.A_Expr_Kind_AEXPR_OP ||
+		!settingName(call.GetArgs()[0]) || !settingName(where.GetLexpr()) || strings.Join(names(where.GetName()), ".") != "=" {
+		return false
+	}
+	rv := s.GetFromClause()[0].GetRangeVar()
+	if rv.GetRelname() != "pg_settings" || rv.GetSchemaname() != "" && rv.GetSchemaname() != "pg_catalog" || rv.GetAlias() != nil || rv.GetCatalogname() != "" {
+		return false
+	}
+	bare := &pg.SelectStmt{TargetList: s.GetTargetList(), FromClause: s.GetFromClause(), WhereClause: s.GetWhereClause(), LimitOption: s.GetLimitOption(), Op: s.GetOp()}
+	setting = strings.ToLower(setting)
+	if !proto.Equal(bare, s) || setting == "role" || setting == "session_authorization" || has(superuserSettings, setting) {
+		return false
+	}
+	w.verb("set")
+	w.functions.add(lower(names(call.GetFuncname())))
+	w.operators.add("=")
+	w.object(rv, command.Read)
+	w.settings.add(setting)
+	w.f.Class = command.Session
+	return true
+}
+
+// settingName reports the column name, and nothing else.
+func settingName(n *pg.Node) bool {
+	parts := names(n.GetColumnRef().GetFields())
+	return len(parts) == 1 && parts[0] == "name" && len(n.GetColumnRef().GetFields()) == 1
 }

@@ -196,7 +196,7 @@ func afterEarlier(statements []pgfacts.Statement, facts []command.Facts, doubt r
 	for i := range facts {
 		f, own := &facts[i], &statements[i].Facts
 		switch {
-		case own.Class == command.Session, plain(own):
+		case own.Class == command.Session && len(own.Objects) == 0, plain(own):
 		case doubt == changedMeaning:
 			*f = without(*f, "an earlier statement of its text or transaction may change what it means", append(resolvedFields, "class", "functions")...)
 			f.Class, f.Neutral = command.Unknown, false

@@ -123,6 +123,9 @@ func (m *Masks) Compared(f *command.Facts) []command.Compared {
 	}
 	var out set[command.Compared]
 	for _, x := range f.Comparisons {
+		if f.Verb == "prepare" && x.Parameter > 0 {
+			continue // EXECUTE says with what value, and is asked then
+		}
 		masks, exact := m.of(x.Column, f)
 		for _, mask := range masks {
 			y := command.Compared{Comparison: x, Mask: mask, Same: x.Use != command.Join || x.With != (command.Column{})}

@@ -25,8 +25,10 @@ func (c *comparer) statement(n *pg.Node, s *compareScope) *columns {
 		return c.statement(v.DeclareCursorStmt.GetQuery(), s)
 	case *pg.Node_CreateTableAsStmt:
 		return c.statement(v.CreateTableAsStmt.GetQuery(), s)
-	case *pg.Node_PrepareStmt: // what EXECUTE will give is not seen
-		return c.kept(v.PrepareStmt.GetQuery(), s)
+	case *pg.Node_PrepareStmt:
+		return c.statement(v.PrepareStmt.GetQuery(), s)
+	case *pg.Node_ExecuteStmt: // where it is known what it runs, Referred says
+		c.budget = 0
 	case *pg.Node_ViewStmt:
 		return c.kept(v.ViewStmt.GetQuery(), s)
 	case *pg.Node_CopyStmt:

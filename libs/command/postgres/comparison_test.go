@@ -111,7 +111,10 @@ func TestComparisons(t *testing.T) {
 		"SELECT id FROM customers WHERE email = $1::varchar(1)":                                          "other",
 		"SELECT id FROM customers WHERE email = 'a' || 'b'":                                              "other",
 		"SELECT id FROM customers WHERE email = current_user":                                            "other",
-		"PREPARE p AS SELECT id FROM customers WHERE email = $1":                                         "other",
+		"PREPARE p AS SELECT id FROM customers WHERE email = $1":                                         "",
+		"PREPARE p AS SELECT id FROM customers WHERE email = $1 AND email < 'x'":                         "range",
+		"EXPLAIN EXECUTE p ('x')":                                                                        "other",
+		"EXECUTE p ('x')":                                                                                "other",
 		"SELECT id FROM contacts WHERE lowered = 'a'":                                                    "",
 		"SELECT id FROM (SELECT id, email FROM customers UNION ALL SELECT '1', 'x') s WHERE email = 'a'": "equality literal 3 of 3",
 

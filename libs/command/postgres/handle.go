@@ -14,18 +14,37 @@ type Handle struct {
 	Cursor  bool // else a prepared statement
 	Name    string
 	Defines bool
+	// arguments say what EXECUTE gives each parameter: a literal by its place in
+	// Facts.Literals, from 1; null; or something that is no plain constant.
+	arguments []int
 }
 
-func handleOf(n *pg.Node) *Handle {
+const (
+	computed = 0
+	null     = -1
+)
+
+func handleOf(sql string, st Statement, n *pg.Node) *Handle {
 	switch s := n.GetNode().(type) {
 	case *pg.Node_DeclareCursorStmt:
-		return &Handle{true, s.DeclareCursorStmt.GetPortalname(), true}
+		return &Handle{Cursor: true, Name: s.DeclareCursorStmt.GetPortalname(), Defines: true}
 	case *pg.Node_FetchStmt:
-		return &Handle{true, s.FetchStmt.GetPortalname(), false}
+		return &Handle{Cursor: true, Name: s.FetchStmt.GetPortalname()}
 	case *pg.Node_PrepareStmt:
-		return &Handle{false, s.PrepareStmt.GetName(), true}
+		return &Handle{Name: s.PrepareStmt.GetName(), Defines: true}
 	case *pg.Node_ExecuteStmt:
-		return &Handle{false, s.ExecuteStmt.GetName(), false}
+		h := &Handle{Name: s.ExecuteStmt.GetName()}
+		for _, p := range s.ExecuteStmt.GetParams() {
+			at := computed
+			switch c := p.GetAConst(); {
+			case c.GetIsnull():
+				at = null
+			case c != nil:
+				at = literalAt(sql, st.Facts.Literals, int(c.GetLocation()), st.Start)
+			}
+			h.arguments = append(h.arguments, at)
+		}
+		return h
 	}
 	return nil
 }
@@ -47,35 +66,46 @@ func Referred(use *Statement, text string, given command.Facts) (full string, f 
 	f.Verb = own.Verb
 	f.ParameterColumns, f.ParameterPositions = nil, nil
 	f.Literals = nil
-	for i, l := range own.Literals {
-		if len(own.Literals) == len(given.ParameterColumns) && !use.Handle.Cursor {
-			l.Column = given.ParameterColumns[i]
+	f.Literals = append(f.Literals, own.Literals...)
+	for i, at := range use.Handle.arguments {
+		if at > 0 && i < len(given.ParameterColumns) {
+			f.Literals[at-1].Column = given.ParameterColumns[i]
 		}
-		f.Literals = append(f.Literals, l)
 	}
 	shift := len(use.Text) + len(handleSeparator)
 	for _, l := range given.Literals {
 		l.Start, l.End = l.Start+shift, l.End+shift
 		f.Literals = append(f.Literals, l)
 	}
-	f.Comparisons = comparisonsOf(given.Comparisons, len(own.Literals), len(given.ParameterColumns))
+	f.Comparisons = comparisonsOf(given.Comparisons, len(own.Literals), use.Handle.arguments)
 	return use.Text + handleSeparator + text, f, true
 }
 
 // comparisonsOf returns the comparisons of a query as its use has them: the literals of the
-// use stand before its own, and are the values of its parameters where there is one
-// for each.
-func comparisonsOf(list []command.Comparison, literals, parameters int) []command.Comparison {
+// use stand before its own, and those that are arguments are what its parameters
+// are compared as.
+func comparisonsOf(list []command.Comparison, literals int, arguments []int) []command.Comparison {
 	out := slices.Clone(list)
 	for i := range out {
 		c := &out[i]
-		switch {
-		case c.Literal > 0:
+		if c.Literal > 0 {
 			c.Literal += literals
-		case c.Parameter > 0 && literals == parameters:
-			c.Literal, c.Parameter, c.Alone = c.Parameter, 0, false
-		case c.Parameter > 0:
-			c.Use, c.Parameter, c.Alone = command.Expression, 0, false
+		}
+		if c.Parameter == 0 {
+			continue
+		}
+		at := computed
+		if c.Parameter <= len(arguments) {
+			at = arguments[c.Parameter-1]
+		}
+		c.Parameter, c.Alone = 0, false
+		switch at {
+		case computed:
+			c.Use = command.Expression
+		case null:
+			c.Use = command.Null
+		default:
+			c.Literal = at
 		}
 	}
 	return out

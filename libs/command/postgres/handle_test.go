@@ -3,17 +3,16 @@ package postgres
 import (
 	"reflect"
 	"testing"
-
-	"github.com/gatestay/gatestay/libs/command"
 )
 
 func TestHandle(t *testing.T) {
 	for sql, want := range map[string]*Handle{
-		"DECLARE c CURSOR WITH HOLD FOR SELECT 1": {true, "c", true},
-		`FETCH ALL FROM "C"`:                      {true, "C", false},
-		"MOVE 5 IN c":                             {true, "c", false},
-		"PREPARE p (int) AS SELECT $1":            {false, "p", true},
-		"EXECUTE p (1)":                           {false, "p", false},
+		"DECLARE c CURSOR WITH HOLD FOR SELECT 1": {Cursor: true, Name: "c", Defines: true},
+		`FETCH ALL FROM "C"`:                      {Cursor: true, Name: "C"},
+		"MOVE 5 IN c":                             {Cursor: true, Name: "c"},
+		"PREPARE p (int) AS SELECT $1":            {Name: "p", Defines: true},
+		"EXECUTE p (1)":                           {Name: "p", arguments: []int{1}},
+		"EXECUTE p (NULL, -1, 'x' || 'y')":        {Name: "p", arguments: []int{null, 1, computed}},
 		"CREATE TABLE t AS EXECUTE p (1)":         nil,
 		"EXPLAIN EXECUTE p (1)":                   nil,
 		"CLOSE c":                                 nil,
@@ -47,37 +46,44 @@ func TestRedteam09_ArgumentsThatCompute(t *testing.T) {
 	}
 }
 
-// TestRedteam13_ComparisonsOfAUse: a value that an EXECUTE compares a column with
-// is found in its own text.
+// TestRedteam13_ComparisonsOfAUse: the value that an EXECUTE compares a column with
+// is its own argument, found in its own text, and no other literal.
 func TestRedteam13_ComparisonsOfAUse(t *testing.T) {
 	text := "PREPARE p (text, int) AS SELECT id FROM customers WHERE email = $1 AND id = $2 AND name = 'n'"
 	given := one(t, text)
-	use := func(sql string) (string, command.Facts) {
+	for sql, want := range map[string]string{
+		"EXECUTE p ('guess', 5)":                   "equality 'guess'",
+		"EXECUTE p ('guess', -5)":                  "equality 'guess'",
+		"EXECUTE p (NULL, 5)":                      "is_null",
+		"EXECUTE p ('guess')":                      "equality 'guess'",
+		"EXECUTE p (coalesce('guess', 'b'), NULL)": "expression",
+		"EXECUTE p ('a', coalesce(1, 2))":          "equality 'a'",
+		"EXECUTE p (upper('guess'), 5)":            "expression",
+	} {
 		st, err := Parse(sql)
 		if err != nil {
 			t.Fatal(err)
 		}
 		full, f, ok := Referred(&st[0], text, given)
 		if !ok {
-			t.Fatal(sql)
+			if want != "expression" {
+				t.Errorf("%s: not referred", sql)
+			}
+			continue
 		}
-		return full, f
-	}
-	full, f := use("EXECUTE p ('guess', 5)")
-	found := map[string]string{}
-	for _, c := range f.Comparisons {
-		if c.Literal > 0 {
-			l := f.Literals[c.Literal-1]
-			found[c.Column.Name] = full[l.Start:l.End]
-		}
-	}
-	if found["name"] != "'n'" || found["email"] != "" && found["email"] != "'guess'" {
-		t.Errorf("found %v of %+v", found, f.Comparisons)
-	}
-	_, f = use("EXECUTE p ('guess')")
-	for _, c := range f.Comparisons {
-		if c.Parameter > 0 || c.Column.Name == "email" && c.Use == command.Equality {
-			t.Errorf("an argument that is not there: %+v", c)
+		for _, c := range f.Comparisons {
+			got := string(c.Use)
+			if c.Literal > 0 {
+				got += " " + full[f.Literals[c.Literal-1].Start:f.Literals[c.Literal-1].End]
+			}
+			switch {
+			case c.Parameter > 0:
+				t.Errorf("%s: a parameter that is not there: %+v", sql, c)
+			case c.Column.Name == "email" && got != want:
+				t.Errorf("%s: %s, want %s", sql, got, want)
+			case c.Column.Name == "name" && got != "equality 'n'":
+				t.Errorf("%s: %s", sql, got)
+			}
 		}
 	}
 }

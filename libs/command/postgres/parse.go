@@ -96,7 +96,7 @@ func Parse(sql string) ([]Statement, error) {
 		}
 		s.Text = sql[s.Start:s.End]
 		s.Facts = facts(sql, s, raw.GetStmt(), toks)
-		s.Handle = handleOf(raw.GetStmt())
+		s.Handle = handleOf(sql, s, raw.GetStmt())
 		s.Copy = copyOf(sql, s, raw.GetStmt().GetCopyStmt(), toks)
 		out = append(out, s)
 	}

@@ -3,6 +3,9 @@
 // code of its own, and the functions, operators and types that are not
 // PostgreSQL's. It is the I/O beside libs/command/postgres, which does none.
 //
+// Load reads all of it once; a Reader reads it again and again, and from the
+// second time on only what has changed (see change.go).
+//
 // Everything it reads is open to every role, so that the target's own
 // credential is enough. PostgreSQL 12 and newer.
 package pgcatalog
@@ -27,81 +30,97 @@ const (
 	maxRows = 2_000_000
 	// timeout bounds the whole, on the client and on the server.
 	timeout = 60 * time.Second
+	// firstUser is the first OID that is not PostgreSQL's own (FirstNormalObjectId).
+	firstUser = 16384
 )
 
 // Load reads the catalog as one consistent snapshot. The connection must be
 // idle, and is left as it was. Nothing that it does waits for a table's lock
 // for long: a migration that is held must not hold the catalog too.
 func Load(ctx context.Context, conn *pgx.Conn) (*postgres.Snapshot, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	l := &loader{ctx: ctx, out: &postgres.Snapshot{}, index: map[uint32]int{}}
-	err := pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		l.tx = tx
-		return l.run()
-	})
-	if err != nil {
-		return nil, fmt.Errorf("pgcatalog: load: %w", err)
-	}
-	return l.out, nil
+	s, _, err := NewReader(conn).Read(ctx)
+	return s, err
 }
 
+// loader reads a catalog, or a part of it, in one transaction.
 type loader struct {
-	ctx   context.Context //nolint:containedctx // lives for one Load
-	tx    pgx.Tx
+	ctx   context.Context //nolint:containedctx // lives for one Read
+	conn  *pgx.Conn
+	batch *pgx.Batch
 	out   *postgres.Snapshot
 	index map[uint32]int // OID to place in out.Relations
+	// own are the functions that are in pg_catalog as PostgreSQL came with them,
+	// and that this program does not know: another version's.
+	own []postgres.Function
+	// unread are relations of which something could not be printed.
+	unread map[uint32]bool
+
+	relations, functions, operators, types scope
 }
 
-func (l *loader) run() error {
-	// Names outside pg_catalog are printed with their schema.
-	if _, err := l.tx.Exec(l.ctx, "SET LOCAL search_path = pg_catalog"); err != nil {
-		return fmt.Errorf("set search_path: %w", err)
+// scope is what of a catalog's table is read.
+type scope struct {
+	after uint32   // OIDs from this one on
+	some  bool     // of them only
+	oids  []uint32 // these
+}
+
+// has is the condition on a column.
+func (s scope) has(column string) string {
+	switch {
+	case s.some:
+		return column + " = ANY ($1)"
+	case s.after > 0:
+		return fmt.Sprintf("%s >= %d", column, s.after)
 	}
-	if _, err := l.tx.Exec(l.ctx, fmt.Sprintf("SET LOCAL statement_timeout = %d", timeout.Milliseconds())); err != nil {
-		return fmt.Errorf("set statement_timeout: %w", err)
-	}
-	for _, step := range []struct {
-		what string
-		run  func() error
-	}{
-		{"relations", l.relations},
-		{"columns", l.columns},
-		{"generated columns", l.generated},
-		{"inheritance", l.inheritance},
-		{"view dependencies", l.dependencies},
-		{"triggers and rules", l.code},
-		{"foreign keys", l.cascades},
-		{"what foreign keys refer to", l.references},
-		{"keys", l.keys},
-		{"expressions", l.expressions},
-		{"functions", l.functions},
-		{"operators", l.operators},
-		{"types", l.types},
-		{"view definitions", l.definitions},
-	} {
-		if err := step.run(); err != nil {
-			return fmt.Errorf("%s: %w", step.what, err)
-		}
+	return "true"
+}
+
+func (s scope) args() []any {
+	if s.some {
+		return []any{s.oids}
 	}
 	return nil
 }
 
-// each runs a query and calls fn after each row has been scanned into dst.
-func (l *loader) each(sql string, dst []any, fn func()) error {
-	rows, err := l.tx.Query(l.ctx, sql)
-	if err != nil {
-		return fmt.Errorf("query: %w", err)
+// run reads what is in scope, and ends the transaction.
+func (l *loader) run() error {
+	for _, queue := range []func(){
+		l.queueRelations, l.columns, l.generated, l.inheritance, l.dependencies, l.code, l.cascades, l.references, l.keys,
+		l.queueFunctions, l.queueOperators, l.queueTypes,
+	} {
+		queue()
 	}
-	n := 0
-	if _, err := pgx.ForEachRow(rows, dst, func() error {
-		if n++; n > maxRows {
-			return ErrTooLarge
+	return l.unlocked()
+}
+
+// each asks for rows: fn is called after each of them has been scanned into dst,
+// once the batch is sent.
+func (l *loader) each(what, sql string, in scope, dst []any, fn func()) {
+	if in.some && len(in.oids) == 0 {
+		return
+	}
+	l.batch.Queue(sql, in.args()...).Query(func(rows pgx.Rows) error {
+		n := 0
+		if _, err := pgx.ForEachRow(rows, dst, func() error {
+			if n++; n > maxRows {
+				return ErrTooLarge
+			}
+			fn()
+			return nil
+		}); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
 		}
-		fn()
 		return nil
-	}); err != nil {
-		return fmt.Errorf("read: %w", err)
+	})
+}
+
+// send runs what was asked for, in one round trip.
+func (l *loader) send() error {
+	batch := l.batch
+	l.batch = &pgx.Batch{}
+	if err := l.conn.SendBatch(l.ctx, batch).Close(); err != nil {
+		return err //nolint:wrapcheck // each says what it was about
 	}
 	return nil
 }

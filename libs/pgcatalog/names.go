@@ -13,18 +13,26 @@ import (
 // server is linked with, and 13), which only a superuser can have made.
 // pgcrypto brings a gen_random_uuid of its own. What another version of
 // PostgreSQL has in pg_catalog counts as not PostgreSQL's own.
-func (l *loader) functions() error {
+func (l *loader) queueFunctions() {
 	var (
 		f     postgres.Function
 		later bool // made after the database was
 	)
-	return l.each(`
+	where := "p.oid >= 16384 OR n.nspname = 'pg_catalog'"
+	if l.functions.some || l.functions.after > 0 {
+		where = l.functions.has("p.oid")
+	}
+	l.each("functions", `
 		SELECT n.nspname::text, p.proname::text, bool_and(p.prolang IN (12, 13) AND (p.provolatile <> 'v' OR p.proname = 'gen_random_uuid')),
 		       p.oid >= 16384
 				FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-		WHERE p.oid >= 16384 OR n.nspname = 'pg_catalog' GROUP BY 1, 2, p.oid >= 16384`,
-		[]any{&f.Schema, &f.Name.Name, &f.Plain, &later}, func() {
-			if later || !postgres.KnownFunction(f.Name.Name) {
+		WHERE `+where+` GROUP BY 1, 2, p.oid >= 16384`,
+		l.functions, []any{&f.Schema, &f.Name.Name, &f.Plain, &later}, func() {
+			switch {
+			case later && !slices.Contains(l.out.Functions, f):
+				l.out.Functions = append(l.out.Functions, f)
+			case !later && !postgres.KnownFunction(f.Name.Name):
+				l.own = append(l.own, f)
 				l.out.Functions = append(l.out.Functions, f)
 			}
 		})
@@ -32,29 +40,31 @@ func (l *loader) functions() error {
 
 // operators leaves out those that rest on a non-volatile function in C, or on
 // one of PostgreSQL's own that is trusted.
-func (l *loader) operators() error {
+func (l *loader) queueOperators() {
 	var (
 		n           postgres.Name
 		own, inC    bool
 		fschema, fn string
 	)
-	return l.each(`
+	l.each("operators", `
 		SELECT n.nspname::text, o.oprname::text, f.oid < 16384, f.prolang IN (12, 13) AND f.provolatile <> 'v',
 		       fnsp.nspname::text, f.proname::text
 		FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace
 		JOIN pg_proc f ON f.oid = o.oprcode JOIN pg_namespace fnsp ON fnsp.oid = f.pronamespace
-		WHERE o.oid >= 16384`,
-		[]any{&n.Schema, &n.Name, &own, &inC, &fschema, &fn}, func() {
+		WHERE o.oid >= 16384 AND `+l.operators.has("o.oid"),
+		l.operators, []any{&n.Schema, &n.Name, &own, &inC, &fschema, &fn}, func() {
 			if own && postgres.TrustedFunction(fschema, fn) || !own && inC {
 				return
 			}
-			l.out.Operators = append(l.out.Operators, n)
+			if !slices.Contains(l.out.Operators, n) {
+				l.out.Operators = append(l.out.Operators, n)
+			}
 		})
 }
 
 // types are those that are not PostgreSQL's. A cast counts as code where its
 // function is neither in C nor PostgreSQL's own.
-func (l *loader) types() error {
+func (l *loader) queueTypes() {
 	var (
 		t          postgres.Type
 		kind       rune
@@ -64,7 +74,11 @@ func (l *loader) types() error {
 		checks     []string
 		unreadable bool
 	)
-	return l.each(`
+	at := map[uint32]int{}
+	for i := range l.out.Types {
+		at[l.out.Types[i].OID] = i
+	}
+	l.each("types", `
 		WITH foreign_cast AS (
 			SELECT x.castsource, x.casttarget, x.castcontext FROM pg_cast x JOIN pg_proc f ON f.oid = x.castfunc
 			WHERE f.oid >= 16384 AND NOT (f.prolang IN (12, 13) AND f.provolatile <> 'v'))
@@ -79,8 +93,9 @@ func (l *loader) types() error {
 		FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
 		LEFT JOIN pg_range g ON g.rngtypid = t.oid
 		WHERE t.oid >= 16384 AND n.nspname !~ '^pg_toast'
-		  AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind <> 'c')`,
-		[]any{&t.Schema, &t.Name.Name, &t.OID, &kind, &base, &canonical, &cast, &t.Casts, &checks, &unreadable}, func() {
+		  AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind <> 'c')
+		  AND `+l.types.has("t.oid"),
+		l.types, []any{&t.Schema, &t.Name.Name, &t.OID, &kind, &base, &canonical, &cast, &t.Casts, &checks, &unreadable}, func() {
 			t.Checks = nil
 			switch kind {
 			case 'e':
@@ -95,6 +110,11 @@ func (l *loader) types() error {
 				t.Plain = false
 			}
 			t.Plain = t.Plain && !cast
+			if i, ok := at[t.OID]; ok {
+				l.out.Types[i] = t
+				return
+			}
+			at[t.OID] = len(l.out.Types)
 			l.out.Types = append(l.out.Types, t)
 		})
 }

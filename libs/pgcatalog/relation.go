@@ -4,26 +4,32 @@ import (
 	"github.com/gatestay/gatestay/libs/command/postgres"
 )
 
-func (l *loader) relations() error {
+// kept is the condition on the relations (c, in n) that are read.
+const kept = `c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname !~ '^pg_toast'`
+
+func (l *loader) queueRelations() {
 	var (
 		oid          uint32
 		schema, name string
 		kind         rune
 	)
-	return l.each(`
+	l.each("relations", `
 		SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::"char"
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname !~ '^pg_toast'
+		WHERE `+kept+` AND `+l.relations.has("c.oid")+`
 		ORDER BY c.oid`,
-		[]any{&oid, &schema, &name, &kind}, func() {
+		l.relations, []any{&oid, &schema, &name, &kind}, func() {
+			r := postgres.Relation{OID: oid, Schema: schema, Name: name, Kind: byte(kind)} //nolint:gosec // a "char"
+			if at, ok := l.index[oid]; ok {
+				l.out.Relations[at] = r
+				return
+			}
 			l.index[oid] = len(l.out.Relations)
-			l.out.Relations = append(l.out.Relations, postgres.Relation{
-				OID: oid, Schema: schema, Name: name, Kind: byte(kind), //nolint:gosec // a "char"
-			})
+			l.out.Relations = append(l.out.Relations, r)
 		})
 }
 
-func (l *loader) columns() error {
+func (l *loader) columns() {
 	var (
 		oid, typ  uint32
 		name      string
@@ -31,12 +37,12 @@ func (l *loader) columns() error {
 		number    int16
 		typeNames = map[uint32]string{} // one string a type, not one a column
 	)
-	return l.each(`
-		SELECT a.attrelid, a.attname::text, a.attnum, a.atttypid, t.typname::text
-		FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
-		WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+	l.each("columns", `
+		SELECT a.attrelid, a.attname::text, a.attnum, a.atttypid, (SELECT t.typname::text FROM pg_type t WHERE t.oid = a.atttypid)
+		FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+		WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND `+l.relations.has("a.attrelid")+`
 		ORDER BY a.attrelid, a.attnum`,
-		[]any{&oid, &name, &number, &typ, &typeName}, func() {
+		l.relations, []any{&oid, &name, &number, &typ, &typeName}, func() {
 			r := l.relation(oid)
 			if r == nil {
 				return
@@ -51,18 +57,18 @@ func (l *loader) columns() error {
 }
 
 // generated finds what generated columns are computed from.
-func (l *loader) generated() error {
+func (l *loader) generated() {
 	var (
 		oid          uint32
 		number, from int16
 	)
-	return l.each(`
+	l.each("generated columns", `
 		SELECT DISTINCT ad.adrelid, ad.adnum, d.refobjsubid::int2
-		FROM pg_attrdef ad
-		JOIN pg_attribute a ON a.attrelid = ad.adrelid AND a.attnum = ad.adnum AND a.attgenerated <> ''
+		FROM (SELECT d.oid, d.adrelid, d.adnum FROM pg_attrdef d WHERE `+l.relations.has("d.adrelid")+`
+			AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = d.adrelid AND a.attnum = d.adnum AND a.attgenerated <> '') OFFSET 0) ad
 		JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = ad.oid
 		WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ad.adrelid AND d.refobjsubid NOT IN (0, ad.adnum)`,
-		[]any{&oid, &number, &from}, func() {
+		l.relations, []any{&oid, &number, &from}, func() {
 			r := l.relation(oid)
 			if r == nil {
 				return
@@ -75,9 +81,9 @@ func (l *loader) generated() error {
 		})
 }
 
-func (l *loader) inheritance() error {
+func (l *loader) inheritance() {
 	var child, parent uint32
-	return l.each(`SELECT inhrelid, inhparent FROM pg_inherits`, []any{&child, &parent}, func() {
+	l.each("inheritance", `SELECT inhrelid, inhparent FROM pg_inherits WHERE `+l.relations.has("inhrelid"), l.relations, []any{&child, &parent}, func() {
 		if r := l.relation(child); r != nil { // indexes have parents too
 			r.Parents = append(r.Parents, parent)
 		}
@@ -85,18 +91,18 @@ func (l *loader) inheritance() error {
 }
 
 // dependencies are the columns that the queries of users' views refer to.
-func (l *loader) dependencies() error {
+func (l *loader) dependencies() {
 	var (
 		view, oid uint32
 		number    int32
 	)
-	return l.each(`
+	l.each("view dependencies", `
 		SELECT DISTINCT w.ev_class, d.refobjid, d.refobjsubid
 		FROM pg_rewrite w
 		JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
 		WHERE w.ev_type = '1' AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> w.ev_class
-		  AND w.ev_class >= 16384`,
-		[]any{&view, &oid, &number}, func() {
+		  AND w.ev_class >= 16384 AND `+l.relations.has("w.ev_class"),
+		l.relations, []any{&view, &oid, &number}, func() {
 			if r := l.relation(view); r != nil {
 				r.Reads = append(r.Reads, postgres.ColumnRef{OID: oid, Number: int16(number)}) //nolint:gosec // an attnum
 			}
@@ -104,12 +110,12 @@ func (l *loader) dependencies() error {
 }
 
 // cascades are what foreign keys change besides the table that is written.
-func (l *loader) cascades() error {
+func (l *loader) cascades() {
 	var child, parent uint32
-	return l.each(`
+	l.each("foreign keys", `
 		SELECT DISTINCT conrelid, confrelid FROM pg_constraint
-		WHERE contype = 'f' AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd'))`,
-		[]any{&child, &parent}, func() {
+		WHERE contype = 'f' AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd')) AND `+l.relations.has("confrelid"),
+		l.relations, []any{&child, &parent}, func() {
 			if r := l.relation(parent); r != nil {
 				r.Cascades = append(r.Cascades, child)
 				r.WriteCode = true // the child's triggers may run
@@ -118,15 +124,15 @@ func (l *loader) cascades() error {
 }
 
 // keys are the columns of unique and exclusion indexes.
-func (l *loader) keys() error {
+func (l *loader) keys() {
 	var (
 		oid    uint32
 		number int16
 	)
-	return l.each(`
+	l.each("keys", `
 		SELECT DISTINCT indrelid, k.number FROM pg_index CROSS JOIN LATERAL unnest(indkey::int2[]) AS k (number)
-		WHERE (indisunique OR indisexclusion) AND indrelid >= 16384`,
-		[]any{&oid, &number}, func() {
+		WHERE (indisunique OR indisexclusion) AND indrelid >= 16384 AND `+l.relations.has("indrelid"),
+		l.relations, []any{&oid, &number}, func() {
 			if r := l.relation(oid); r != nil {
 				r.Keys = append(r.Keys, number)
 			}
@@ -134,16 +140,16 @@ func (l *loader) keys() error {
 }
 
 // references are the columns of foreign keys, each with the one it refers to.
-func (l *loader) references() error {
+func (l *loader) references() {
 	var (
 		oid, to   uint32
 		number, n int16
 	)
-	return l.each(`
+	l.each("what foreign keys refer to", `
 		SELECT DISTINCT c.conrelid, k.number, c.confrelid, k.ref
 		FROM pg_constraint c CROSS JOIN LATERAL unnest(c.conkey, c.confkey) AS k (number, ref)
-		WHERE c.contype = 'f'`,
-		[]any{&oid, &number, &to, &n}, func() {
+		WHERE c.contype = 'f' AND `+l.relations.has("c.conrelid"),
+		l.relations, []any{&oid, &number, &to, &n}, func() {
 			if r := l.relation(oid); r != nil {
 				r.References = append(r.References, postgres.Reference{
 					Number: number, To: postgres.ColumnRef{OID: to, Number: n},
@@ -157,18 +163,18 @@ func (l *loader) references() error {
 // pg_trigger.tgtype (catalog/pg_trigger.h): 1 for each row, 2 before, 64
 // instead. Triggers of PostgreSQL and its contrib modules that take nothing
 // from other columns do not.
-func (l *loader) code() error {
+func (l *loader) code() {
 	var (
 		oid      uint32
 		rewrites bool
 	)
-	return l.each(`
+	l.each("triggers and rules", `
 		SELECT t.tgrelid, t.tgtype & 64 <> 0 OR (t.tgtype & 3 = 3 AND NOT (a.lanname IN ('c', 'internal') AND p.proname IN
 			('suppress_redundant_updates_trigger', 'moddatetime', 'insert_username', 'autoinc', 'lo_manage')))
 		FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_language a ON a.oid = p.prolang
-		WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'
-		UNION SELECT ev_class, true FROM pg_rewrite WHERE ev_type <> '1' AND ev_enabled <> 'D'`,
-		[]any{&oid, &rewrites}, func() {
+		WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND `+l.relations.has("t.tgrelid")+`
+		UNION SELECT ev_class, true FROM pg_rewrite WHERE ev_type <> '1' AND ev_enabled <> 'D' AND `+l.relations.has("ev_class"),
+		l.relations, []any{&oid, &rewrites}, func() {
 			if r := l.relation(oid); r != nil {
 				r.WriteCode = true
 				r.Rewrites = r.Rewrites || rewrites

@@ -309,7 +309,7 @@ func (s *session) over(e *expectation, tx byte) (idle, draining bool) {
 	p.mu.Unlock()
 	switch {
 	case redefined:
-		s.catalog.Stale()
+		s.catalog.Stale(s.ctx)
 	case doubtful:
 		s.catalog.Doubt()
 	}

@@ -16,7 +16,7 @@ func (s *session) refresh(ctx context.Context, d *decoded, facts []command.Facts
 	if d.unreadable != nil {
 		return facts[i], nil // nothing is known of it, now as before
 	}
-	s.catalog.Stale()
+	s.catalog.Stale(ctx)
 	now, err := s.catalog.Current(ctx)
 	if err != nil {
 		return command.Facts{}, fmt.Errorf("postgres: after a hold: %w", err)

@@ -13,7 +13,6 @@ import (
 
 	"github.com/rs/zerolog"
 
-	pgfacts "github.com/gatestay/gatestay/libs/command/postgres"
 	"github.com/gatestay/gatestay/libs/refusal"
 	"github.com/gatestay/gatestay/services/gateway/internal/postgres/catalog"
 	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
@@ -73,7 +72,7 @@ func newSession(s *Server, gate seam.Session, o *opening, c net.Conn, in *wire.R
 	ses.hold.renew(ses.ctx)
 	ses.resolved.texts = map[string]*decoded{}
 	ses.callees = map[uint32]*callee{}
-	ses.catalog = s.catalogs.For(catalog.Key{Target: o.target, Database: o.database}, func(ctx context.Context) (*pgfacts.Catalog, error) { return loadCatalog(ctx, gate) })
+	ses.catalog = s.catalogs.For(catalog.Key{Target: o.target, Database: o.database}, func(ctx context.Context) (catalog.Source, error) { return openCatalog(ctx, gate) })
 	in.BeforeRead = ses.up.out.Flush
 	up.in.BeforeRead = ses.flushClient
 	return ses

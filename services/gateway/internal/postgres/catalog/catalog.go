@@ -1,9 +1,11 @@
 // Package catalog keeps what targets' catalogs say, one for each target and
 // database, shared by all sessions.
 //
-// A catalog is loaded beside the sessions, and loaded anew after a definition was changed through this gateway, when a name
-// or an OID is not in it, and in the background while it is used. One that is
-// too old, and cannot be loaded anew, is not trusted: names are unknown then.
+// A catalog is loaded beside the sessions, over a connection that is kept while
+// there are any, and loaded anew after a definition was changed through this
+// gateway, when a name or an OID is not in it, and in the background every few
+// seconds while it is used. One that is too old, and cannot be loaded anew, is not
+// trusted: names are unknown then.
 package catalog
 
 import (
@@ -21,16 +23,25 @@ import (
 // Key names a catalog.
 type Key struct{ Target, Database string }
 
-// Load reads a target's catalog.
-type Load func(context.Context) (*pgfacts.Catalog, error)
+// Source reads a target's catalog, again and again. Not for concurrent use.
+type Source interface {
+	// Read returns the one that it returned before where nothing has changed.
+	Read(context.Context) (*pgfacts.Catalog, error)
+	Close()
+}
+
+// Open opens a source.
+type Open func(context.Context) (Source, error)
 
 // Snapshot is a catalog at one time. The zero Snapshot knows nothing.
 type Snapshot struct {
 	Catalog *pgfacts.Catalog
-	Version uint64 // grows with each load; 0 is none
+	Version uint64 // grows with each change; 0 is none
 
-	loaded time.Time
-	masks  maskCache
+	loaded  time.Time
+	changes uint64     // that it has seen, of its entry's
+	masks   *maskCache // of this version
+	own     maskCache  // of a Snapshot that knows nothing
 }
 
 // Cache holds the catalogs. Safe for concurrent use.
@@ -55,9 +66,11 @@ func (c *Cache) Wait() { c.loading.Wait() }
 type entry struct {
 	mu      sync.Mutex
 	current *Snapshot
-	stale   bool // a definition has changed since current was begun
-	doubted bool // one may have
+	changes uint64 // of definitions, that were heard of
+	doubted bool   // one may have
 	flight  *flight
+	source  Source // the flight's, where there is one; nil where none is open
+	took    time.Duration
 	missed  time.Time // when a name was last looked for in vain
 	failed  time.Time // when loading last failed
 	reason  error
@@ -67,6 +80,7 @@ type entry struct {
 // flight is a load that is under way.
 type flight struct {
 	done     chan struct{}
+	changes  uint64 // that it will have seen
 	snapshot *Snapshot
 	err      error
 }
@@ -76,11 +90,11 @@ type Handle struct {
 	cache *Cache
 	key   Key
 	entry *entry
-	read  Load
+	open  Open
 }
 
 // For returns a session's handle. Release gives it back.
-func (c *Cache) For(key Key, read Load) *Handle {
+func (c *Cache) For(key Key, open Open) *Handle {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.entries[key]
@@ -89,16 +103,19 @@ func (c *Cache) For(key Key, read Load) *Handle {
 		c.entries[key] = e
 	}
 	e.refs++
-	return &Handle{cache: c, key: key, entry: e, read: read}
+	return &Handle{cache: c, key: key, entry: e, open: open}
 }
 
-// Release drops a catalog that no session uses any more and that is too old to
-// be of use to the next.
+// Release closes the source of a catalog that no session uses any more, and drops
+// those that are too old to be of use to the next.
 func (h *Handle) Release() {
 	c := h.cache
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	h.entry.refs--
+	h.entry.mu.Lock()
+	c.quit(h.entry)
+	h.entry.mu.Unlock()
 	for key, e := range c.entries {
 		e.mu.Lock()
 		old := e.flight == nil && (e.current == nil || time.Since(e.current.loaded) > c.maxAge)
@@ -109,11 +126,24 @@ func (h *Handle) Release() {
 	}
 }
 
-// Stale says that a definition has changed.
-func (h *Handle) Stale() {
-	h.entry.mu.Lock()
-	defer h.entry.mu.Unlock()
-	h.entry.stale = true
+// quit closes a source that nobody needs. The caller holds both locks.
+func (c *Cache) quit(e *entry) {
+	if source := e.source; e.refs == 0 && e.flight == nil && source != nil {
+		e.source = nil
+		c.loading.Go(source.Close)
+	}
+}
+
+// Stale says that a definition has changed. Where a catalog is in use it is begun
+// to be loaded anew, while the client finds its next words.
+func (h *Handle) Stale(ctx context.Context) {
+	e := h.entry
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.changes++
+	if e.flight == nil && e.current != nil && time.Since(e.failed) > retryAfter {
+		h.load(ctx)
+	}
 }
 
 // Doubt says that code of the target's has run, which may have changed a
@@ -128,6 +158,14 @@ func (h *Handle) Doubt() {
 // doubtAfter is how old a catalog may be that is in doubt.
 const doubtAfter = 5 * time.Second
 
+// A catalog is renewed in the background when it is as old as this, and as this
+// many times what loading it takes: that is how long it goes unnoticed when
+// somebody else changes a definition.
+const (
+	renewAfter = 5 * time.Second
+	renewShare = 100
+)
+
 // retryAfter is how long a failed load, or a name that is not there, is not
 // tried again: neither a target that is down nor a typing mistake may keep the
 // gateway loading.
@@ -138,9 +176,9 @@ const retryAfter = time.Second
 func (h *Handle) Current(ctx context.Context) (*Snapshot, error) {
 	e := h.entry
 	e.mu.Lock()
-	if s := e.current; s != nil && !e.stale {
+	if s := e.current; s != nil && s.changes == e.changes {
 		switch age := time.Since(s.loaded); {
-		case age <= h.cache.maxAge/2 && (!e.doubted || age <= doubtAfter):
+		case age <= min(h.cache.maxAge/2, max(renewAfter, renewShare*e.took)) && (!e.doubted || age <= doubtAfter):
 			e.mu.Unlock()
 			return s, nil
 		case age <= h.cache.maxAge:
@@ -162,7 +200,7 @@ func (h *Handle) Missed(ctx context.Context, in *Snapshot) (*Snapshot, bool) {
 	if e.current != in { // newer already
 		e.mu.Unlock()
 		s, err := h.Current(ctx)
-		return s, err == nil && s != in
+		return s, err == nil && s.Version != in.Version
 	}
 	if time.Since(e.missed) < retryAfter {
 		e.mu.Unlock()
@@ -170,7 +208,7 @@ func (h *Handle) Missed(ctx context.Context, in *Snapshot) (*Snapshot, bool) {
 	}
 	e.missed = time.Now()
 	s, err := h.wait(ctx)
-	return s, err == nil
+	return s, err == nil && s.Version != in.Version
 }
 
 // wait joins the load that is under way, or begins one. The caller holds mu,
@@ -184,7 +222,7 @@ func (h *Handle) wait(ctx context.Context) (*Snapshot, error) {
 		return &Snapshot{}, e.reason
 	case f == nil:
 		f = h.load(ctx)
-	case e.stale:
+	case f.changes != e.changes:
 		// The one under way began before the change: wait for it, then load again.
 		e.mu.Unlock()
 		select {
@@ -219,33 +257,57 @@ func (h *Handle) Warm(ctx context.Context) {
 // with ctx. The caller holds mu.
 func (h *Handle) load(ctx context.Context) *flight {
 	e, c := h.entry, h.cache
-	f, stale := &flight{done: make(chan struct{})}, e.stale
-	e.flight, e.stale, e.doubted = f, false, false
+	f := &flight{done: make(chan struct{}), changes: e.changes}
+	e.flight, e.doubted = f, false
 	begun := time.Now()
 	c.loading.Go(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadLimit)
 		defer cancel()
-		catalog, err := h.read(ctx)
+		source, catalog, err := h.read(ctx, e.source)
 		if err != nil {
 			c.log.Warn().Err(err).Str("target", h.key.Target).Msg("a target's catalog could not be loaded")
 		}
 		c.mu.Lock()
+		defer c.mu.Unlock()
 		c.versions++
-		version := c.versions
-		c.mu.Unlock()
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		e.flight = nil
+		e.flight, e.source, e.took = nil, source, time.Since(begun)
 		if f.err = err; err == nil {
-			f.snapshot = &Snapshot{Catalog: catalog, Version: version, loaded: begun}
+			f.snapshot = &Snapshot{Catalog: catalog, Version: c.versions, loaded: begun, changes: f.changes, masks: &maskCache{}}
+			if old := e.current; old != nil && old.Catalog == catalog {
+				f.snapshot.Version, f.snapshot.masks = old.Version, old.masks
+			}
 			e.current, e.reason = f.snapshot, nil
 		} else {
-			e.stale = e.stale || stale
 			e.failed, e.reason = time.Now(), err
 		}
+		c.quit(e)
 		close(f.done)
 	})
 	return f
+}
+
+// read reads from a source, a new one where there is none or where it fails: its
+// connection may have been closed while it was idle.
+func (h *Handle) read(ctx context.Context, source Source) (Source, *pgfacts.Catalog, error) {
+	if source != nil {
+		catalog, err := source.Read(ctx)
+		if err == nil {
+			return source, catalog, nil
+		}
+		source.Close()
+	}
+	source, err := h.open(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	catalog, err := source.Read(ctx)
+	if err != nil {
+		source.Close()
+		return nil, nil, err //nolint:wrapcheck // the source says what it was about
+	}
+	return source, catalog, nil
 }
 
 // loadLimit bounds a load.
@@ -254,5 +316,8 @@ const loadLimit = 60 * time.Second
 // Masks resolves the columns that masking rules name in this catalog, and those
 // that they were copied to.
 func (s *Snapshot) Masks(columns, copies []command.Column) *pgfacts.Masks {
+	if s.masks == nil {
+		return s.own.get(s.Catalog, columns, copies)
+	}
 	return s.masks.get(s.Catalog, columns, copies)
 }

@@ -20,13 +20,23 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // loader counts loads; each takes a second, and fails while broken is set.
 type loader struct {
-	loads  atomic.Int64
-	broken atomic.Bool
+	loads, opened, closed atomic.Int64
+	broken, unchanged     atomic.Bool
+	last                  *pgfacts.Catalog
 }
+
+func (l *loader) open(context.Context) (catalog.Source, error) {
+	l.opened.Add(1)
+	return l, nil
+}
+
+// Close implements catalog.Source.
+func (l *loader) Close() { l.closed.Add(1) }
 
 var errDown = errors.New("down")
 
-func (l *loader) load(ctx context.Context) (*pgfacts.Catalog, error) {
+// Read implements catalog.Source.
+func (l *loader) Read(ctx context.Context) (*pgfacts.Catalog, error) {
 	l.loads.Add(1)
 	select {
 	case <-time.After(time.Second):
@@ -36,7 +46,10 @@ func (l *loader) load(ctx context.Context) (*pgfacts.Catalog, error) {
 	if l.broken.Load() {
 		return nil, errDown
 	}
-	return pgfacts.NewCatalog(&pgfacts.Snapshot{}), nil
+	if l.last == nil || !l.unchanged.Load() {
+		l.last = pgfacts.NewCatalog(&pgfacts.Snapshot{})
+	}
+	return l.last, nil
 }
 
 func TestSharedAndFresh(t *testing.T) {
@@ -47,7 +60,7 @@ func TestSharedAndFresh(t *testing.T) {
 		done := make(chan uint64)
 		for range 5 { // sessions that open at once share one load
 			go func() {
-				s, err := c.For(key, l.load).Current(t.Context())
+				s, err := c.For(key, l.open).Current(t.Context())
 				if err != nil {
 					t.Error(err)
 				}
@@ -60,7 +73,7 @@ func TestSharedAndFresh(t *testing.T) {
 				t.Errorf("versions %d and %d", first, v)
 			}
 		}
-		h := c.For(key, l.load)
+		h := c.For(key, l.open)
 		at := func(what string, wait time.Duration, loads int64, newer bool) {
 			t.Helper()
 			time.Sleep(wait)
@@ -82,9 +95,9 @@ func TestSharedAndFresh(t *testing.T) {
 		at("of a certain age, in the background", 15*time.Second, 2, false)
 		at("renewed", 0, 2, true)
 		at("too old", 2*time.Minute, 3, true)
-		h.Stale()
+		h.Stale(t.Context())
 		at("after a definition has changed", 0, 4, true)
-		if s, err := c.For(catalog.Key{Target: "t", Database: "other"}, l.load).Current(t.Context()); err != nil || s.Version == first {
+		if s, err := c.For(catalog.Key{Target: "t", Database: "other"}, l.open).Current(t.Context()); err != nil || s.Version == first {
 			t.Error("another database has the same catalog", err)
 		}
 	})
@@ -93,7 +106,7 @@ func TestSharedAndFresh(t *testing.T) {
 func TestNotTrustedWhenItCannotBeRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l loader
-		h := catalog.New(time.Minute, zerolog.Nop()).For(catalog.Key{}, l.load)
+		h := catalog.New(time.Minute, zerolog.Nop()).For(catalog.Key{}, l.open)
 		if _, err := h.Current(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -119,7 +132,7 @@ func TestNotTrustedWhenItCannotBeRead(t *testing.T) {
 		if _, err := h.Current(t.Context()); err != nil {
 			t.Error("back again:", err)
 		}
-		h.Stale()
+		h.Stale(t.Context())
 		l.broken.Store(true)
 		if _, err := h.Current(t.Context()); err == nil {
 			t.Error("a stale catalog was trusted")
@@ -134,10 +147,10 @@ func TestNotTrustedWhenItCannotBeRead(t *testing.T) {
 func TestChangeDuringALoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l loader
-		h := catalog.New(time.Minute, zerolog.Nop()).For(catalog.Key{}, l.load)
+		h := catalog.New(time.Minute, zerolog.Nop()).For(catalog.Key{}, l.open)
 		h.Warm(t.Context())
 		time.Sleep(500 * time.Millisecond)
-		h.Stale() // what is being read may be from before the change
+		h.Stale(t.Context()) // what is being read may be from before the change
 		if _, err := h.Current(t.Context()); err != nil || l.loads.Load() != 2 {
 			t.Errorf("%d loads, %v", l.loads.Load(), err)
 		}
@@ -147,7 +160,7 @@ func TestChangeDuringALoad(t *testing.T) {
 func TestMissed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l loader
-		h := catalog.New(time.Minute, zerolog.Nop()).For(catalog.Key{}, l.load)
+		h := catalog.New(time.Minute, zerolog.Nop()).For(catalog.Key{}, l.open)
 		s, err := h.Current(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -174,7 +187,7 @@ func TestCancelledWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l loader
 		c := catalog.New(time.Minute, zerolog.Nop())
-		h := c.For(catalog.Key{}, l.load)
+		h := c.For(catalog.Key{}, l.open)
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		if _, err := h.Current(ctx); !errors.Is(err, context.DeadlineExceeded) {
@@ -209,7 +222,7 @@ func TestDoubtIsSettledInTheBackground(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l loader
 		c := catalog.New(time.Minute, zerolog.Nop())
-		h := c.For(catalog.Key{Target: "t"}, l.load)
+		h := c.For(catalog.Key{Target: "t"}, l.open)
 		first, err := h.Current(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -233,5 +246,84 @@ func TestDoubtIsSettledInTheBackground(t *testing.T) {
 			t.Errorf("the same catalog, %d loads, %v", l.loads.Load(), err)
 		}
 		c.Wait()
+	})
+}
+
+// TestSourceIsKept while there are sessions, and replaced when it fails.
+func TestSourceIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &loader{}
+		c := catalog.New(time.Minute, zerolog.Nop())
+		one, two := c.For(catalog.Key{Target: "t"}, l.open), c.For(catalog.Key{Target: "t"}, l.open)
+		for range 3 {
+			one.Stale(t.Context())
+			if _, err := two.Current(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		state := func(what string, loads, opened, closed int64) {
+			t.Helper()
+			c.Wait()
+			if a, b, d := l.loads.Load(), l.opened.Load(), l.closed.Load(); a != loads || b != opened || d != closed {
+				t.Errorf("%s: %d loads, %d opened, %d closed", what, a, b, d)
+			}
+		}
+		state("in use", 3, 1, 0)
+		one.Release()
+		state("in use by one", 3, 1, 0)
+		l.broken.Store(true) // its connection was closed, say: a second source is asked
+		two.Stale(t.Context())
+		if _, err := two.Current(t.Context()); err == nil {
+			t.Error("no error")
+		}
+		state("broken", 5, 2, 2)
+		l.broken.Store(false)
+		time.Sleep(2 * time.Second)
+		if _, err := two.Current(t.Context()); err != nil {
+			t.Error(err)
+		}
+		state("mended", 6, 3, 2)
+		two.Stale(t.Context())
+		two.Release() // while it is being read
+		state("released", 7, 3, 3)
+	})
+}
+
+// TestUnchangedKeepsItsVersion: what was resolved in it stays so.
+func TestUnchangedKeepsItsVersion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &loader{}
+		l.unchanged.Store(true)
+		h := catalog.New(time.Minute, zerolog.Nop()).For(catalog.Key{}, l.open)
+		first, err := h.Current(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		masks := first.Masks([]command.Column{{Table: "x", Name: "y"}}, nil)
+		h.Stale(t.Context())
+		if s, err := h.Current(t.Context()); err != nil || s == first || s.Version != first.Version || s.Masks([]command.Column{{Table: "x", Name: "y"}}, nil) != masks {
+			t.Errorf("version %d, was %d, %v", s.Version, first.Version, err)
+		}
+		if _, ok := h.Missed(t.Context(), first); ok {
+			t.Error("a name was found where nothing has changed")
+		}
+	})
+}
+
+// TestOthersSeeAChangeToo: no session is told of a catalog from before a change
+// that this gateway has seen.
+func TestOthersSeeAChangeToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &loader{}
+		c := catalog.New(time.Minute, zerolog.Nop())
+		one, two := c.For(catalog.Key{}, l.open), c.For(catalog.Key{}, l.open)
+		first, err := one.Current(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		one.Stale(t.Context()) // begins to load
+		if s, err := two.Current(t.Context()); err != nil || s == first {
+			t.Errorf("the catalog of before: %v", err)
+		}
 	})
 }

@@ -32,7 +32,8 @@ func (s *Sink) Append(ctx context.Context, b *eventv1.Batch, raw []byte) error {
 // PublishBatch publishes a batch with CloudEvents attributes in its headers.
 // raw is the marshalled batch.
 func PublishBatch(ctx context.Context, js jetstream.JetStream, subject string, b *eventv1.Batch, raw []byte) error {
-	return Publish(ctx, js, subject, Attributes(b), raw)
+	_, err := Publish(ctx, js, subject, Attributes(b), raw)
+	return err
 }
 
 // Attributes returns the CloudEvents attributes of a batch.
@@ -45,12 +46,13 @@ func Attributes(b *eventv1.Batch) nats.Header {
 const attributeID = "ce-id"
 
 // Publish publishes a marshalled batch with its Attributes. It returns when the
-// stream has stored it, or had before.
-func Publish(ctx context.Context, js jetstream.JetStream, subject string, attributes nats.Header, raw []byte) error {
+// stream has stored it, or had before, and under which sequence.
+func Publish(ctx context.Context, js jetstream.JetStream, subject string, attributes nats.Header, raw []byte) (uint64, error) {
 	id := attributes.Get(attributeID)
 	m := &nats.Msg{Subject: subject, Data: raw, Header: attributes}
-	if _, err := js.PublishMsg(ctx, m, jetstream.WithMsgID(subject+"/"+id)); err != nil {
-		return fmt.Errorf("bus: publish %s: %w", id, err)
+	stored, err := js.PublishMsg(ctx, m, jetstream.WithMsgID(subject+"/"+id))
+	if err != nil {
+		return 0, fmt.Errorf("bus: publish %s: %w", id, err)
 	}
-	return nil
+	return stored.Sequence, nil
 }

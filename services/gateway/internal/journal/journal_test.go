@@ -3,6 +3,7 @@ package journal_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,6 +77,57 @@ func TestJournalOutlivesItsProcessAndAnAbsentHub(t *testing.T) {
 	}
 	if seen != records {
 		t.Fatalf("%d records at the hub, want %d", seen, records)
+	}
+}
+
+// More waits than memory keeps, and more comes while it is forwarded: every
+// batch goes out once and in order.
+func TestForwardReadsWhatMemoryHasDropped(t *testing.T) {
+	key, err := seal.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := open(t, t.TempDir(), 0)
+	defer j.Close()
+	text := strings.Repeat("x", 128<<10)
+	appendBatch := func(number int) {
+		b := &eventv1.Batch{Producer: "gateway/gw1", Incarnation: "i", Number: uint64(number), Records: []*eventv1.Record{{Statement: text}}}
+		raw, err := event.SealWire(b, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := j.Append(t.Context(), b, raw); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const before, after = 48, 16
+	for i := range before {
+		appendBatch(i + 1)
+	}
+	hub := hub(t)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- j.Forward(ctx, hub, bus.RecordSubject("gw1")) }()
+	for i := range after {
+		appendBatch(before + i + 1)
+	}
+	drained, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := j.Drained(drained); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	batches := stored(t, hub)
+	if len(batches) != before+after {
+		t.Fatalf("%d batches at the hub, want %d", len(batches), before+after)
+	}
+	for i, b := range batches {
+		if b.Number != uint64(i+1) {
+			t.Fatalf("batch %d where %d is due", b.Number, i+1)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package event
 
 import (
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -36,12 +37,12 @@ func SealWire(b *eventv1.Batch, key *seal.Key) ([]byte, error) {
 func (e *encoder) seal(b *eventv1.Batch, key *seal.Key) ([]byte, error) {
 	raw, record := e.batch[:0], e.one
 	leaves := make([][]byte, len(b.Records))
+	salts := make([]byte, saltSize*len(b.Records))
+	_, _ = rand.Read(salts) // never fails
 	for i, r := range b.Records {
 		r.Producer = b.Producer
 		if len(r.Salt) == 0 {
-			if err := Commit(r); err != nil {
-				return nil, err
-			}
+			commit(r, salts[i*saltSize:(i+1)*saltSize:(i+1)*saltSize])
 		}
 		var err error
 		if record, err = e.record(record[:0], r); err != nil {

@@ -4,9 +4,11 @@
 package event
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/subtle"
 	"fmt"
 	"strconv"
 	"strings"
@@ -32,18 +34,32 @@ func Redactable() []string {
 const saltSize = 32
 
 // Commit sets the record's salt and commitments from its present text.
-func Commit(r *eventv1.Record) error {
-	r.Salt = make([]byte, saltSize)
-	if _, err := rand.Read(r.Salt); err != nil {
-		return fmt.Errorf("event: salt: %w", err)
-	}
-	r.Commitments = make(map[string][]byte, 4)
-	texts(r, func(name, text string) {
+func Commit(r *eventv1.Record) {
+	salt := make([]byte, saltSize)
+	_, _ = rand.Read(salt) // never fails
+	commit(r, salt)
+}
+
+func commit(r *eventv1.Record, salt []byte) {
+	r.Salt = salt
+	count := 0
+	texts(r, func(_, text string) {
 		if text != "" {
-			r.Commitments[name] = commitment(r.Salt, name, text)
+			count++
 		}
 	})
-	return nil
+	if count == 0 {
+		return
+	}
+	r.Commitments = make(map[string][]byte, count)
+	room := make([]byte, 0, count*sha256.Size)
+	texts(r, func(name, text string) {
+		if text != "" {
+			sum := commitment(salt, name, text)
+			room = append(room, sum[:]...)
+			r.Commitments[name] = room[len(room)-sha256.Size : len(room) : len(room)]
+		}
+	})
 }
 
 // texts calls yield for each text that is under a commitment, also for those
@@ -60,10 +76,9 @@ func texts(r *eventv1.Record, yield func(name, text string)) {
 	}
 }
 
-func commitment(salt []byte, name, text string) []byte {
+func commitment(salt []byte, name, text string) [sha256.Size]byte {
 	field := mac(salt, name)
-	sum := mac(field[:], text)
-	return sum[:]
+	return mac(field[:], text)
 }
 
 // mac is HMAC-SHA256 (RFC 2104). crypto/hmac would allocate four hashes for each
@@ -73,17 +88,18 @@ func mac(key []byte, text string) [sha256.Size]byte {
 		short := sha256.Sum256(key)
 		key = short[:]
 	}
-	var inner, outer [sha256.BlockSize]byte
-	copy(inner[:], key)
-	copy(outer[:], key)
-	for i := range inner {
-		inner[i] ^= 0x36
-		outer[i] ^= 0x5c
-	}
-	var room [512]byte
-	sum := sha256.Sum256(append(append(room[:0], inner[:]...), text...))
-	return sha256.Sum256(append(append(room[:0], outer[:]...), sum[:]...))
+	var inner [256]byte
+	var outer [sha256.BlockSize + sha256.Size]byte
+	copy(inner[:sha256.BlockSize], key)
+	copy(outer[:], inner[:sha256.BlockSize])
+	subtle.XORBytes(inner[:sha256.BlockSize], inner[:sha256.BlockSize], innerPad)
+	subtle.XORBytes(outer[:sha256.BlockSize], outer[:sha256.BlockSize], outerPad)
+	sum := sha256.Sum256(append(inner[:sha256.BlockSize], text...))
+	copy(outer[sha256.BlockSize:], sum[:])
+	return sha256.Sum256(outer[:])
 }
+
+var innerPad, outerPad = bytes.Repeat([]byte{0x36}, sha256.BlockSize), bytes.Repeat([]byte{0x5c}, sha256.BlockSize)
 
 // Redact replaces a committed field's text. The commitment stays, so that the
 // batch still verifies. It reports whether the field exists.
@@ -120,7 +136,7 @@ func Redacted(r *eventv1.Record) []string {
 		if !ok && text == "" {
 			return
 		}
-		if !ok || !hmac.Equal(want, commitment(r.Salt, name, text)) {
+		if sum := commitment(r.Salt, name, text); !ok || !hmac.Equal(want, sum[:]) {
 			names = append(names, name)
 		}
 	})

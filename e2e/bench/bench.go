@@ -86,7 +86,12 @@ func round(v float64) float64 {
 
 // number prints with thousands apart, and decimals only where they matter.
 func number(v float64) string {
-	if v < 100 {
+	switch {
+	case v == 0:
+		return "0"
+	case v < 10:
+		return fmt.Sprintf("%.2f", v)
+	case v < 100:
 		return fmt.Sprintf("%.1f", v)
 	}
 	digits := fmt.Sprintf("%.0f", v)

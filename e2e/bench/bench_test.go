@@ -70,7 +70,7 @@ func TestSpliceForwardsBothWaysAndHalfCloses(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- Splice(front, target.Addr().String(), nil, nil) }()
+	go func() { ended <- (&Splice{Target: target.Addr().String()}).Serve(front) }()
 
 	c, err := net.Dial("tcp", front.Addr().String())
 	if err != nil {

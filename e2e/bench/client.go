@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -67,6 +68,42 @@ func (r raw) query(sql string) error {
 	return nil
 }
 
+// read sends a query and counts the rows of its answer.
+func (r raw) read(sql string) (rows int, err error) {
+	if err := r.query(sql); err != nil {
+		return 0, err
+	}
+	return r.drain()
+}
+
+// fill sends rows as the data of a COPY FROM STDIN, and returns how many the
+// target has taken. They go in messages of 500.
+func (r raw) fill(sql string, rows int) (taken int, err error) {
+	const each = 500 // rows of a message
+	message := []byte{'d', 0, 0, 0, 0}
+	for n := range each {
+		message = fmt.Appendf(message, "%d\t2026-01-01 00:00:00+00\tPerson number %d\tperson.%d@example.com\tnote of some length note of some length note of some length %d\n", n, n, n, n)
+	}
+	binary.BigEndian.PutUint32(message[1:], uint32(len(message)-1))
+	if err := r.query(sql); err != nil {
+		return 0, err
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := r.drain() // an error of the target ends what is sent below
+		ended <- err
+	}()
+	for ; taken < rows; taken += each {
+		if _, err := r.Write(message); err != nil {
+			return 0, errors.Join(fmt.Errorf("bench: %w", err), <-ended)
+		}
+	}
+	if _, err := r.Write([]byte{'c', 0, 0, 0, 4}); err != nil {
+		return 0, fmt.Errorf("bench: %w", err)
+	}
+	return taken, <-ended
+}
+
 // drain reads what a query answers, up to ReadyForQuery, and counts its rows.
 func (r raw) drain() (rows int, err error) {
 	buf := make([]byte, 256<<10)
@@ -83,7 +120,7 @@ func (r raw) drain() (rows int, err error) {
 		for skip == 0 && have-at >= 5 {
 			length := 1 + int(binary.BigEndian.Uint32(buf[at+1:]))
 			switch buf[at] {
-			case 'D':
+			case 'D', 'd':
 				rows++
 			case 'E':
 				return rows, fmt.Errorf("bench: the query failed: %q", buf[at:min(have, at+length)])

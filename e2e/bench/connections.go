@@ -26,7 +26,7 @@ func sessions(ctx context.Context, _ *kit.Gatestay, all [2][]*contender, t *tabl
 			for i := range set {
 				c := set[(i+r)%len(set)]
 				name := sessionsName(c.name, c.tls)
-				if c.results || c.name == "gateway+masking" || !t.wants(name) {
+				if c.results || c.commands || c.name == "gateway+masking" || !t.wants(name) {
 					continue
 				}
 				rate, err := c.signIns(ctx, time.Duration(t.options.Seconds)*time.Second)
@@ -222,14 +222,11 @@ func resident(pid int) (float64, error) {
 
 func printConnections(t *table) {
 	ways := names[:len(names)-1]
-	if slices.ContainsFunc(ways, func(c string) bool { return t.measured(sessionsName(c, false), sessionsName(c, true)) }) {
-		t.heading("Sessions a second: sign in, run a query, leave; eight at a time")
-		t.row("", ways...)
-		t.rule(len(ways))
-		for _, tls := range []bool{false, true} {
-			t.cells(secured(tls), ways, func(c string) string { return sessionsName(c, tls) })
-		}
+	var signIns []line
+	for _, tls := range []bool{false, true} {
+		signIns = append(signIns, line{secured(tls), func(c string) string { return sessionsName(c, tls) }})
 	}
+	t.lines("Sessions a second: sign in, run a query, leave; eight at a time", ways, signIns)
 	for _, part := range []struct{ name, title, unit string }{
 		{"postgres/idle_connection/", fmt.Sprintf("What a connection costs the gateway while %d lie idle", idleConnections), "KiB"},
 		{"postgres/slow_reader/", "How the gateway grows while a client reads a million rows slowly", "KiB"},

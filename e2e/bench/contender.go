@@ -19,6 +19,8 @@ type contender struct {
 	pid  int // of the proxy; 0 for none
 	// results is set where only a large result is worth a line.
 	results bool
+	// commands is set where only small commands are worth a line.
+	commands bool
 	// records is set on the gateway: each of its commands leaves two.
 	records bool
 	// connect returns how to reach it now: a credential is made anew each time.
@@ -30,7 +32,7 @@ type contender struct {
 
 // Contenders of small queries, and of large results, in the order of the tables.
 var (
-	names       = []string{"direct", "pgbouncer-session", "pgbouncer-transaction", "splice", "gateway", "gateway+masking"}
+	names       = []string{"direct", "pgbouncer-session", "pgbouncer-transaction", "splice", "splice+records", "gateway", "gateway+masking"}
 	resultNames = []string{"direct", "pgbouncer-session", "splice", "gateway", "gateway+masking", "gateway+detectors"}
 )
 
@@ -64,11 +66,13 @@ func contenders(ctx context.Context, g *kit.Gatestay, tls bool) ([]*contender, e
 		}
 		all = append(all, c)
 	}
-	s, err := spliceProcess(ctx, g, direct, certificate, key)
-	if err != nil {
-		return all, err
+	for _, records := range []bool{false, true} {
+		s, err := spliceProcess(ctx, g, direct, certificate, key, records)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, s)
 	}
-	all = append(all, s)
 	for _, w := range ways {
 		all = append(all, gateway(g, w, tls))
 	}
@@ -115,7 +119,7 @@ func gateway(g *kit.Gatestay, w way, tls bool) *contender {
 
 // spliceProcess runs Splice in a process of its own, so that its CPU time can
 // be told apart.
-func spliceProcess(ctx context.Context, g *kit.Gatestay, direct connection, certificate, key string) (*contender, error) {
+func spliceProcess(ctx context.Context, g *kit.Gatestay, direct connection, certificate, key string, records bool) (*contender, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
@@ -126,7 +130,14 @@ func spliceProcess(ctx context.Context, g *kit.Gatestay, direct connection, cert
 	}
 	address := l.Addr().String()
 	_ = l.Close()
-	arguments := []string{"splice", address, net.JoinHostPort(direct.host, direct.port)}
+	name, dir := "splice", ""
+	if records {
+		name = "splice+records"
+		if dir, err = os.MkdirTemp("", "gatestay-bench-"); err != nil {
+			return nil, fmt.Errorf("bench: %w", err)
+		}
+	}
+	arguments := []string{"splice", address, net.JoinHostPort(direct.host, direct.port), dir}
 	if direct.tls {
 		arguments = append(arguments, certificate, key, direct.ca)
 	}
@@ -136,9 +147,10 @@ func spliceProcess(ctx context.Context, g *kit.Gatestay, direct connection, cert
 	if err := command.Start(); err != nil {
 		return nil, fmt.Errorf("bench: splice: %w", err)
 	}
-	c := &contender{name: "splice", tls: direct.tls, pid: command.Process.Pid, stop: func() {
+	c := &contender{name: name, commands: records, tls: direct.tls, pid: command.Process.Pid, stop: func() {
 		_ = command.Process.Kill()
 		_ = command.Wait()
+		_ = os.RemoveAll(dir)
 	}}
 	if err := listening(ctx, address); err != nil {
 		c.stop()

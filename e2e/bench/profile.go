@@ -35,10 +35,14 @@ func profile(ctx context.Context, g *kit.Gatestay, all [2][]*contender, t *table
 					}
 				}
 			}
-			if t.chose("rows") && t.wants(rowsName(c.name, c.tls)) {
-				return t.watch(ctx, g, rowsName(c.name, c.tls), func(ctx context.Context, _ connection) error {
+			for _, b := range bulks {
+				name := withTLS(b.figure+c.name, c.tls)
+				if !t.chose("rows") || !t.wants(name) {
+					continue
+				}
+				return t.watch(ctx, g, name, func(ctx context.Context, _ connection) error {
 					for began := time.Now(); time.Since(began) < profiled+2*time.Second; {
-						if _, _, err := c.large(ctx); err != nil {
+						if _, _, err := c.large(ctx, b); err != nil {
 							return err
 						}
 					}

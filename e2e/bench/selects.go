@@ -80,14 +80,13 @@ func printSelects(t *table) {
 }
 
 func (t *table) grid(title string, columns []string, name func(protocol string, clients int, contender string) string) {
-	t.heading(title)
-	t.row("protocol, clients", columns...)
-	t.rule(len(columns))
+	var lines []line
 	for _, clients := range t.options.Clients {
 		for _, p := range protocols {
-			t.cells(fmt.Sprintf("%s, %d", p, clients), columns, func(c string) string { return name(p, clients, c) })
+			lines = append(lines, line{fmt.Sprintf("%s, %d", p, clients), func(c string) string { return name(p, clients, c) }})
 		}
 	}
+	t.lines(title, columns, lines)
 }
 
 func superuser(g *kit.Gatestay) connection {

@@ -12,34 +12,44 @@ import (
 // sslRequest is PostgreSQL's request for TLS: length 8, code 80877103.
 var sslRequest = []byte{0, 0, 0, 8, 4, 210, 22, 47}
 
-// Splice forwards every connection of the listener to target and looks at
-// nothing. With a server and a client configuration it ends TLS on both sides,
-// as a proxy that reads must.
-func Splice(l net.Listener, target string, server, client *tls.Config) error {
+// Splice is a proxy that looks at nothing.
+type Splice struct {
+	Target string
+	// With both, it ends TLS on both sides, as a proxy that reads must.
+	Server, Client *tls.Config
+	// Recorder, where set, leaves two records of each command.
+	Recorder *Recorder
+}
+
+// Serve forwards every connection of the listener.
+func (s *Splice) Serve(l net.Listener) error {
 	for {
 		c, err := l.Accept()
 		if err != nil {
 			return fmt.Errorf("bench: splice: %w", err)
 		}
-		go func() { _ = forward(c, target, server, client) }()
+		go func() { _ = s.forward(c) }()
 	}
 }
 
-func forward(raw net.Conn, target string, server, client *tls.Config) error {
+func (s *Splice) forward(raw net.Conn) error {
 	defer func() { _ = raw.Close() }()
-	rawUpstream, err := net.Dial("tcp", target)
+	rawUpstream, err := net.Dial("tcp", s.Target)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = rawUpstream.Close() }()
 	c, upstream := raw, rawUpstream
-	if server != nil {
-		if c, err = secure(c, func(raw net.Conn) net.Conn { return tls.Server(raw, server) }, true); err != nil {
+	if s.Server != nil {
+		if c, err = secure(c, func(raw net.Conn) net.Conn { return tls.Server(raw, s.Server) }, true); err != nil {
 			return err
 		}
-		if upstream, err = secure(upstream, func(raw net.Conn) net.Conn { return tls.Client(raw, client) }, false); err != nil {
+		if upstream, err = secure(upstream, func(raw net.Conn) net.Conn { return tls.Client(raw, s.Client) }, false); err != nil {
 			return err
 		}
+	}
+	if s.Recorder != nil {
+		return s.Recorder.forward(c, upstream)
 	}
 	var both sync.WaitGroup
 	for _, way := range [][2]net.Conn{{c, upstream}, {upstream, c}} {

@@ -70,13 +70,33 @@ func (t *table) rule(columns int) {
 	fmt.Fprintln(t.out)
 }
 
-// cells prints one row of figures.
-func (t *table) cells(first string, columns []string, name func(column string) string) {
-	cells := make([]string, len(columns))
-	for i, c := range columns {
-		cells[i] = t.series[name(c)].cell()
+// line is one row of figures.
+type line struct {
+	first string
+	name  func(column string) string // of the figure
+}
+
+// lines prints a table of the lines, and the columns, that have a figure.
+func (t *table) lines(title string, columns []string, lines []line) {
+	lines = slices.DeleteFunc(lines, func(l line) bool {
+		return !slices.ContainsFunc(columns, func(c string) bool { return t.measured(l.name(c)) })
+	})
+	columns = slices.DeleteFunc(slices.Clone(columns), func(c string) bool {
+		return !slices.ContainsFunc(lines, func(l line) bool { return t.measured(l.name(c)) })
+	})
+	if len(lines) == 0 {
+		return
 	}
-	t.row(first, cells...)
+	t.heading(title)
+	t.row("", columns...)
+	t.rule(len(columns))
+	for _, l := range lines {
+		cells := make([]string, len(columns))
+		for i, c := range columns {
+			cells[i] = t.series[l.name(c)].cell()
+		}
+		t.row(l.first, cells...)
+	}
 }
 
 func withTLS(name string, tls bool) string {

@@ -67,28 +67,35 @@ func run() error {
 	return nil
 }
 
-// splice is the bare proxy, in this process: ADDRESS TARGET [CERTIFICATE KEY CA].
+// splice is the bare proxy, in this process: ADDRESS TARGET RECORDS [CERTIFICATE
+// KEY CA]. RECORDS is the folder that it records in, empty for none.
 func splice(a []string) error {
 	l, err := net.Listen("tcp", a[0])
 	if err != nil {
 		return err
 	}
-	if len(a) < 5 {
-		return bench.Splice(l, a[1], nil, nil)
+	s := &bench.Splice{Target: a[1]}
+	if a[2] != "" {
+		if s.Recorder, err = bench.NewRecorder(a[2]); err != nil {
+			return err
+		}
 	}
-	pair, err := tls.LoadX509KeyPair(a[2], a[3])
+	if len(a) < 6 {
+		return s.Serve(l)
+	}
+	pair, err := tls.LoadX509KeyPair(a[3], a[4])
 	if err != nil {
 		return err
 	}
-	pem, err := os.ReadFile(a[4])
+	pem, err := os.ReadFile(a[5])
 	if err != nil {
 		return err
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(pem) {
-		return errors.New("no certificate in " + a[4])
+		return errors.New("no certificate in " + a[5])
 	}
-	return bench.Splice(l, a[1],
-		&tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12},
-		&tls.Config{RootCAs: roots, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12})
+	s.Server = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	s.Client = &tls.Config{RootCAs: roots, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12}
+	return s.Serve(l)
 }

@@ -11,7 +11,7 @@ import (
 
 func TestSeries(t *testing.T) {
 	s := &series{name: "x", unit: "ms", samples: []float64{5, 1, 3}}
-	if got := s.cell(); got != "3.0 (1.0–5.0)" {
+	if got := s.cell(); got != "3.00 (1.00–5.00)" {
 		t.Errorf("cell is %q", got)
 	}
 	if got := s.result(); got != (Result{"x", 3, "ms"}) {
@@ -31,7 +31,7 @@ func TestSeries(t *testing.T) {
 }
 
 func TestNumber(t *testing.T) {
-	for v, want := range map[float64]string{3.14: "3.1", 999: "999", 1000: "1,000", 1234567.8: "1,234,568"} {
+	for v, want := range map[float64]string{3.14: "3.14", 999: "999", 1000: "1,000", 1234567.8: "1,234,568"} {
 		if got := number(v); got != want {
 			t.Errorf("%v is %q, want %q", v, got, want)
 		}
@@ -129,7 +129,7 @@ func TestGoals(t *testing.T) {
 		}
 	}
 	printGoals(tb)
-	for _, want := range []string{"prepared/16/gateway | splice | 0.9 | ≥ 1.0 | not met", "records/lost |  | 0.0 | ≤ 0.0 | met"} {
+	for _, want := range []string{"prepared/16/gateway | splice | 0.90 | ≥ 1.00 | not met", "records/lost |  | 0 | ≤ 0 | met"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in:\n%s", want, out.String())
 		}

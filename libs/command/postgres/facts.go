@@ -7,6 +7,7 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/gatestay/gatestay/libs/command"
+	"github.com/gatestay/gatestay/libs/command/postgres/internal/scope"
 )
 
 // facts reads the facts of one statement.
@@ -189,15 +190,7 @@ func (w *walker) parameter(number int, to place) {
 }
 
 // names returns the strings of a list of name parts.
-func names(nodes []*pg.Node) []string {
-	out := make([]string, 0, len(nodes))
-	for _, n := range nodes {
-		if s, ok := n.GetNode().(*pg.Node_String_); ok {
-			out = append(out, s.String_.GetSval())
-		}
-	}
-	return out
-}
+func names(nodes []*pg.Node) []string { return scope.Names(nodes) }
 
 // split returns the schema and name of a possibly qualified name.
 func split(parts []string) (schema, name string) {

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/gatestay/gatestay/libs/command"
+	"github.com/gatestay/gatestay/libs/command/postgres/internal/scope"
 )
 
 // Lineage of a statement is proved from its parse tree and the catalog: for each
@@ -39,58 +40,9 @@ func (d derived) and(more ...derived) derived {
 	return d
 }
 
-// output is one column of a query's result, or of a FROM item.
-type output struct {
-	name string // empty: any
-	from derived
-	// origin is the column that it has the unchanged values of, where it is one.
-	origin ColumnRef
-}
-
-// rows are what a query or a FROM item returns.
-type rows struct {
-	outputs []output
-	// open: there may be more outputs, of any name, that derive from rest.
-	open bool
-	rest derived
-	// amount is what tells how many rows there are, filters aside; control is
-	// everything that decides which there are.
-	amount, control derived
-}
-
-// all is what any of the outputs derives from.
-func (r *rows) all() derived {
-	d := r.rest
-	for _, o := range r.outputs {
-		d = d.and(o.from)
-	}
-	return d
-}
-
-// renamed gives the first outputs other names. Where there may be more outputs
-// than are known, which ones these are is not known either.
-func (r rows) renamed(to []string) rows {
-	if len(to) == 0 {
-		return r
-	}
-	if r.open {
-		r.rest, r.outputs = r.all(), nil
-		for _, name := range to {
-			r.outputs = append(r.outputs, output{name: name, from: r.rest})
-		}
-		return r
-	}
-	r.outputs = slices.Clone(r.outputs)
-	for i, name := range to {
-		if i < len(r.outputs) {
-			r.outputs[i].name = name
-		}
-	}
-	return r
-}
-
 // prover reads one statement.
 type prover struct {
+	names   scope.Analysis[trace]
 	masks   *Masks
 	path    path
 	written map[ColumnRef]bool
@@ -160,6 +112,7 @@ func (m *Masks) read(t *text, written map[ColumnRef]bool) (*prover, *rows) {
 		return nil, nil
 	}
 	p := &prover{masks: m, path: t.path, written: written, every: m.rules()}
+	p.names.Reader = p
 	out := p.statement(returning(tree.GetStmts()[0].GetStmt()))
 	if p.failed {
 		return nil, nil
@@ -192,12 +145,12 @@ func (m *Masks) proveView(rel *relation) {
 		m.proveView(below)
 	}
 	r := m.lineage(&rel.view.facts, nil)
-	if r == nil || r.open || len(r.outputs) != len(rel.Columns) {
+	if r == nil || r.Open() || len(r.Columns) != len(rel.Columns) {
 		return
 	}
-	columns := make(map[int16]derived, len(r.outputs))
-	for i, o := range r.outputs {
-		columns[rel.Columns[i].Number] = o.from
+	columns := make(map[int16]derived, len(r.Columns))
+	for i, c := range r.Columns {
+		columns[rel.Columns[i].Number] = c.Value.from
 	}
 	m.proved[rel.OID] = columns
 }
@@ -215,7 +168,7 @@ func (m *Masks) rules() derived {
 }
 
 // derive returns what a value at one place of the tree may derive from.
-func (p *prover) derive(m protoreflect.Message, s *scope) derived {
+func (p *prover) derive(m protoreflect.Message, s *level) derived {
 	if p.steps++; p.steps > maxSteps {
 		return p.fail()
 	}
@@ -229,14 +182,14 @@ func (p *prover) derive(m protoreflect.Message, s *scope) derived {
 		return p.column(n, s).from
 	case *pg.SubLink:
 		sub := p.query(n.GetSubselect(), s)
-		return p.node(n.GetTestexpr(), s).and(sub.all(), sub.control)
+		return p.node(n.GetTestexpr(), s).and(p.all(&sub), sub.Control.from)
 	case *pg.FuncCall:
 		return p.call(n, s)
 	case *pg.WindowDef:
 		return p.window(n, s)
 	case *pg.JsonArrayAgg, *pg.JsonObjectAgg:
 		d := p.below(m, s)
-		return d.and(s.amounts())
+		return d.and(p.amounts(s))
 	case *pg.TypeName:
 		return nil
 	case *pg.ColumnDef: // of a record's shape
@@ -253,7 +206,7 @@ func (p *prover) derive(m protoreflect.Message, s *scope) derived {
 }
 
 // below is what the parts of a node derive from.
-func (p *prover) below(m protoreflect.Message, s *scope) derived {
+func (p *prover) below(m protoreflect.Message, s *level) derived {
 	var d derived
 	for child := range below(m) {
 		d = d.and(p.derive(child, s))
@@ -262,14 +215,14 @@ func (p *prover) below(m protoreflect.Message, s *scope) derived {
 }
 
 // node is derive for a node that may be nil.
-func (p *prover) node(n *pg.Node, s *scope) derived {
+func (p *prover) node(n *pg.Node, s *level) derived {
 	if n == nil {
 		return nil
 	}
 	return p.derive(n.ProtoReflect(), s)
 }
 
-func (p *prover) each(nodes []*pg.Node, s *scope) derived {
+func (p *prover) each(nodes []*pg.Node, s *level) derived {
 	var d derived
 	for _, n := range nodes {
 		d = d.and(p.node(n, s))
@@ -280,7 +233,7 @@ func (p *prover) each(nodes []*pg.Node, s *scope) derived {
 // call is a function's value. How many rows have a value at all tells none of
 // it: count of a masked column itself is clean, count of an expression, which
 // may compare, is not.
-func (p *prover) call(n *pg.FuncCall, s *scope) derived {
+func (p *prover) call(n *pg.FuncCall, s *level) derived {
 	args := p.each(n.GetArgs(), s)
 	_, name := split(names(n.GetFuncname()))
 	if name == "count" && len(n.GetArgs()) == 1 {
@@ -291,13 +244,13 @@ func (p *prover) call(n *pg.FuncCall, s *scope) derived {
 	d := args.and(p.each(n.GetAggOrder(), s), p.node(n.GetAggFilter(), s))
 	switch {
 	case has(countingFunctions, name):
-		d = d.and(s.amounts())
+		d = d.and(p.amounts(s))
 	case has(rowFunctions, name):
 		p.produced = p.produced.and(args)
 	case readsLargeObject(name): // anything may have been stored there
 		d = d.and(p.every)
 	case has(keepers, name):
-		p.store(output{from: args}, command.Column{Name: name}, false)
+		p.store(trace{from: args}, command.Column{Name: name}, false)
 	}
 	if n.GetOver() != nil {
 		d = d.and(p.window(n.GetOver(), s))
@@ -306,11 +259,11 @@ func (p *prover) call(n *pg.FuncCall, s *scope) derived {
 }
 
 // window is what orders and limits the rows that a window function sees.
-func (p *prover) window(n *pg.WindowDef, s *scope) derived {
+func (p *prover) window(n *pg.WindowDef, s *level) derived {
 	d := p.each(n.GetPartitionClause(), s).and(p.each(n.GetOrderClause(), s), p.node(n.GetStartOffset(), s), p.node(n.GetEndOffset(), s))
 	for _, name := range []string{n.GetName(), n.GetRefname()} {
 		if name != "" {
-			d = d.and(s.windows)
+			d = d.and(s.Windows.from)
 		}
 	}
 	return d

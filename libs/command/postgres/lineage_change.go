@@ -7,13 +7,14 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/gatestay/gatestay/libs/command"
+	"github.com/gatestay/gatestay/libs/command/postgres/internal/scope"
 )
 
 // statement reads a statement of the top level.
 func (p *prover) statement(n *pg.Node) rows {
 	switch s := n.GetNode().(type) {
 	case *pg.Node_SelectStmt:
-		out := p.selectStmt(s.SelectStmt, &scope{})
+		out := p.selectStmt(s.SelectStmt, &level{})
 		first := s.SelectStmt
 		for first.GetLarg() != nil {
 			first = first.GetLarg()
@@ -24,18 +25,18 @@ func (p *prover) statement(n *pg.Node) rows {
 		return out
 	case *pg.Node_CreateTableAsStmt:
 		into := s.CreateTableAsStmt.GetInto()
-		p.storeAll(p.query(s.CreateTableAsStmt.GetQuery(), &scope{}), into.GetRel(), names(into.GetColNames()))
+		p.storeAll(p.query(s.CreateTableAsStmt.GetQuery(), &level{}), into.GetRel(), names(into.GetColNames()))
 		return rows{}
 	case *pg.Node_ViewStmt:
-		p.storeAll(p.query(s.ViewStmt.GetQuery(), &scope{}), s.ViewStmt.GetView(), names(s.ViewStmt.GetAliases()))
+		p.storeAll(p.query(s.ViewStmt.GetQuery(), &level{}), s.ViewStmt.GetView(), names(s.ViewStmt.GetAliases()))
 		return rows{}
 	}
-	return p.query(n, &scope{})
+	return p.query(n, &level{})
 }
 
 // storeAll notes that the columns of a new relation are stored.
 func (p *prover) storeAll(r rows, rv *pg.RangeVar, columns []string) {
-	r = r.renamed(columns)
+	r = p.names.Renamed(r, columns)
 	schema := p.path.schema(rv.GetSchemaname())
 	temp := rv.GetRelpersistence() == "t" || temporary(rv.GetSchemaname())
 	switch {
@@ -44,16 +45,16 @@ func (p *prover) storeAll(r rows, rv *pg.RangeVar, columns []string) {
 	case schema == "":
 		schema = p.path.creation()
 	}
-	for _, o := range r.outputs {
-		p.store(o, command.Column{Schema: schema, Table: rv.GetRelname(), Name: cmp.Or(o.name, "*")}, temp)
+	for _, c := range r.Columns {
+		p.store(c.Value, command.Column{Schema: schema, Table: rv.GetRelname(), Name: cmp.Or(c.Name, "*")}, temp)
 	}
-	if r.open {
-		p.store(output{from: r.rest}, command.Column{Schema: schema, Table: rv.GetRelname(), Name: "*"}, temp)
+	if r.Open() {
+		p.store(r.Rest("*"), command.Column{Schema: schema, Table: rv.GetRelname(), Name: "*"}, temp)
 	}
 }
 
 // store notes that a value comes to lie somewhere, if no mask is on it there.
-func (p *prover) store(o output, to command.Column, temp bool) {
+func (p *prover) store(o trace, to command.Column, temp bool) {
 	if len(o.from) == 0 || to.Table != "" && p.masks.covered(to) {
 		return
 	}
@@ -67,10 +68,10 @@ func (p *prover) store(o output, to command.Column, temp bool) {
 }
 
 // assign notes what SET assigns.
-func (p *prover) assign(target *item, list []*pg.Node, s *scope) {
+func (p *prover) assign(target *target, list []*pg.Node, s *level) {
 	for _, t := range list {
 		r := t.GetResTarget()
-		o := output{from: p.node(r.GetVal(), s)}
+		o := trace{from: p.node(r.GetVal(), s)}
 		if ref := r.GetVal().GetColumnRef(); ref != nil {
 			o = p.column(ref, s)
 		}
@@ -78,73 +79,67 @@ func (p *prover) assign(target *item, list []*pg.Node, s *scope) {
 	}
 }
 
-// place is a column of the relation that a statement writes.
-func (it *item) place(name string) command.Column { return it.written.column(name) }
-
-func (it *item) temporary() bool { return temporary(it.written.Schema) }
-
 // change is what INSERT, UPDATE, DELETE or MERGE returns. The target's columns
 // derive from what they are, and from what the statement writes to them.
-func (p *prover) change(n *pg.Node, outer *scope) rows {
+func (p *prover) change(n *pg.Node, outer *level) rows {
 	var (
-		at        = outer.inner()
+		at        = outer.Inner()
 		rv        *pg.RangeVar
 		returning []*pg.Node
 		list      []*pg.Node
-		amount    derived
 		sub       rows // what is inserted
 		unordered bool // what a star of all is, is not known
 	)
 	switch c := n.GetNode().(type) {
 	case *pg.Node_InsertStmt:
-		at = p.with(c.InsertStmt.GetWithClause(), at)
+		at = p.names.With(c.InsertStmt.GetWithClause(), at)
 		rv, returning = c.InsertStmt.GetRelation(), c.InsertStmt.GetReturningList()
 		if c.InsertStmt.GetSelectStmt() != nil {
 			sub = p.query(c.InsertStmt.GetSelectStmt(), at)
-			amount = sub.amount
 		}
 	case *pg.Node_UpdateStmt:
-		at = p.with(c.UpdateStmt.GetWithClause(), at)
+		at = p.names.With(c.UpdateStmt.GetWithClause(), at)
 		rv, returning, list = c.UpdateStmt.GetRelation(), c.UpdateStmt.GetReturningList(), c.UpdateStmt.GetFromClause()
 	case *pg.Node_DeleteStmt:
-		at = p.with(c.DeleteStmt.GetWithClause(), at)
+		at = p.names.With(c.DeleteStmt.GetWithClause(), at)
 		rv, returning, list = c.DeleteStmt.GetRelation(), c.DeleteStmt.GetReturningList(), c.DeleteStmt.GetUsingClause()
 	case *pg.Node_MergeStmt:
-		at = p.with(c.MergeStmt.GetWithClause(), at)
+		at = p.names.With(c.MergeStmt.GetWithClause(), at)
 		rv, returning, unordered = c.MergeStmt.GetRelation(), c.MergeStmt.GetReturningList(), true
 		list = []*pg.Node{c.MergeStmt.GetSourceRelation()}
 	}
-	target := item{columns: true, name: true}
-	p.base(rv, &target)
-	if p.failed {
+	it, ok := p.Relation(rv)
+	if !ok {
+		p.fail()
 		return rows{}
 	}
-	target.written = target.rel
+	into := &target{item: it, rel: p.masks.catalog.find(p.path, rv.GetSchemaname(), rv.GetRelname())}
+	into.Bare, into.Named = true, true
 	if a := rv.GetAlias(); a != nil {
-		target.alias, target.rel = a.GetAliasname(), nil
-		target.rows = target.renamed(names(a.GetColnames()))
+		into.Alias, into.Schema = a.GetAliasname(), ""
+		into.Rows = p.names.Renamed(into.Rows, names(a.GetColnames()))
 	}
-	at, more, _ := p.fromClause(list, []item{target}, at)
+	at, _ = p.names.From(list, []item{into.item}, at)
 	for _, alias := range []string{"old", "new"} {
-		if p.named([]string{alias}, at) == nil {
-			it := target
-			it.alias, it.rel, it.columns = alias, nil, false
-			at.items = append(at.items, it)
+		if p.names.Find("", alias, at) == nil {
+			it := into.item
+			it.Alias, it.Schema, it.Bare = alias, "", false
+			at.Items = append(at.Items, it)
 		}
 	}
-	p.stored(n, &target, sub, at)
-	out := rows{control: p.every}
-	at.amount = amount.and(more)
-	out.outputs, out.open, out.rest, out.amount = p.targets(returning, at)
-	out.amount = out.amount.and(at.amount)
-	if unordered && slices.ContainsFunc(returning, starOfAll) {
-		out.open = true
+	p.stored(n, into, sub, at)
+	at.Amount = p.Union(at.Amount, sub.Amount)
+	out := p.targets(returning, at)
+	out.Control.from = p.every
+	out.Amount = p.Union(out.Amount, at.Amount)
+	if unordered && slices.ContainsFunc(returning, starOfAll) && !out.Open() {
+		out.Rest = scope.Always(trace{})
 	}
 	return out
 }
 
 // stored notes what a statement stores in its target.
-func (p *prover) stored(n *pg.Node, target *item, sub rows, at *scope) {
+func (p *prover) stored(n *pg.Node, target *target, sub rows, at *level) {
 	switch c := n.GetNode().(type) {
 	case *pg.Node_InsertStmt:
 		cols := make([]string, 0, len(c.InsertStmt.GetCols()))
@@ -153,10 +148,8 @@ func (p *prover) stored(n *pg.Node, target *item, sub rows, at *scope) {
 		}
 		p.insert(target, cols, sub)
 		if set := c.InsertStmt.GetOnConflictClause().GetTargetList(); len(set) > 0 {
-			excluded := *target
-			excluded.alias, excluded.rel, excluded.columns = "excluded", nil, false
-			excluded.rows = rows{open: true, rest: sub.all()}
-			p.assign(target, set, &scope{items: []item{*target, excluded}, outer: at.outer, ctes: at.ctes})
+			excluded := item{Alias: "excluded", Named: true, Rows: rows{Rest: scope.Always(trace{from: p.all(&sub)})}}
+			p.assign(target, set, at.Over(target.item, excluded))
 		}
 	case *pg.Node_UpdateStmt:
 		p.assign(target, c.UpdateStmt.GetTargetList(), at)
@@ -173,11 +166,11 @@ func (p *prover) stored(n *pg.Node, target *item, sub rows, at *scope) {
 			}
 			var values rows
 			for _, v := range when.GetValues() {
-				o := output{from: p.node(v, at)}
+				o := trace{from: p.node(v, at)}
 				if ref := v.GetColumnRef(); ref != nil {
 					o = p.column(ref, at)
 				}
-				values.outputs = append(values.outputs, o)
+				values.Columns = append(values.Columns, scope.Column[trace]{Value: o})
 			}
 			p.insert(target, cols, values)
 		}
@@ -185,24 +178,24 @@ func (p *prover) stored(n *pg.Node, target *item, sub rows, at *scope) {
 }
 
 // insert notes what goes into which column, by position.
-func (p *prover) insert(target *item, cols []string, values rows) {
+func (p *prover) insert(target *target, cols []string, values rows) {
 	if len(cols) == 0 {
-		for _, c := range target.written.Columns {
+		for _, c := range target.rel.Columns {
 			cols = append(cols, c.Name)
 		}
 	}
-	if values.open { // any value may go into any column
+	if values.Open() { // any value may go into any column
 		for _, c := range cols {
-			p.store(output{from: values.all()}, target.place(c), target.temporary())
+			p.store(trace{from: p.all(&values)}, target.place(c), target.temporary())
 		}
 		return
 	}
-	for i, o := range values.outputs {
+	for i, c := range values.Columns {
 		if i >= len(cols) {
 			p.fail()
 			return
 		}
-		p.store(o, target.place(cols[i]), target.temporary())
+		p.store(c.Value, target.place(cols[i]), target.temporary())
 	}
 }
 

@@ -4,223 +4,184 @@ import (
 	"slices"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/gatestay/gatestay/libs/command"
+	"github.com/gatestay/gatestay/libs/command/postgres/internal/scope"
 )
 
-// scope is what one query level can name. It does not change once others see it.
-type scope struct {
-	items []item
-	// lateral: the query may name what was joined before it in the FROM of the
-	// level that items are of.
-	lateral bool
-	outer   *scope
-	ctes    *withScope
-	// windows is what all named windows of the level derive from.
-	windows derived
-	// amount is what tells how many rows its FROM items give.
-	amount derived
+// trace is what a value derives from.
+type trace struct {
+	from derived
+	// origin is the column that it has the unchanged values of, where it is one.
+	origin ColumnRef
 }
 
-// item is a FROM item, as names find it.
-type item struct {
-	rows
-	alias string
-	// rel is its relation, where it has no alias in the text.
-	rel *relation
-	// written is the relation that a statement writes, whose item this is.
-	written *relation
-	// table: it is a relation, and has the columns that each has (ctid, ...).
-	table bool
-	// columns and name say whether its columns are found by their bare names,
-	// and whether it is by its own.
-	columns, name bool
-	// lateral: only a query that may look sideways sees it.
-	lateral bool
-}
+type (
+	rows  = scope.Rows[trace]
+	level = scope.Scope[trace]
+	item  = scope.Item[trace]
+)
 
-// inner is the scope of a query inside of this one.
-func (s *scope) inner() *scope { return &scope{outer: s, ctes: s.ctes} }
+var _ scope.Reader[trace] = (*prover)(nil)
 
-// sideways is this level as a query in its own FROM sees it.
-func (s *scope) sideways(lateral bool) *scope {
-	return &scope{items: s.items, lateral: lateral, outer: s.outer, ctes: s.ctes}
-}
-
-// amounts is what an aggregate here would tell of the number of rows: it may be
-// one of an outer query.
-func (s *scope) amounts() derived {
-	var d derived
-	for ; s != nil; s = s.outer {
-		d = d.and(s.amount)
+// Relation reads a relation of the catalog.
+func (p *prover) Relation(rv *pg.RangeVar) (out item, ok bool) {
+	rel := p.masks.catalog.find(p.path, rv.GetSchemaname(), rv.GetRelname())
+	if rel == nil {
+		return item{}, false
 	}
-	return d
+	out = item{Alias: rel.Name, Schema: rel.Schema, Table: true}
+	for _, c := range rel.Columns {
+		ref := ColumnRef{rel.OID, c.Number}
+		v := trace{origin: ref}
+		switch masked, is, tainted := p.masks.column(rel.OID, c.Number); {
+		case is:
+			v.from = derived{masked}
+		case tainted || p.written[ref]:
+			v.from = derived{rel.column(c.Name)}
+		}
+		out.Columns = append(out.Columns, scope.Column[trace]{Name: c.Name, Value: v})
+	}
+	return out, true
 }
 
-func (s *scope) sees(it *item) bool { return !it.lateral || s.lateral }
+// Query implements scope.Reader.
+func (p *prover) Query(n *pg.Node, at *level) rows { return p.query(n, at) }
 
-// found is what a lookup has gathered on its way.
-type found struct {
-	maybe derived // of items that may have the name, too
-	any   bool    // there are such
+// Value implements scope.Reader.
+func (p *prover) Value(m protoreflect.Message, at *level) trace { return trace{from: p.derive(m, at)} }
+
+// Condition implements scope.Reader.
+func (p *prover) Condition(n *pg.Node, at *level) trace { return trace{from: p.leniently(at, n)} }
+
+// Multiplies implements scope.Reader: as Equal and Unclear, it is for comparisons.
+func (p *prover) Multiplies(trace) {}
+
+// Equal implements scope.Reader.
+func (p *prover) Equal(trace, trace) {}
+
+// Unclear implements scope.Reader.
+func (p *prover) Unclear(trace) {}
+
+// Union implements scope.Reader.
+func (p *prover) Union(l, r trace) trace {
+	out := trace{from: l.from.and(r.from)}
+	if l.origin == r.origin {
+		out.origin = l.origin
+	}
+	return out
 }
+
+// Computed implements scope.Reader.
+func (p *prover) Computed(v trace) trace { return trace{from: v.from} }
+
+// Size implements scope.Reader.
+func (p *prover) Size(v trace) int {
+	if v.origin == (ColumnRef{}) {
+		return 2*len(v.from) + 1
+	}
+	return 2 * len(v.from)
+}
+
+// Fail implements scope.Reader.
+func (p *prover) Fail() { p.failed = true }
 
 // column returns what a column reference is.
-func (p *prover) column(n *pg.ColumnRef, s *scope) output {
+func (p *prover) column(n *pg.ColumnRef, s *level) trace {
 	parts := names(n.GetFields())
 	star := len(parts) < len(n.GetFields())
 	switch {
 	case star:
 		var d derived
 		for _, it := range p.starred(parts, s) {
-			d = d.and(it.all())
+			d = d.and(p.all(&it.Rows))
 		}
-		return output{from: d}
+		return trace{from: d}
 	case len(parts) == 1:
 		return p.bare(parts[0], s)
 	case len(parts) == 2 || len(parts) == 3:
-		it := p.named(parts[:len(parts)-1], s)
-		if it == nil {
-			p.fail()
-			return output{}
+		if it := p.item(parts[:len(parts)-1], s); it != nil {
+			return p.of(it, parts[len(parts)-1])
 		}
-		return p.of(it, parts[len(parts)-1])
 	}
 	p.fail()
-	return output{}
+	return trace{}
 }
 
-// bare looks for a column by its name alone: the innermost level that has one,
-// and, since a column goes before them, the items that go by that name.
-func (p *prover) bare(name string, s *scope) output {
-	var f found
-	for l := s; l != nil; l = l.outer {
-		var hit *output
-		here := f
-		for i := range l.items {
-			it := &l.items[i]
-			if !it.columns || !l.sees(it) {
-				continue
-			}
-			for j := range it.outputs {
-				switch o := &it.outputs[j]; {
-				case o.name == "":
-					here.maybe, here.any = here.maybe.and(o.from), true
-				case o.name == name && hit != nil:
-					p.fail() // ambiguous, as the server says too
-				case o.name == name:
-					hit = o
-				}
-			}
-			if it.open {
-				here.maybe, here.any = here.maybe.and(it.rest), true
-			}
-		}
-		if hit != nil {
-			if f.any {
-				return output{name: name, from: hit.from.and(f.maybe)}
-			}
-			return output{name: name, from: hit.from, origin: hit.origin}
-		}
-		f = here
+// all is what any of the columns derives from.
+func (p *prover) all(r *rows) derived { return p.names.All(r).from }
+
+// bare is a column by its name alone, or a whole row.
+func (p *prover) bare(name string, s *level) trace {
+	f := p.names.Bare(name, s)
+	var maybe derived
+	for _, v := range f.Maybe {
+		maybe = maybe.and(v.from)
 	}
-	if it := p.named([]string{name}, s); it != nil { // the whole row
-		return output{name: name, from: it.all().and(f.maybe)}
-	}
-	if !f.any && !systemColumn(name) {
+	switch {
+	case f.Column != nil && len(f.Maybe) == 0:
+		return f.Column.Value
+	case f.Column != nil:
+		return trace{from: f.Column.Value.from.and(maybe)}
+	case f.Row != nil:
+		return trace{from: p.all(&f.Row.Rows).and(maybe)}
+	case len(f.Maybe) == 0 && !has(systemColumns, name):
 		p.fail()
 	}
-	return output{name: name, from: f.maybe}
+	return trace{from: maybe}
 }
 
-// named finds an item by its alias, or by its relation's qualified name.
-func (p *prover) named(parts []string, s *scope) *item {
-	for l := s; l != nil; l = l.outer {
-		var hit *item
-		for i := range l.items {
-			it := &l.items[i]
-			if !it.name || !l.sees(it) || it.alias != parts[len(parts)-1] {
-				continue
-			}
-			if len(parts) == 2 && (it.rel == nil || it.rel.Schema != p.path.schema(parts[0])) {
-				continue
-			}
-			if hit != nil {
-				p.fail()
-			}
-			hit = it
-		}
-		if hit != nil {
-			return hit
+// item finds an item by its alias, or by its relation's qualified name.
+func (p *prover) item(parts []string, s *level) *item {
+	schema, alias := split(parts)
+	if len(parts) == 2 {
+		if schema = p.path.schema(schema); schema == "" {
+			return nil
 		}
 	}
-	return nil
+	return p.names.Find(schema, alias, s)
 }
 
 // of is a column of an item, or where it has none of that name a function of
 // its whole row.
-func (p *prover) of(it *item, name string) output {
-	var hit *output
-	for j := range it.outputs {
-		if it.outputs[j].name != name {
-			continue
-		}
-		if hit != nil {
-			p.fail()
-		}
-		hit = &it.outputs[j]
-	}
+func (p *prover) of(it *item, name string) trace {
+	hits := slices.DeleteFunc(slices.Clone(it.Columns), func(c scope.Column[trace]) bool { return c.Name != name })
 	switch {
-	case hit != nil:
-		return *hit
-	case it.table && systemColumn(name):
-		return output{name: name}
+	case len(hits) > 1:
+		p.fail()
+	case len(hits) == 1:
+		return hits[0].Value
+	case it.Table && has(systemColumns, name):
+		return trace{}
 	}
-	return output{name: name, from: it.all()}
+	return trace{from: p.all(&it.Rows)}
 }
 
 // starred are the items that a star is of.
-func (p *prover) starred(qualifier []string, s *scope) []item {
-	if len(qualifier) > 0 {
-		if len(qualifier) < 3 {
-			if it := p.named(qualifier, s); it != nil {
-				return []item{*it}
-			}
-		}
-		p.fail()
-		return nil
+func (p *prover) starred(qualifier []string, s *level) []item {
+	if len(qualifier) == 0 {
+		return s.Visible()
 	}
-	var out []item
-	for i := range s.items {
-		if s.items[i].columns && s.sees(&s.items[i]) {
-			out = append(out, s.items[i])
+	if len(qualifier) < 3 {
+		if it := p.item(qualifier, s); it != nil {
+			return []item{*it}
 		}
 	}
-	return out
-}
-
-func systemColumn(name string) bool {
-	return slices.Contains([]string{"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"}, name)
-}
-
-// withScope has the queries of WITH clauses, innermost first.
-type withScope struct {
-	byName map[string]*withQuery
-	outer  *withScope
-}
-
-// withQuery is one query of a WITH clause.
-type withQuery struct {
-	node *pg.CommonTableExpr
-	env  *scope
-	// done: rows are final; busy: they are so far, while it is being read.
-	done, busy bool
-	rows       rows
-}
-
-func (w *withScope) find(name string) *withQuery {
-	for ; w != nil; w = w.outer {
-		if q := w.byName[name]; q != nil {
-			return q
-		}
-	}
+	p.fail()
 	return nil
+}
+
+// amounts is what an aggregate would tell of the number of rows.
+func (p *prover) amounts(s *level) derived { return p.names.Amounts(s).from }
+
+// place is a column of the relation that a statement writes.
+func (t *target) place(name string) command.Column { return t.rel.column(name) }
+
+func (t *target) temporary() bool { return temporary(t.rel.Schema) }
+
+// target is the relation that a statement writes, and its item.
+type target struct {
+	item
+	rel *relation
 }

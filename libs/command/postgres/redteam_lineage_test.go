@@ -11,12 +11,12 @@ func lineageOf(t *testing.T, c *Catalog, m *Masks, sql string) string {
 	t.Helper()
 	f := resolved(t, c, sql, public, "")
 	r := m.lineage(&f, m.Taint(&f).written)
-	if r == nil || r.open {
+	if r == nil || r.Open() {
 		return "?"
 	}
 	var b strings.Builder
-	for _, o := range r.outputs {
-		if len(o.from) > 0 {
+	for _, c := range r.Columns {
+		if len(c.Value.from) > 0 {
 			b.WriteByte('T')
 		} else {
 			b.WriteByte('-')

@@ -65,7 +65,7 @@ func (t Taint) Columns(origins []ColumnRef) []Judgment {
 			proved, asked = t.proved(origins), true
 		}
 		if proved != nil {
-			j.Tainted = len(proved.outputs[i].from) > 0
+			j.Tainted = len(proved.Columns[i].Value.from) > 0
 		}
 	}
 	return out
@@ -74,11 +74,11 @@ func (t Taint) Columns(origins []ColumnRef) []Judgment {
 // proved returns the lineage of the statement where it fits a description.
 func (t Taint) proved(origins []ColumnRef) *rows {
 	r := t.masks.lineage(t.facts, t.written)
-	if r == nil || r.open || len(r.outputs) != len(origins) {
+	if r == nil || r.Open() || len(r.Columns) != len(origins) {
 		return nil
 	}
-	for i, o := range r.outputs {
-		if o.origin != (ColumnRef{}) && origins[i].OID != 0 && origins[i].Number > 0 && o.origin != origins[i] {
+	for i, c := range r.Columns {
+		if o := c.Value.origin; o != (ColumnRef{}) && origins[i].OID != 0 && origins[i].Number > 0 && o != origins[i] {
 			return nil
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/gatestay/gatestay/libs/command"
+	"github.com/gatestay/gatestay/libs/command/postgres/internal/scope"
 )
 
 // node reads one node of the tree and what is below it. Nodes that carry facts
@@ -92,29 +93,7 @@ func (w *walker) children(m protoreflect.Message, e env) {
 }
 
 // below yields the messages that m holds, in the order of the grammar.
-func below(m protoreflect.Message) iter.Seq[protoreflect.Message] {
-	return func(yield func(protoreflect.Message) bool) {
-		fields := m.Descriptor().Fields()
-		for i := range fields.Len() {
-			fd := fields.Get(i)
-			if fd.Message() == nil || !m.Has(fd) {
-				continue
-			}
-			if !fd.IsList() {
-				if !yield(m.Get(fd).Message()) {
-					return
-				}
-				continue
-			}
-			list := m.Get(fd).List()
-			for j := range list.Len() {
-				if !yield(list.Get(j).Message()) {
-					return
-				}
-			}
-		}
-	}
-}
+func below(m protoreflect.Message) iter.Seq[protoreflect.Message] { return scope.Below(m) }
 
 // each walks nodes that may be nil.
 func (w *walker) each(e env, nodes ...*pg.Node) {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -52,14 +53,33 @@ func (s *session) describeCopy(r *run, sure bool) error {
 				return err
 			}
 		}
+		alone := s.alone()
 		q := &inquiry{}
 		if err := s.describeText(q, r.copy.Select(names)); err != nil {
-			return err
+			// A COPY looks for other mistakes first than a query does. Its own error is
+			// the client's, where nothing of it is masked and no transaction has failed.
+			r.unclear = "the target did not describe it"
+			if _, masked := s.copyMasker(r); masked != nil || !alone || !isTargets(err) {
+				return err
+			}
+			return nil
 		}
 		r.columns = q.columns
 	}
 	_, err := s.copyMasker(r)
 	return err
+}
+
+// alone reports that an error of an inquiry would leave the session as it is.
+func (s *session) alone() bool {
+	s.pipeline.mu.Lock()
+	defer s.pipeline.mu.Unlock()
+	return s.track.tx == wire.Idle && !s.pipeline.executed && !s.names.boundIn(s.pipeline.group+1)
+}
+
+func isTargets(err error) bool {
+	var a *answer
+	return errors.As(err, &a)
 }
 
 // copyMasker masks the data of a COPY; nil where it passes as it is.

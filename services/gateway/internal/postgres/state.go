@@ -32,13 +32,25 @@ const ownName = "gatestay_inquiry"
 var stateQuery = func() string {
 	var b strings.Builder
 	b.WriteString(`SELECT current_user::pg_catalog.text, session_user::pg_catalog.text, pg_catalog.current_database()::pg_catalog.text, ` +
-		`pg_catalog.array_to_json(pg_catalog.current_schemas(true))::pg_catalog.text, ` +
+		`CASE WHEN ` + temporaryFirst + ` THEN NULL ELSE pg_catalog.array_to_json(pg_catalog.current_schemas(true)) END::pg_catalog.text, ` +
 		`CASE WHEN pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN '' ELSE pg_catalog.pg_my_temp_schema()::pg_catalog.regnamespace::pg_catalog.text END, pg_catalog.pg_backend_pid()::pg_catalog.text`)
-	for _, name := range stateSettings {
+	for _, name := range append(stateSettings, "search_path") {
 		fmt.Fprintf(&b, ", pg_catalog.current_setting('%s', true)", name)
 	}
 	return b.String()
 }()
+
+// temporaryFirst reports that the session would create in its temporary schema,
+// and has none yet. current_schemas would make one there and then, which takes a
+// privilege and keeps a transaction from being prepared.
+const temporaryFirst = `pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.=) 0::pg_catalog.oid AND ` +
+	`pg_catalog.starts_with(pg_catalog.lower(pg_catalog.ltrim(pg_catalog.current_setting('search_path'), E' "\\t\\n\\r\\f\\v')), 'pg_temp')`
+
+// schemasQuery lists, of the names that it is given as a JSON array in hex, those
+// that are schemas which the session may look into.
+const schemasQuery = `SELECT pg_catalog.array_to_json(ARRAY(SELECT n.nspname FROM pg_catalog.json_array_elements_text(pg_catalog.convert_from(pg_catalog.decode('%x', 'hex'), 'UTF8')::pg_catalog.json) ` +
+	`WITH ORDINALITY u (name, place) JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) u.name::pg_catalog.name ` +
+	`WHERE pg_catalog.has_schema_privilege(n.oid, 'USAGE') ORDER BY u.place))::pg_catalog.text`
 
 // statementsQuery lists what protocol-level prepared statements mean.
 const statementsQuery = `, (SELECT pg_catalog.json_object_agg(name, pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(statement, 'UTF8')), 'hex'))` +
@@ -68,16 +80,16 @@ func (s *session) ask() error {
 	if err != nil {
 		return err
 	}
-	want := 6 + len(stateSettings)
+	want := 7 + len(stateSettings)
 	if verify {
 		want++
 	}
 	if len(row) != want {
 		return fmt.Errorf("postgres: session state: %d columns, not %d", len(row), want)
 	}
-	var path []string
-	if err := json.Unmarshal(row[3], &path); err != nil {
-		return fmt.Errorf("postgres: session state: search path: %w", err)
+	path, err := s.searchPath(row[3], string(row[6+len(stateSettings)]), string(row[0]))
+	if err != nil {
+		return err
 	}
 	state := command.State{User: string(row[0]), LoginUser: string(row[1]), Database: string(row[2]), SearchPath: path, Settings: map[string]string{}}
 	for i, name := range stateSettings {

@@ -17,7 +17,7 @@ import (
 // its condition.
 func (s *session) reported(r wire.Report, e *expectation) wire.Report {
 	switch {
-	case e != nil && readOnlyText(r):
+	case e != nil && (readOnlyText(r) || ownWords(e, r)):
 		return readable(r) // it speaks of the client's own text and of names
 	case e == nil || !s.mayQuote(r, e):
 		return s.scrub(r)
@@ -32,6 +32,15 @@ func (s *session) reported(r wire.Report, e *expectation) wire.Report {
 // wrong inside of a function says so in its context.
 func readOnlyText(r wire.Report) bool {
 	return r.Get(wire.FieldPosition) != "" && r.Get(wire.FieldWhere) == "" && r.Get(wire.FieldInternalQuery) == ""
+}
+
+// ownWords reports an error of SET, which quotes nothing but the value that stands
+// in the client's own text. Behind other statements of its text an implicit
+// transaction may have failed at its end.
+func ownWords(e *expectation, r wire.Report) bool {
+	run := e.run()
+	return run != nil && run.facts.Class == command.Session && run.facts.Verb == "set" && len(run.facts.Objects) == 0 &&
+		len(e.runs) <= 1 && r.Get(wire.FieldWhere) == ""
 }
 
 // mayQuote reports that what the target says while it answers e may derive from

@@ -27,13 +27,13 @@ import (
 	"github.com/gatestay/gatestay/libs/event"
 	"github.com/gatestay/gatestay/libs/identity"
 	"github.com/gatestay/gatestay/libs/masking"
+	"github.com/gatestay/gatestay/libs/publish"
 	"github.com/gatestay/gatestay/libs/seal"
 	"github.com/gatestay/gatestay/libs/service"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 	"github.com/gatestay/gatestay/services/masking/internal/api"
 	"github.com/gatestay/gatestay/services/masking/internal/keeper"
 	"github.com/gatestay/gatestay/services/masking/internal/look"
-	"github.com/gatestay/gatestay/services/masking/internal/publish"
 	"github.com/gatestay/gatestay/services/masking/internal/relay"
 )
 
@@ -228,7 +228,8 @@ func (s *Service) onBus(ctx context.Context) error {
 	}
 	producer := event.NewProducer(s.name, s.key, bus.NewSink(b, bus.AdminSubject("masking", s.instance))) //nolint:contextcheck // it outlives ctx: Close waits for the last records
 	publisher := &publish.Publisher{
-		KV: kv, Key: s.key, Trust: s.trust, Name: s.name, Floor: publish.Floor(s.cfg.Path(s.cfg.Masking.Key) + ".version"), Now: s.deps.Now,
+		KV: kv, Kind: "masking", Key: s.key, Trust: s.trust, Name: s.name, Floor: publish.Floor(s.cfg.Path(s.cfg.Masking.Key) + ".version"),
+		Now: s.deps.Now, Log: s.deps.Log,
 	}
 	group, inner := errgroup.WithContext(ctx)
 	group.Go(func() error { s.records.run(inner, producer); return nil })

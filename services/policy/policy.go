@@ -26,6 +26,7 @@ import (
 	"github.com/gatestay/gatestay/libs/identity"
 	"github.com/gatestay/gatestay/libs/policy"
 	"github.com/gatestay/gatestay/libs/policy/offline"
+	"github.com/gatestay/gatestay/libs/publish"
 	"github.com/gatestay/gatestay/libs/seal"
 	"github.com/gatestay/gatestay/libs/service"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
@@ -33,7 +34,6 @@ import (
 	"github.com/gatestay/gatestay/services/policy/internal/folder"
 	"github.com/gatestay/gatestay/services/policy/internal/keeper"
 	"github.com/gatestay/gatestay/services/policy/internal/lease"
-	"github.com/gatestay/gatestay/services/policy/internal/publish"
 )
 
 // closeLimit bounds the wait for the last records at shutdown.
@@ -176,7 +176,7 @@ func (s *Service) onBus(ctx context.Context) error {
 	}
 	producer := event.NewProducer("policy/"+s.instance, s.key, bus.NewSink(b, bus.AdminSubject("policy", s.instance))) //nolint:contextcheck // it outlives ctx: Close waits for the last records
 	publisher := &publish.Publisher{
-		KV: kv, Key: s.key, Trust: s.trust, Publisher: "policy/" + s.instance, Floor: s.cfg.Path(s.cfg.Policy.Key) + ".version",
+		KV: kv, Kind: "policy", Key: s.key, Trust: s.trust, Name: "policy/" + s.instance, Floor: publish.Floor(s.cfg.Path(s.cfg.Policy.Key) + ".version"),
 		Now: s.deps.Now, Log: s.deps.Log,
 	}
 	leases := &lease.Issuer{

@@ -29,7 +29,7 @@ const (
 
 // Publisher publishes bundles (publish.Publisher).
 type Publisher interface {
-	Publish(ctx context.Context, files map[string][]byte, hash [32]byte) (now *eventv1.Bundle, published bool, err error)
+	Publish(ctx context.Context, files map[string][]byte, hash [32]byte) (now, before *eventv1.Bundle, published bool, err error)
 	Current(ctx context.Context) (*eventv1.Bundle, error)
 }
 
@@ -166,7 +166,7 @@ func (k *Keeper) reject(ctx context.Context, p Publisher, f folder, fresh bool) 
 }
 
 func (k *Keeper) publish(ctx context.Context, p Publisher, f folder) error {
-	now, published, err := p.Publish(ctx, f.files, f.hash)
+	now, _, published, err := p.Publish(ctx, f.files, f.hash)
 	if now == nil {
 		return err
 	}

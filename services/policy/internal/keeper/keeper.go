@@ -15,7 +15,6 @@ import (
 	"github.com/gatestay/gatestay/libs/policy"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 	"github.com/gatestay/gatestay/services/policy/internal/folder"
-	"github.com/gatestay/gatestay/services/policy/internal/publish"
 )
 
 const (
@@ -28,7 +27,7 @@ const (
 // Publisher publishes bundles (publish.Publisher).
 type Publisher interface {
 	Publish(ctx context.Context, files map[string][]byte, hash [32]byte) (now, before *eventv1.Bundle, published bool, err error)
-	Current(ctx context.Context) (publish.Current, error)
+	Current(ctx context.Context) (*eventv1.Bundle, error)
 }
 
 // Keeper is the owner of the folder. Run it once; the other methods are safe
@@ -138,7 +137,7 @@ func (k *Keeper) reject(ctx context.Context, p Publisher, s *folder.Snapshot) er
 	if err != nil {
 		return err
 	}
-	status := Status{State: Rejected, FolderHash: hex.EncodeToString(s.Raw[:]), Problems: s.Problems, Findings: s.Findings, Tests: s.Tests}.with(current.Bundle)
+	status := Status{State: Rejected, FolderHash: hex.EncodeToString(s.Raw[:]), Problems: s.Problems, Findings: s.Findings, Tests: s.Tests}.with(current)
 	if s.Engine != nil {
 		status.Rules = len(s.Engine.Rules())
 	}

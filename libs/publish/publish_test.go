@@ -14,8 +14,8 @@ import (
 
 	"github.com/gatestay/gatestay/libs/bus"
 	"github.com/gatestay/gatestay/libs/config"
+	"github.com/gatestay/gatestay/libs/publish"
 	"github.com/gatestay/gatestay/libs/seal"
-	"github.com/gatestay/gatestay/services/policy/internal/publish"
 )
 
 func bucket(t *testing.T) (*bus.Bus, jetstream.KeyValue) {
@@ -38,8 +38,8 @@ func bucket(t *testing.T) (*bus.Bus, jetstream.KeyValue) {
 	return b, kv
 }
 
-func publisher(kv jetstream.KeyValue, key *seal.Key, name, floor string) *publish.Publisher {
-	return &publish.Publisher{KV: kv, Key: key, Trust: key.Public(), Publisher: name, Floor: floor, Now: time.Now, Log: zerolog.Nop()}
+func publisher(kv jetstream.KeyValue, key *seal.Key, name string, floor publish.Floor) *publish.Publisher {
+	return &publish.Publisher{KV: kv, Key: key, Trust: key.Public(), Kind: "policy", Name: name, Floor: floor, Now: time.Now, Log: zerolog.Nop()}
 }
 
 func files(content string) (map[string][]byte, [32]byte) {
@@ -102,7 +102,7 @@ func TestRacingReplicas(t *testing.T) {
 
 // The floor keeps versions growing when the bus has lost its disk.
 func TestVersionsGrowOverALostBus(t *testing.T) {
-	key, floor := newKey(t), filepath.Join(t.TempDir(), "policy.pem.version")
+	key, floor := newKey(t), publish.Floor(filepath.Join(t.TempDir(), "policy.pem.version"))
 	_, kv := bucket(t)
 	for i := 1; i <= 3; i++ {
 		f, hash := files(fmt.Sprint(i))
@@ -116,7 +116,7 @@ func TestVersionsGrowOverALostBus(t *testing.T) {
 	if err != nil || !did || before != nil || b.Version != 4 {
 		t.Fatalf("version %d, before %v, published %v: %v", b.GetVersion(), before, did, err)
 	}
-	if err := os.WriteFile(floor, []byte("damaged"), 0o600); err != nil {
+	if err := os.WriteFile(string(floor), []byte("damaged"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	f, hash = files("5")
@@ -125,11 +125,33 @@ func TestVersionsGrowOverALostBus(t *testing.T) {
 	}
 }
 
+// What does not verify, or is of another kind, is replaced above the version of
+// what was there before.
+func TestForgedBundleIsReplacedAboveItsVersion(t *testing.T) {
+	_, kv := bucket(t)
+	p := publisher(kv, newKey(t), "a", "")
+	other := publisher(kv, p.Key, "b", "")
+	other.Kind = "masking"
+	for i, by := range []*publish.Publisher{p, p, publisher(kv, newKey(t), "forger", ""), p, other, p} {
+		f, hash := files(fmt.Sprint(i))
+		if _, _, did, err := by.Publish(t.Context(), f, hash); err != nil || !did {
+			t.Fatal(i, did, err)
+		}
+		ours, err := p.Current(t.Context())
+		if (ours != nil) != (by == p) || err != nil {
+			t.Fatalf("after %d a bundle of %q counts: %v", i, by.Name, err)
+		}
+	}
+	if ours, err := p.Current(t.Context()); err != nil || ours.Version != 4 {
+		t.Errorf("version %d of four, %v", ours.GetVersion(), err)
+	}
+}
+
 // A folder that cannot be written to is no reason not to publish.
 func TestAReadOnlyFloor(t *testing.T) {
 	_, kv := bucket(t)
 	f, hash := files("1")
-	_, _, did, err := publisher(kv, newKey(t), "a", filepath.Join(t.TempDir(), "missing", "floor")).Publish(t.Context(), f, hash)
+	_, _, did, err := publisher(kv, newKey(t), "a", publish.Floor(filepath.Join(t.TempDir(), "missing", "floor"))).Publish(t.Context(), f, hash)
 	if err != nil || !did {
 		t.Fatal(did, err)
 	}

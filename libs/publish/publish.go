@@ -1,4 +1,4 @@
-// Package publish puts signed policy bundles into their bucket. Versions only
+// Package publish puts signed bundles of rules into their bucket. Versions only
 // grow, the same content is published once, and replicas do not fight: every
 // write is a compare-and-set.
 package publish
@@ -9,10 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -25,29 +21,25 @@ import (
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 )
 
-// Kind is the bundles' kind.
-const Kind = "policy"
-
 // attempts bounds how often one publication retries after losing a race.
 const attempts = 8
 
 // Publisher publishes into one bucket. Publish is called by one goroutine.
 type Publisher struct {
-	KV        jetstream.KeyValue
-	Key       *seal.Key
-	Trust     seal.Trust // whose bundles count: this service's and its replicas'
-	Publisher string     // written into the bundle
-	// Floor is a file that remembers the highest version, so that versions
-	// grow even over the loss of the bus's disk; empty: not remembered.
-	Floor string
+	KV    jetstream.KeyValue
+	Kind  string // of the bundles: policy, masking
+	Key   *seal.Key
+	Trust seal.Trust // whose bundles count: this service's and its replicas'
+	Name  string     // written into the bundle
+	Floor Floor
 	Now   func() time.Time
 	Log   zerolog.Logger
 }
 
-// Current is the bundle in the bucket.
-type Current struct {
-	Bundle   *eventv1.Bundle // nil where there is none that verifies
-	Revision uint64          // 0 where there was never one
+// current is what is in the bucket.
+type current struct {
+	bundle   *eventv1.Bundle // nil where there is none that verifies
+	revision uint64          // 0 where there was never one
 }
 
 // Publish makes files the current bundle, unless they are already. It returns
@@ -55,22 +47,22 @@ type Current struct {
 // this call published.
 func (p *Publisher) Publish(ctx context.Context, files map[string][]byte, hash [32]byte) (now, before *eventv1.Bundle, published bool, err error) {
 	for range attempts {
-		current, err := p.Current(ctx)
+		c, err := p.read(ctx)
 		if err != nil {
 			return nil, nil, false, err
 		}
-		if b := current.Bundle; b != nil && bytes.Equal(b.ContentHash, hash[:]) {
+		if b := c.bundle; b != nil && bytes.Equal(b.ContentHash, hash[:]) {
 			p.remember(b.Version)
 			return b, nil, false, nil
 		}
-		version, err := p.next(ctx, current)
+		version, err := p.next(ctx, c)
 		if err != nil {
 			return nil, nil, false, err
 		}
 		next := &eventv1.Bundle{
-			Kind: Kind, Version: version, Files: files, PublishedAt: timestamppb.New(p.Now()), Publisher: p.Publisher, ContentHash: hash[:],
+			Kind: p.Kind, Version: version, Files: files, PublishedAt: timestamppb.New(p.Now()), Publisher: p.Name, ContentHash: hash[:],
 		}
-		err = p.put(ctx, next, current.Revision)
+		err = p.put(ctx, next, c.revision)
 		switch {
 		case errors.Is(err, jetstream.ErrKeyRevisionMismatch) || errors.Is(err, jetstream.ErrKeyExists):
 			continue // another replica was first: look again
@@ -78,7 +70,7 @@ func (p *Publisher) Publish(ctx context.Context, files map[string][]byte, hash [
 			return nil, nil, false, err
 		}
 		p.remember(version)
-		return next, current.Bundle, true, nil
+		return next, c.bundle, true, nil
 	}
 	return nil, nil, false, fmt.Errorf("publish: lost %d races for the bucket", attempts)
 }
@@ -103,29 +95,34 @@ func (p *Publisher) put(ctx context.Context, b *eventv1.Bundle, revision uint64)
 	return nil
 }
 
-// Current returns what is in the bucket.
-func (p *Publisher) Current(ctx context.Context) (Current, error) {
-	entry, err := p.KV.Get(ctx, bus.BundleKey)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return Current{}, nil
-	}
-	if err != nil {
-		return Current{}, fmt.Errorf("publish: read the bucket: %w", err)
-	}
-	b, err := Open(p.Trust, entry.Value())
-	if err != nil {
-		return Current{Revision: entry.Revision()}, nil // not one of ours: replaced
-	}
-	return Current{Bundle: b, Revision: entry.Revision()}, nil
+// Current returns the bundle in the bucket, nil where there is none of ours.
+func (p *Publisher) Current(ctx context.Context) (*eventv1.Bundle, error) {
+	c, err := p.read(ctx)
+	return c.bundle, err
 }
 
-// Open verifies a marshalled signed bundle.
-func Open(trust seal.Trust, raw []byte) (*eventv1.Bundle, error) {
+func (p *Publisher) read(ctx context.Context) (current, error) {
+	entry, err := p.KV.Get(ctx, bus.BundleKey)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return current{}, nil
+	}
+	if err != nil {
+		return current{}, fmt.Errorf("publish: read the bucket: %w", err)
+	}
+	b, err := p.open(entry.Value())
+	if err != nil {
+		return current{revision: entry.Revision()}, nil // not one of ours: replaced
+	}
+	return current{bundle: b, revision: entry.Revision()}, nil
+}
+
+// open verifies a marshalled signed bundle.
+func (p *Publisher) open(raw []byte) (*eventv1.Bundle, error) {
 	signed := &eventv1.Signed{}
 	if err := proto.Unmarshal(raw, signed); err != nil {
 		return nil, fmt.Errorf("publish: %w", err)
 	}
-	payload, err := trust.Open(seal.ContextBundle, signed)
+	payload, err := p.Trust.Open(seal.ContextBundle, signed)
 	if err != nil {
 		return nil, fmt.Errorf("publish: %w", err)
 	}
@@ -133,7 +130,7 @@ func Open(trust seal.Trust, raw []byte) (*eventv1.Bundle, error) {
 	if err := proto.Unmarshal(payload, b); err != nil {
 		return nil, fmt.Errorf("publish: %w", err)
 	}
-	if b.Kind != Kind {
+	if b.Kind != p.Kind {
 		return nil, fmt.Errorf("publish: a bundle of kind %q", b.Kind)
 	}
 	return b, nil
@@ -142,20 +139,20 @@ func Open(trust seal.Trust, raw []byte) (*eventv1.Bundle, error) {
 // next returns the version after every one that a reader may have seen: of the
 // current bundle, of older ones where the current one is not ours, and of the
 // floor file.
-func (p *Publisher) next(ctx context.Context, current Current) (uint64, error) {
-	highest, err := p.floor()
+func (p *Publisher) next(ctx context.Context, c current) (uint64, error) {
+	highest, err := p.Floor.Read()
 	if err != nil {
 		return 0, err
 	}
-	if current.Bundle != nil {
-		highest = max(highest, current.Bundle.Version)
+	if c.bundle != nil {
+		highest = max(highest, c.bundle.Version)
 	} else {
 		entries, err := p.KV.History(ctx, bus.BundleKey)
 		if err != nil && !errors.Is(err, jetstream.ErrKeyNotFound) {
 			return 0, fmt.Errorf("publish: read the bucket's history: %w", err)
 		}
 		for _, e := range entries {
-			if b, err := Open(p.Trust, e.Value()); err == nil {
+			if b, err := p.open(e.Value()); err == nil {
 				highest = max(highest, b.Version)
 			}
 		}
@@ -166,53 +163,10 @@ func (p *Publisher) next(ctx context.Context, current Current) (uint64, error) {
 	return highest + 1, nil
 }
 
-func (p *Publisher) floor() (uint64, error) {
-	if p.Floor == "" {
-		return 0, nil
-	}
-	raw, err := os.ReadFile(p.Floor)
-	if errors.Is(err, os.ErrNotExist) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("publish: %w", err)
-	}
-	v, err := strconv.ParseUint(strings.TrimSpace(string(raw)), 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("publish: %s is damaged: write the highest version ever published into it: %w", p.Floor, err)
-	}
-	return v, nil
-}
-
 // remember raises the floor. It is a second line of defence, and the folder
 // may be read-only: failing is no reason not to publish.
 func (p *Publisher) remember(version uint64) {
-	if p.Floor == "" {
-		return
-	}
-	have, err := p.floor()
-	if err == nil && have < version {
-		err = replace(p.Floor, strconv.FormatUint(version, 10)+"\n")
-	}
-	if err != nil {
+	if err := p.Floor.Raise(version); err != nil {
 		p.Log.Warn().Err(err).Msg("highest version not remembered: after a loss of the bus's disk gateways will refuse new bundles until versions have caught up")
 	}
-}
-
-// replace writes a file so that a reader, or a second replica on the same
-// folder, sees the old content or the new.
-func replace(path, content string) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("publish: %w", err)
-	}
-	defer func() { _ = os.Remove(f.Name()) }() // gone after the rename
-	_, err = f.WriteString(content)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("publish: %w", err)
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return fmt.Errorf("publish: %w", err)
-	}
-	return nil
 }

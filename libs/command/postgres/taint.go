@@ -145,11 +145,13 @@ func (m *Masks) written(f *command.Facts) map[ColumnRef]bool {
 // mentions reports that a statement names a masked column, or touches a
 // relation from which one may flow without being named.
 func (m *Masks) mentions(f *command.Facts) bool {
+	strange := false // a name that is no column of what is read: an alias, or newer than the catalog
 	for _, c := range f.Columns {
 		if c.Table == "" {
 			if m.names[c.Name] && !f.Catalog { // a catalog's outputs may have any name
 				return true
 			}
+			strange = strange || !f.Catalog
 			continue
 		}
 		rel := m.catalog.relations[Name{c.Schema, c.Table}]
@@ -166,7 +168,7 @@ func (m *Masks) mentions(f *command.Facts) bool {
 			continue
 		}
 		rel := m.catalog.relations[Name{o.Schema, o.Name}]
-		if rel == nil || m.views[rel.OID] || (f.WholeRow && m.tables[rel.OID]) {
+		if rel == nil || m.views[rel.OID] || ((f.WholeRow || strange) && m.tables[rel.OID]) {
 			return true
 		}
 	}

@@ -217,5 +217,5 @@ func (s *session) copyFirst(p *portal) error {
 	if err := s.settle(); err != nil {
 		return err
 	}
-	return s.describeCopy(p.run, true)
+	return s.describeCopy(p.run, true, false)
 }

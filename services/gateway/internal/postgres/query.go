@@ -31,7 +31,7 @@ func (s *session) query(message, body []byte) error {
 			}
 			return err
 		}
-		if err := s.describeCopies(e.runs); err != nil {
+		if err := s.describeCopies(d, e.runs); err != nil {
 			return s.unforwarded(e.runs, err)
 		}
 	}

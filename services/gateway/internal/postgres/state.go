@@ -182,21 +182,27 @@ type inquiry struct {
 // the rest of a transaction (in which VACUUM, for one, does not run).
 func (s *session) inquire(text string) ([][]byte, error) {
 	q := &inquiry{}
-	kinds := []kind{ofClose, ofClose, ofParse, ofBind, ofExecute, ofClose, ofClose}
-	if err := s.converse(q, kinds, func(dst []byte) []byte { return appendInquiry(dst, text) }); err != nil {
+	if err := s.converse(q, []kind{ofClose, ofClose, ofParse, ofBind, ofExecute, ofClose, ofClose}, s.syncs(), func(dst []byte) []byte { return appendInquiry(dst, text) }); err != nil {
 		return nil, err
 	}
 	return q.row, nil
 }
 
-// converse sends the messages of an inquiry, whose answers are of these kinds,
-// and waits for them.
-func (s *session) converse(q *inquiry, kinds []kind, encode func(dst []byte) []byte) error {
+// syncs reports that an inquiry now ends with a Sync.
+func (s *session) syncs() bool {
 	p := s.pipeline
 	p.mu.Lock()
-	inside := p.executed || (s.track.tx == wire.Idle && s.names.boundIn(p.group+1))
+	defer p.mu.Unlock()
+	return !p.executed && (s.track.tx != wire.Idle || !s.names.boundIn(p.group+1))
+}
+
+// converse sends the messages of an inquiry, whose answers are of these kinds,
+// and a Sync where it says so, and waits for them.
+func (s *session) converse(q *inquiry, kinds []kind, sync bool, encode func(dst []byte) []byte) error {
+	p := s.pipeline
+	p.mu.Lock()
 	last := byte(wire.Flush)
-	if !inside {
+	if sync {
 		last = wire.Sync
 		kinds = append(kinds, ofSync)
 	}

@@ -26,7 +26,6 @@ func TestRedteam14_DefinedAnewBeforeTheCopy(t *testing.T) {
 	g := start(t, &seamtest.Gate{Masked: masked, Upstream: up})
 	for i, ddl := range []string{
 		"ALTER TABLE raced DROP COLUMN name, ADD COLUMN last text", "ALTER TABLE raced DROP COLUMN id", swap,
-		"ALTER TABLE raced RENAME TO raced_old; CREATE TABLE raced AS SELECT email AS id, 'x' AS email, name, note FROM raced_old; DROP TABLE raced_old",
 	} {
 		for _, text := range []string{"COPY raced TO STDOUT", "COPY raced (name, email) TO STDOUT", "COPY (SELECT * FROM raced) TO STDOUT", "SELECT 1; COPY raced TO STDOUT", "BEGIN ISOLATION LEVEL REPEATABLE READ; COPY raced TO STDOUT; COMMIT", "BEGIN; COPY raced TO STDOUT; COMMIT"} {
 			for _, extended := range []bool{false, true} {

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/gatestay/gatestay/e2e/kit"
 )
@@ -48,19 +49,14 @@ func contenders(ctx context.Context, g *kit.Gatestay, tls bool) ([]*contender, e
 	all := []*contender{{name: "direct", tls: tls, connect: fixed(direct), stop: func() {}}}
 	certificate, key := filepath.Join(g.Dir, "tls", "gateway.pem"), filepath.Join(g.Dir, "tls", "gateway.key")
 	for _, mode := range []string{"session", "transaction"} {
-		dir, err := os.MkdirTemp("", "gatestay-bench-")
+		pool, err := g.StartPool(ctx, poolOptions(direct, mode))
 		if err != nil {
 			return all, fmt.Errorf("bench: %w", err)
 		}
-		b, err := startBouncer(ctx, dir, mode, direct, certificate, key)
-		if err != nil {
-			return all, err
-		}
-		b.via.ca = g.CA
-		c := &contender{name: "pgbouncer-" + mode, tls: tls, pid: b.cmd.Process.Pid, connect: fixed(b.via), stop: func() {
-			b.stop()
-			_ = os.RemoveAll(dir)
-		}}
+		via := direct
+		via.host, via.port, _ = net.SplitHostPort(pool.Address)
+		via.ca = pool.CA
+		c := &contender{name: "pgbouncer-" + mode, tls: tls, pid: pool.Process.Pid, connect: fixed(via), stop: pool.Close}
 		if mode == "transaction" {
 			c.unable = "prepared" // Debian 12's pgbouncer 1.18; since 1.21 it can
 		}
@@ -77,6 +73,34 @@ func contenders(ctx context.Context, g *kit.Gatestay, tls bool) ([]*contender, e
 		all = append(all, gateway(g, w, tls))
 	}
 	return all, nil
+}
+
+func poolOptions(direct connection, mode string) kit.PoolOptions {
+	o := kit.PoolOptions{
+		Mode: mode, Database: direct.database, Users: map[string]string{direct.user: direct.password},
+		Server: fmt.Sprintf("host=%s port=%s dbname=%s", direct.host, direct.port, direct.database),
+	}
+	if direct.tls {
+		o.CA = direct.ca
+	}
+	return o
+}
+
+// listening waits until somebody accepts at the address.
+func listening(ctx context.Context, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	for {
+		c, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+		if err == nil {
+			return c.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("nobody listens at %s: %w", address, err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 // both starts all ways without TLS and all with it. stop ends them, also after

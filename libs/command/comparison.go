@@ -41,6 +41,8 @@ type Comparison struct {
 	// With is the other column of a join, or of a grouping in which two columns
 	// go into one. It is zero where a join is with something else than a column.
 	With Column
+	// WithDotted is Dotted of With.
+	WithDotted bool
 	// Literal is the place of the literal in Facts.Literals, from 1, and
 	// Parameter the n of $n, of an Equality; one of them is not zero.
 	Literal, Parameter int

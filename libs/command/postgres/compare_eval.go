@@ -70,7 +70,7 @@ func (c *comparer) eval(n *pg.Node, s *compareScope) value {
 	case *pg.Node_AIndirection:
 		return c.part(n.AIndirection, s)
 	case *pg.Node_SelectStmt:
-		return c.all(c.query(n.SelectStmt, s))
+		return c.result(c.query(n.SelectStmt, s))
 	}
 	v := c.children(inside(n), s)
 	c.uses(v, command.Other)
@@ -105,7 +105,7 @@ func (c *comparer) children(m protoreflect.Message, s *compareScope) value {
 func (c *comparer) message(m protoreflect.Message, s *compareScope) value {
 	switch v := m.Interface().(type) {
 	case *pg.SelectStmt:
-		return c.all(c.query(v, s))
+		return c.result(c.query(v, s))
 	case *pg.FuncCall:
 		return c.call(v, s)
 	case *pg.WindowDef:
@@ -127,7 +127,7 @@ func inside(n *pg.Node) protoreflect.Message {
 func (c *comparer) below(n *pg.Node, s *compareScope) value {
 	switch v := n.GetNode().(type) {
 	case *pg.Node_SelectStmt, *pg.Node_InsertStmt, *pg.Node_UpdateStmt, *pg.Node_DeleteStmt, *pg.Node_MergeStmt:
-		return c.all(c.statement(n, s))
+		return c.result(c.statement(n, s))
 	case *pg.Node_RangeVar, *pg.Node_TypeName, nil:
 		return nothing
 	case *pg.Node_ColumnRef, *pg.Node_AConst, *pg.Node_ParamRef, *pg.Node_TypeCast, *pg.Node_FuncCall, *pg.Node_AExpr,

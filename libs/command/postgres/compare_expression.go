@@ -214,8 +214,8 @@ func (c *comparer) compared(l, r value) {
 				c.note(x) // with something else
 			}
 			for _, other := range r.from {
-				if x.With = (command.Column{}); other.exact {
-					x.With = other.column
+				if x.With, x.WithDotted = (command.Column{}), false; other.exact {
+					x.With, x.WithDotted = other.column, other.dotted
 				}
 				c.note(x)
 			}
@@ -277,24 +277,21 @@ func (c *comparer) subLink(n *pg.SubLink, s *compareScope) value {
 	case pg.SubLinkType_EXISTS_SUBLINK:
 		return nothing
 	case pg.SubLinkType_EXPR_SUBLINK:
-		if len(cols.list) == 1 {
-			return c.at(cols, 1)
-		}
-		return c.all(cols)
+		return c.names.At(&cols, 1)
 	case pg.SubLinkType_ARRAY_SUBLINK:
-		c.sized(c.all(cols))
-		return c.changed(c.all(cols))
+		c.sized(c.all(&cols))
+		return c.changed(c.all(&cols))
 	case pg.SubLinkType_ANY_SUBLINK, pg.SubLinkType_ALL_SUBLINK:
-		c.quantified(n, cols, s)
+		c.quantified(n, &cols, s)
 		return nothing
 	}
-	v := c.union(c.eval(n.GetTestexpr(), s), c.all(cols))
+	v := c.union(c.eval(n.GetTestexpr(), s), c.all(&cols))
 	c.uses(v, command.Other)
 	return c.changed(v)
 }
 
 // quantified follows x op ANY (SELECT …).
-func (c *comparer) quantified(n *pg.SubLink, cols *columns, s *compareScope) {
+func (c *comparer) quantified(n *pg.SubLink, cols *compareRows, s *compareScope) {
 	op := "="
 	if parts := names(n.GetOperName()); len(parts) > 0 {
 		op = parts[len(parts)-1]
@@ -304,7 +301,7 @@ func (c *comparer) quantified(n *pg.SubLink, cols *columns, s *compareScope) {
 		tests = row.GetArgs()
 	}
 	for i, t := range tests {
-		v, sub := c.eval(t, s), c.at(cols, i+1)
+		v, sub := c.eval(t, s), c.names.At(cols, i+1)
 		switch {
 		case useOf(op) != command.Equality:
 			c.usesAll([]value{v, sub}, useOf(op))

@@ -1,84 +1,76 @@
 package postgres
 
 import (
+	"fmt"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/gatestay/gatestay/libs/command"
+	"github.com/gatestay/gatestay/libs/command/postgres/internal/scope"
 )
 
 // query follows a query and returns its columns.
-func (c *comparer) query(n *pg.SelectStmt, outer *compareScope) *columns {
-	out := &columns{}
+func (c *comparer) query(n *pg.SelectStmt, outer *compareScope) (out compareRows) {
 	if n == nil || !c.spend(1) {
 		return out
 	}
-	s := outer.inner()
-	c.with(n.GetWithClause(), s)
+	s := c.names.With(n.GetWithClause(), outer.Inner())
 	switch op := n.GetOp(); {
 	case op != pg.SetOperation_SETOP_NONE && op != pg.SetOperation_SET_OPERATION_UNDEFINED:
-		out = c.setOperation(n, s)
+		out = c.combine(n, c.query(n.GetLarg(), s), c.query(n.GetRarg(), s))
 	case len(n.GetValuesLists()) > 0:
 		out = c.rows(n.GetValuesLists(), s)
 	default:
-		for _, item := range n.GetFromClause() {
-			c.from(item, s)
-		}
+		s, _ = c.names.From(n.GetFromClause(), nil, s)
 		out = c.results(n.GetTargetList(), s)
 		c.condition(n.GetWhereClause(), s)
 		c.condition(n.GetHavingClause(), s)
 	}
-	c.distinct(n.GetDistinctClause(), out, s)
+	c.distinct(n.GetDistinctClause(), &out, s)
 	for _, g := range n.GetGroupClause() {
-		c.grouping(g, out, s)
+		c.grouping(g, &out, s)
 	}
 	for _, w := range n.GetWindowClause() {
 		c.window(w.GetWindowDef(), s)
 	}
-	c.limits(n, out, s)
+	for _, by := range n.GetSortClause() {
+		c.uses(c.sortKey(by.GetSortBy().GetNode(), &out, s), command.Order)
+	}
+	c.uses(c.union(c.eval(n.GetLimitCount(), s), c.eval(n.GetLimitOffset(), s)), command.Other)
 	return out
 }
 
-// limits follows what orders the rows of a query, and says how many come.
-func (c *comparer) limits(n *pg.SelectStmt, out *columns, s *compareScope) {
-	for _, by := range n.GetSortClause() {
-		c.uses(c.sortKey(by.GetSortBy().GetNode(), out, s), command.Order)
-	}
-	c.uses(c.union(c.eval(n.GetLimitCount(), s), c.eval(n.GetLimitOffset(), s)), command.Other)
-}
-
 // rows are the columns of VALUES.
-func (c *comparer) rows(lists []*pg.Node, s *compareScope) *columns {
-	out := &columns{}
+func (c *comparer) rows(lists []*pg.Node, s *compareScope) (out compareRows) {
 	for _, row := range lists {
 		for i, v := range row.GetList().GetItems() {
 			val := c.eval(v, s)
-			if i == len(out.list) {
-				out.list = append(out.list, named{columnName(i), val})
+			if i == len(out.Columns) {
+				out.Columns = append(out.Columns, scope.Column[value]{Name: fmt.Sprintf("column%d", i+1), Value: val})
 				continue
 			}
-			if i < len(out.list) {
-				out.list[i].value = c.union(out.list[i].value, val)
-			}
+			out.Columns[i].Value = c.union(out.Columns[i].Value, val)
 		}
 	}
 	return out
 }
 
 // results are the columns of a target list.
-func (c *comparer) results(list []*pg.Node, s *compareScope) *columns {
-	out := &columns{}
+func (c *comparer) results(list []*pg.Node, s *compareScope) (out compareRows) {
 	for _, t := range list {
 		r := t.GetResTarget()
 		ref := r.GetVal().GetColumnRef()
 		if parts := names(ref.GetFields()); ref != nil && len(parts) < len(ref.GetFields()) {
-			c.expand(parts, s, out)
+			c.spend(s.Width())
+			star := c.starred(parts, s)
+			c.names.Star(&out, &star)
 			continue
 		}
 		if ind := r.GetVal().GetAIndirection(); ind != nil && endsInStar(ind) { // (row).*
-			out.any = c.union(out.any, c.changed(c.eval(ind.GetArg(), s)))
+			c.names.Star(&out, &compareRows{Rest: scope.Always(c.changed(c.eval(ind.GetArg(), s)))})
 			continue
 		}
-		out.list = append(out.list, named{resultName(r), c.eval(r.GetVal(), s)})
+		out.Columns = append(out.Columns, scope.Column[value]{Name: scope.ResultName(r), Value: c.eval(r.GetVal(), s)})
 	}
 	return out
 }
@@ -92,100 +84,8 @@ func endsInStar(n *pg.A_Indirection) bool {
 	return false
 }
 
-// expand adds what a star stands for.
-func (c *comparer) expand(qualifier []string, s *compareScope, out *columns) {
-	if len(qualifier) > 1 {
-		out.stars = append(out.stars, command.Column{Schema: qualifier[len(qualifier)-2], Table: qualifier[len(qualifier)-1]})
-		return
-	}
-	for level := s; level != nil && c.spend(len(level.items)); level = level.outer {
-		for _, i := range level.items {
-			if len(qualifier) == 1 && i.alias != qualifier[0] {
-				continue
-			}
-			if i.columns == nil {
-				out.stars = append(out.stars, i.table)
-				continue
-			}
-			if !c.spend(len(i.columns.list) + len(i.columns.stars)) {
-				return
-			}
-			out.list = append(out.list, i.columns.list...)
-			out.stars = append(out.stars, i.columns.stars...)
-			out.any = c.union(out.any, i.columns.any)
-		}
-		if len(qualifier) == 0 { // a star of all is of its own level
-			return
-		}
-	}
-}
-
-// resultName is the name that the server gives a result column.
-func resultName(r *pg.ResTarget) string {
-	if r.GetName() != "" {
-		return r.GetName()
-	}
-	n := r.GetVal()
-	for {
-		switch v := n.GetNode().(type) {
-		case *pg.Node_ColumnRef:
-			if parts := names(v.ColumnRef.GetFields()); len(parts) > 0 {
-				return parts[len(parts)-1]
-			}
-			return ""
-		case *pg.Node_TypeCast:
-			n = v.TypeCast.GetArg()
-			if n.GetColumnRef() == nil && n.GetFuncCall() == nil && n.GetTypeCast() == nil {
-				_, name := split(names(v.TypeCast.GetTypeName().GetNames()))
-				return name
-			}
-		case *pg.Node_CollateClause:
-			n = v.CollateClause.GetArg()
-		case *pg.Node_FuncCall:
-			_, name := split(names(v.FuncCall.GetFuncname()))
-			return name
-		case *pg.Node_AIndirection:
-			if list := names(v.AIndirection.GetIndirection()); len(list) > 0 {
-				return list[len(list)-1]
-			}
-			n = v.AIndirection.GetArg()
-		case *pg.Node_CoalesceExpr:
-			return "coalesce"
-		case *pg.Node_CaseExpr:
-			return "case"
-		case *pg.Node_RowExpr:
-			return "row"
-		case *pg.Node_AArrayExpr:
-			return "array"
-		case *pg.Node_MinMaxExpr:
-			if v.MinMaxExpr.GetOp() == pg.MinMaxOp_IS_LEAST {
-				return "least"
-			}
-			return "greatest"
-		case *pg.Node_SubLink:
-			return subLinkName(v.SubLink)
-		default:
-			return "?column?"
-		}
-	}
-}
-
-func subLinkName(n *pg.SubLink) string {
-	switch n.GetSubLinkType() { //nolint:exhaustive // the others have no name of their own
-	case pg.SubLinkType_EXISTS_SUBLINK:
-		return "exists"
-	case pg.SubLinkType_ARRAY_SUBLINK:
-		return "array"
-	case pg.SubLinkType_EXPR_SUBLINK:
-		if list := n.GetSubselect().GetSelectStmt().GetTargetList(); len(list) > 0 {
-			return resultName(list[0].GetResTarget())
-		}
-	}
-	return "?column?"
-}
-
 // distinct follows DISTINCT and DISTINCT ON.
-func (c *comparer) distinct(list []*pg.Node, out *columns, s *compareScope) {
+func (c *comparer) distinct(list []*pg.Node, out *compareRows, s *compareScope) {
 	on := false
 	for _, d := range list {
 		if d.GetNode() != nil {
@@ -199,18 +99,24 @@ func (c *comparer) distinct(list []*pg.Node, out *columns, s *compareScope) {
 }
 
 // groupsAll notes that equal rows come together.
-func (c *comparer) groupsAll(cols *columns) {
-	for _, n := range cols.list {
-		c.groups(n.value)
+func (c *comparer) groupsAll(r *compareRows) {
+	for _, col := range r.Columns {
+		c.groups(col.Value)
 	}
-	for _, t := range cols.stars {
-		t.Name = "*"
-		c.groups(value{from: []origin{{column: t, exact: true}}})
+	if !r.Open() {
+		return
 	}
-	c.groups(cols.any)
+	rest := r.Rest("*")
+	if rest.mixed {
+		c.groups(rest)
+		return
+	}
+	for _, o := range rest.from {
+		c.groups(value{from: []origin{o}})
+	}
 }
 
-func (c *comparer) grouping(n *pg.Node, out *columns, s *compareScope) {
+func (c *comparer) grouping(n *pg.Node, out *compareRows, s *compareScope) {
 	if set := n.GetGroupingSet(); set != nil {
 		for _, g := range set.GetContent() {
 			c.grouping(g, out, s)
@@ -229,15 +135,15 @@ func (c *comparer) grouping(n *pg.Node, out *columns, s *compareScope) {
 // sortKey is what an entry of ORDER BY, GROUP BY or DISTINCT ON stands for: a
 // position or a name of the result, or an expression over the FROM items. Where
 // it may be either, it is taken for both.
-func (c *comparer) sortKey(n *pg.Node, out *columns, s *compareScope) value {
+func (c *comparer) sortKey(n *pg.Node, out *compareRows, s *compareScope) value {
 	if k, ok := n.GetNode().(*pg.Node_AConst); ok && k.AConst.GetIval() != nil {
-		return c.at(out, int(k.AConst.GetIval().GetIval()))
+		return c.names.At(out, int(k.AConst.GetIval().GetIval()))
 	}
 	if ref := n.GetColumnRef(); ref != nil {
 		if parts := names(ref.GetFields()); len(parts) == 1 && len(ref.GetFields()) == 1 {
 			// A plain column under its own name is found in the FROM items alike.
-			if v, ok := c.named(out, parts[0]); ok {
-				if len(s.items) == 0 {
+			if v, ok := c.names.ByName(out, parts[0]); ok {
+				if len(s.Items) == 0 {
 					return v
 				}
 				return c.merge(v, c.reference(ref, s))
@@ -270,104 +176,27 @@ func (c *comparer) window(w *pg.WindowDef, s *compareScope) {
 	c.uses(c.union(c.eval(w.GetStartOffset(), s), c.eval(w.GetEndOffset(), s)), command.Other)
 }
 
-// setOperation follows UNION, INTERSECT and EXCEPT.
-func (c *comparer) setOperation(n *pg.SelectStmt, s *compareScope) *columns {
-	l, r := c.query(n.GetLarg(), s), c.query(n.GetRarg(), s)
-	return c.combine(n, l, r)
-}
-
-func (c *comparer) combine(n *pg.SelectStmt, l, r *columns) *columns {
-	out := &columns{}
-	if plain := len(l.stars)+len(r.stars)+len(l.any.from)+len(r.any.from) == 0; plain && len(l.list) == len(r.list) {
-		for i := range l.list {
-			out.list = append(out.list, named{l.list[i].name, c.union(l.list[i].value, r.list[i].value)})
-		}
-	} else { // which column meets which cannot be told
-		out.any = c.union(c.all(l), c.all(r))
-		for _, n := range l.list {
-			out.list = append(out.list, named{n.name, c.changed(out.any)})
+// combine follows UNION, INTERSECT and EXCEPT.
+func (c *comparer) combine(n *pg.SelectStmt, l, r compareRows) (out compareRows) {
+	union := n.GetOp() == pg.SetOperation_SETOP_UNION
+	if l.Open() || r.Open() || len(l.Columns) != len(r.Columns) { // which column meets which cannot be told
+		all := c.union(c.all(&l), c.all(&r))
+		if out.Rest = scope.Always(all); !union {
+			c.uses(all, command.Other)
 		}
 	}
-	if n.GetOp() != pg.SetOperation_SETOP_UNION {
-		for i := range out.list {
-			if len(out.any.from) == 0 {
-				c.compared(l.list[i].value, r.list[i].value)
-			}
-		}
-		c.uses(out.any, command.Other)
-	} else if !n.GetAll() {
-		c.groupsAll(out)
-	}
-	return out
-}
-
-// with follows the queries of a WITH clause, and makes them known.
-func (c *comparer) with(w *pg.WithClause, s *compareScope) {
-	for _, n := range w.GetCtes() {
-		q := n.GetCommonTableExpr()
-		if q == nil || !c.spend(1) {
-			continue
-		}
-		var cols *columns
-		if sel := q.GetCtequery().GetSelectStmt(); w.GetRecursive() && sel.GetOp() == pg.SetOperation_SETOP_UNION {
-			cols = c.recursive(q, sel, s)
-		} else {
-			cols = c.statement(q.GetCtequery(), s)
-		}
-		cols = c.renamed(cols, names(q.GetAliascolnames()))
-		if q.GetSearchClause() != nil || q.GetCycleClause() != nil {
-			c.uses(c.all(cols), command.Other)
-			cols.any = c.union(cols.any, c.all(cols)) // and has columns of other names
-		}
-		s.ctes = &cteScope{outer: s.ctes, name: q.GetCtename(), columns: cols}
-	}
-	if w.GetRecursive() { // one may name another that comes after it
-		c.forward(w, s)
-	}
-}
-
-// recursive follows a recursive query until its columns have all they can get.
-func (c *comparer) recursive(q *pg.CommonTableExpr, n *pg.SelectStmt, s *compareScope) *columns {
-	inner := s.inner()
-	c.with(n.GetWithClause(), inner)
-	first := c.query(n.GetLarg(), inner)
-	out := first
-	for c.spend(1) {
-		before := c.size(out)
-		again := inner.inner()
-		again.ctes = &cteScope{outer: inner.ctes, name: q.GetCtename(), columns: c.renamed(out, names(q.GetAliascolnames()))}
-		next := c.combine(n, out, c.query(n.GetRarg(), again))
-		out = next
-		if c.size(out) == before {
+	for i := range l.Columns {
+		if out.Open() {
 			break
 		}
+		a, b := l.Columns[i], r.Columns[i]
+		out.Columns = append(out.Columns, scope.Column[value]{Name: a.Name, Value: c.union(a.Value, b.Value)})
+		if !union {
+			c.compared(a.Value, b.Value)
+		}
 	}
-	c.limits(n, out, inner)
+	if union && !n.GetAll() {
+		c.groupsAll(&out)
+	}
 	return out
-}
-
-func (c *comparer) size(cols *columns) int {
-	n := len(cols.any.from) + len(cols.stars)
-	for _, x := range cols.list {
-		n += len(x.value.from)
-		if x.value.mixed {
-			n++
-		}
-	}
-	return n
-}
-
-// forward finds a WITH query that uses one that comes after it: it is not
-// followed, and all that both mention is used in ways that are not understood.
-func (c *comparer) forward(w *pg.WithClause, s *compareScope) {
-	later := map[string]bool{}
-	for i := len(w.GetCtes()) - 1; i >= 0; i-- {
-		q := w.GetCtes()[i].GetCommonTableExpr()
-		for _, name := range c.relationsBelow(q.GetCtequery()) {
-			if later[name] {
-				c.budget = 0 // rare: nothing is known
-			}
-		}
-		later[q.GetCtename()] = true
-	}
 }

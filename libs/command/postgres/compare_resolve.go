@@ -14,13 +14,12 @@ func (r *resolver) comparisons() {
 		columns, attribute := r.compared(x.Column, x.Dotted)
 		with := []command.Column{{}}
 		if x.With != (command.Column{}) {
-			if with, _ = r.compared(x.With, true); len(with) == 0 {
-				with = []command.Column{{}}
-			}
+			// Where there is no such column, another that it may be is in the list.
+			with, _ = r.compared(x.With, x.WithDotted)
 		}
 		for _, col := range columns {
 			y := x
-			y.Column, y.Dotted = col, false
+			y.Column, y.Dotted, y.WithDotted = col, false, false
 			if attribute {
 				y.Use, y.Literal, y.Parameter = command.Expression, 0, 0
 			}
@@ -53,10 +52,8 @@ func (r *resolver) compared(c command.Column, dotted bool) (list []command.Colum
 		return []command.Column{c}, false
 	case rel.has(c.Name):
 		return []command.Column{rel.column(c.Name)}, false
-	case has(systemColumns, c.Name):
+	case has(systemColumns, c.Name), !dotted && c.Name != "*":
 		return nil, false
-	case !dotted && c.Name != "*": // a name of the result, perhaps
-		return []command.Column{{Name: c.Name}}, false
 	}
 	all := make([]command.Column, len(rel.Columns))
 	for i, col := range rel.Columns {

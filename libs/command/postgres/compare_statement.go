@@ -1,13 +1,15 @@
 package postgres
 
 import (
+	"slices"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/gatestay/gatestay/libs/command"
 )
 
 // statement follows one statement and returns the columns that it gives.
-func (c *comparer) statement(n *pg.Node, s *compareScope) *columns {
+func (c *comparer) statement(n *pg.Node, s *compareScope) compareRows {
 	switch v := n.GetNode().(type) {
 	case *pg.Node_SelectStmt:
 		return c.query(v.SelectStmt, s)
@@ -37,11 +39,11 @@ func (c *comparer) statement(n *pg.Node, s *compareScope) *columns {
 	default:
 		c.uses(c.kin(n, s), command.Other)
 	}
-	return &columns{}
+	return compareRows{}
 }
 
 // kept follows a statement that is stored and runs later.
-func (c *comparer) kept(n *pg.Node, s *compareScope) *columns {
+func (c *comparer) kept(n *pg.Node, s *compareScope) compareRows {
 	before := c.stored
 	c.stored = true
 	out := c.statement(n, s)
@@ -54,13 +56,13 @@ func (c *comparer) kept(n *pg.Node, s *compareScope) *columns {
 // is not understood.
 func (c *comparer) kin(n *pg.Node, s *compareScope) value {
 	c.stored = true
-	inner := s.inner()
+	inner := s.Inner()
 	m := inside(n)
 	for child := range below(m) {
 		if wrapped, ok := child.Interface().(*pg.Node); ok && wrapped.GetRangeVar() != nil {
-			inner.items = append(inner.items, c.table(wrapped.GetRangeVar(), s))
+			inner.Items = append(inner.Items, c.written(wrapped.GetRangeVar()))
 		} else if rv, ok := child.Interface().(*pg.RangeVar); ok {
-			inner.items = append(inner.items, c.table(rv, s))
+			inner.Items = append(inner.Items, c.written(rv))
 		}
 	}
 	return c.children(m, inner)
@@ -70,73 +72,73 @@ func (c *comparer) copy(n *pg.CopyStmt, s *compareScope) {
 	if n.GetQuery() != nil {
 		c.statement(n.GetQuery(), s)
 	}
-	inner := s.inner()
-	if n.GetRelation() != nil {
-		inner.items = append(inner.items, c.table(n.GetRelation(), s))
+	if n.GetRelation() == nil {
+		return
 	}
-	c.condition(n.GetWhereClause(), inner)
-	if n.GetIsFrom() && n.GetRelation() != nil {
-		c.assigned(inner.items[0], names(n.GetAttlist()), true)
+	c.condition(n.GetWhereClause(), s.Over(c.written(n.GetRelation())))
+	if n.GetIsFrom() {
+		c.assigned(n.GetRelation(), names(n.GetAttlist()), true)
 	}
 }
 
-// written is the level of a statement that writes a table.
-func (c *comparer) written(rv *pg.RangeVar, s *compareScope) *compareItem {
-	i := &compareItem{alias: rv.GetRelname(), table: command.Column{Schema: rv.GetSchemaname(), Table: rv.GetRelname()}}
+// written is the item of a table that a statement writes.
+func (c *comparer) written(rv *pg.RangeVar) compareItem {
+	it, _ := c.Relation(rv)
+	it.Bare, it.Named = true, true
 	if a := rv.GetAlias(); a != nil {
-		i.alias = a.GetAliasname()
+		it.Alias, it.Schema = a.GetAliasname(), ""
+		it.Rows = c.names.Renamed(it.Rows, names(a.GetColnames()))
 	}
-	s.items = append(s.items, i)
-	return i
+	return it
 }
 
 // versions makes the names known by which RETURNING and ON CONFLICT call rows
 // of the table.
-func (c *comparer) versions(i *compareItem, s *compareScope, aliases ...string) *compareScope {
-	inner := s.inner()
-	for _, a := range aliases {
-		inner.items = append(inner.items, &compareItem{alias: a, table: i.table})
+func (c *comparer) versions(rv *pg.RangeVar, s *compareScope, aliases ...string) *compareScope {
+	items := slices.Clone(s.Items)
+	for _, alias := range aliases {
+		if c.names.Find("", alias, s) == nil {
+			it, _ := c.Relation(rv)
+			it.Alias, it.Schema, it.Named = alias, "", true
+			items = append(items, it)
+		}
 	}
-	inner.items = append(inner.items, s.items...)
-	return inner
+	return s.Over(items...)
 }
 
 // assigned notes that columns get values which keys may check.
-func (c *comparer) assigned(i *compareItem, cols []string, inserts bool) {
+func (c *comparer) assigned(rv *pg.RangeVar, cols []string, inserts bool) {
 	if inserts && len(cols) == 0 {
 		cols = []string{"*"}
 	}
 	for _, name := range cols {
-		col := i.table
-		col.Name = name
+		col := command.Column{Schema: rv.GetSchemaname(), Table: rv.GetRelname(), Name: name}
 		c.note(comparison{Comparison: command.Comparison{Column: col, Use: command.Key}})
 	}
 }
 
-func (c *comparer) insert(n *pg.InsertStmt, outer *compareScope) *columns {
-	s := outer.inner()
-	c.with(n.GetWithClause(), s)
+func (c *comparer) insert(n *pg.InsertStmt, outer *compareScope) compareRows {
+	s := c.names.With(n.GetWithClause(), outer.Inner())
 	c.query(n.GetSelectStmt().GetSelectStmt(), s)
-	i := c.written(n.GetRelation(), s)
+	s = s.Over(c.written(n.GetRelation()))
 	cols := make([]string, 0, len(n.GetCols()))
 	for _, t := range n.GetCols() {
 		cols = append(cols, t.GetResTarget().GetName())
 	}
-	c.assigned(i, cols, true)
+	c.assigned(n.GetRelation(), cols, true)
 	if conflict := n.GetOnConflictClause(); conflict != nil {
-		c.conflict(conflict, i, cols, s)
+		c.conflict(conflict, n.GetRelation(), cols, s)
 	}
-	return c.results(n.GetReturningList(), c.versions(i, s, "old", "new"))
+	return c.results(n.GetReturningList(), c.versions(n.GetRelation(), s, "old", "new"))
 }
 
 // conflict follows ON CONFLICT: which rows it meets tells whether they exist.
-func (c *comparer) conflict(n *pg.OnConflictClause, i *compareItem, cols []string, s *compareScope) {
+func (c *comparer) conflict(n *pg.OnConflictClause, rv *pg.RangeVar, cols []string, s *compareScope) {
 	note := func(name string) {
-		col := i.table
-		col.Name = name
+		col := command.Column{Schema: rv.GetSchemaname(), Table: rv.GetRelname(), Name: name}
 		c.note(comparison{Comparison: command.Comparison{Column: col, Use: command.Conflict}})
 	}
-	with := c.versions(i, s, "excluded")
+	with := c.versions(rv, s, "excluded")
 	switch infer := n.GetInfer(); {
 	case infer.GetConname() != "":
 		note("*")
@@ -156,15 +158,15 @@ func (c *comparer) conflict(n *pg.OnConflictClause, i *compareItem, cols []strin
 		}
 		c.condition(infer.GetWhereClause(), s)
 	}
-	c.sets(n.GetTargetList(), i, with)
+	c.sets(n.GetTargetList(), rv, with)
 	c.condition(n.GetWhereClause(), with)
 }
 
 // sets follows the assignments of UPDATE.
-func (c *comparer) sets(list []*pg.Node, i *compareItem, s *compareScope) {
+func (c *comparer) sets(list []*pg.Node, rv *pg.RangeVar, s *compareScope) {
 	for _, t := range list {
 		r := t.GetResTarget()
-		c.assigned(i, []string{r.GetName()}, false)
+		c.assigned(rv, []string{r.GetName()}, false)
 		if m := r.GetVal().GetMultiAssignRef(); m != nil {
 			if m.GetColno() == 1 { // the source is there once a column
 				c.eval(m.GetSource(), s)
@@ -175,50 +177,40 @@ func (c *comparer) sets(list []*pg.Node, i *compareItem, s *compareScope) {
 	}
 }
 
-func (c *comparer) update(n *pg.UpdateStmt, outer *compareScope) *columns {
-	s := outer.inner()
-	c.with(n.GetWithClause(), s)
-	i := c.written(n.GetRelation(), s)
-	for _, f := range n.GetFromClause() {
-		c.from(f, s)
-	}
-	c.sets(n.GetTargetList(), i, s)
+func (c *comparer) update(n *pg.UpdateStmt, outer *compareScope) compareRows {
+	s := c.names.With(n.GetWithClause(), outer.Inner())
+	s, _ = c.names.From(n.GetFromClause(), []compareItem{c.written(n.GetRelation())}, s)
+	c.sets(n.GetTargetList(), n.GetRelation(), s)
 	c.condition(n.GetWhereClause(), s)
-	return c.results(n.GetReturningList(), c.versions(i, s, "old", "new"))
+	return c.results(n.GetReturningList(), c.versions(n.GetRelation(), s, "old", "new"))
 }
 
-func (c *comparer) remove(n *pg.DeleteStmt, outer *compareScope) *columns {
-	s := outer.inner()
-	c.with(n.GetWithClause(), s)
-	i := c.written(n.GetRelation(), s)
-	for _, f := range n.GetUsingClause() {
-		c.from(f, s)
-	}
+func (c *comparer) remove(n *pg.DeleteStmt, outer *compareScope) compareRows {
+	s := c.names.With(n.GetWithClause(), outer.Inner())
+	s, _ = c.names.From(n.GetUsingClause(), []compareItem{c.written(n.GetRelation())}, s)
 	c.condition(n.GetWhereClause(), s)
-	return c.results(n.GetReturningList(), c.versions(i, s, "old", "new"))
+	return c.results(n.GetReturningList(), c.versions(n.GetRelation(), s, "old", "new"))
 }
 
-func (c *comparer) mergeStatement(n *pg.MergeStmt, outer *compareScope) *columns {
-	s := outer.inner()
-	c.with(n.GetWithClause(), s)
-	i := c.written(n.GetRelation(), s)
-	c.from(n.GetSourceRelation(), s)
+func (c *comparer) mergeStatement(n *pg.MergeStmt, outer *compareScope) compareRows {
+	s := c.names.With(n.GetWithClause(), outer.Inner())
+	s, _ = c.names.From([]*pg.Node{n.GetSourceRelation()}, []compareItem{c.written(n.GetRelation())}, s)
 	c.condition(n.GetJoinCondition(), s)
 	for _, w := range n.GetMergeWhenClauses() {
 		m := w.GetMergeWhenClause()
 		c.condition(m.GetCondition(), s)
 		if m.GetCommandType() != pg.CmdType_CMD_INSERT {
-			c.sets(m.GetTargetList(), i, s)
+			c.sets(m.GetTargetList(), n.GetRelation(), s)
 			continue
 		}
 		cols := make([]string, 0, len(m.GetTargetList()))
 		for _, t := range m.GetTargetList() {
 			cols = append(cols, t.GetResTarget().GetName())
 		}
-		c.assigned(i, cols, true)
+		c.assigned(n.GetRelation(), cols, true)
 		for _, v := range m.GetValues() {
 			c.eval(v, s)
 		}
 	}
-	return c.results(n.GetReturningList(), c.versions(i, s, "old", "new"))
+	return c.results(n.GetReturningList(), c.versions(n.GetRelation(), s, "old", "new"))
 }

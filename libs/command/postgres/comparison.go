@@ -8,6 +8,7 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/gatestay/gatestay/libs/command"
+	"github.com/gatestay/gatestay/libs/command/postgres/internal/scope"
 )
 
 // comparisons finds the uses of columns in one statement. complete is false
@@ -22,6 +23,7 @@ import (
 // take any value and to keep NULL.
 func comparisons(stmt *pg.Node) (found []comparison, parameters map[int32]bool, complete bool) {
 	c := &comparer{budget: maxComparing, seen: map[comparison]bool{}, parameters: map[int32]bool{}}
+	c.names = scope.Analysis[value]{Reader: c, Eager: true}
 	c.statement(stmt, &compareScope{})
 	return c.found, c.parameters, c.budget > 0
 }
@@ -38,6 +40,7 @@ type comparison struct {
 
 // comparer finds comparisons.
 type comparer struct {
+	names  scope.Analysis[value]
 	found  []comparison
 	seen   map[comparison]bool
 	budget int
@@ -100,9 +103,9 @@ func (c *comparer) groups(v value) {
 	}
 	for i, a := range v.from {
 		for j, b := range v.from {
-			x := comparison{Comparison: command.Comparison{Column: a.column, Use: command.Group, With: b.column, Dotted: a.dotted}}
+			x := comparison{Comparison: command.Comparison{Column: a.column, Use: command.Group, With: b.column, Dotted: a.dotted, WithDotted: b.dotted}}
 			if !a.exact || !b.exact {
-				x.Use, x.With = command.Expression, command.Column{}
+				x.Use, x.With, x.WithDotted = command.Expression, command.Column{}, false
 			}
 			if i != j {
 				c.note(x)

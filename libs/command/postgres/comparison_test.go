@@ -220,6 +220,17 @@ func TestComparisons(t *testing.T) {
 		"CREATE VIEW v AS SELECT id FROM customers WHERE email LIKE 'a%'":                                                                           "pattern",
 		"CREATE POLICY p ON customers USING (email = current_user)":                                                                                 "other",
 
+		// Names.
+		"SELECT 1 FROM (SELECT CASE WHEN true THEN '' ELSE e END FROM (SELECT email AS e FROM customers) q) s WHERE e < 'Y'":                 "expression",
+		"SELECT 1 FROM (SELECT (SELECT e)::text FROM (SELECT email AS e FROM customers) q) s WHERE e < 'Y'":                                  "range",
+		"SELECT 1 FROM (SELECT nullif(email, 'x') FROM customers) s WHERE nullif < 'Y'":                                                      "condition, expression",
+		"SELECT id FROM (SELECT c.email || '' AS e, o.* FROM customers c, orders o) s WHERE s.to_json::text LIKE '%X%'":                      "expression",
+		"SELECT id FROM (SELECT c.email || '' AS e, o.* FROM customers c, orders o) s WHERE s.total = '1'":                                   "",
+		"SELECT 1 FROM customers a JOIN orders o USING (id) JOIN customers c USING (email)":                                                  "join",
+		"SELECT 1 FROM customers JOIN orders USING (id) WHERE email = $1":                                                                    "equality $1 alone",
+		"SELECT 1 FROM (SELECT id, email FROM customers) a NATURAL JOIN (SELECT id, total FROM orders) b":                                    "",
+		"SELECT id FROM customers c WHERE EXISTS (SELECT 1 FROM archive c, (SELECT c.name AS n) w WHERE n = 'x')":                            "",
+		"WITH RECURSIVE r AS (SELECT id FROM customers UNION ALL SELECT id FROM orders LIMIT (SELECT length(email) FROM customers)) TABLE r": "other",
 		// Writes that answer.
 		"INSERT INTO customers(id, email) VALUES ('1', 'a')":                                              "key",
 		"INSERT INTO customers VALUES ('1', 'a')":                                                         "key",

@@ -26,6 +26,7 @@
 // rows come. Facts.Comparisons lists such uses of columns by what a query does
 // with values, not by where names stand (compare_*.go): it follows each value
 // through sub-selects, WITH and set operations, and Masks.Compared through views.
+// What a name means it finds as lineage does: by internal/scope.
 //
 // # Bounds
 //

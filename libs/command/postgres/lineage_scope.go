@@ -84,6 +84,14 @@ func (p *prover) Size(v trace) int {
 	return 2 * len(v.from)
 }
 
+// Spend implements scope.Reader.
+func (p *prover) Spend() bool {
+	if p.steps++; p.steps > maxSteps {
+		p.failed = true
+	}
+	return !p.failed
+}
+
 // Fail implements scope.Reader.
 func (p *prover) Fail() { p.failed = true }
 

@@ -1,6 +1,8 @@
 package scope
 
 import (
+	"slices"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -9,10 +11,10 @@ import (
 // it with them, and what decides which rows they give.
 func (a *Analysis[V]) From(list []*pg.Node, first []Item[V], at *Scope[V]) (level *Scope[V], control V) {
 	f := &from[V]{Analysis: a}
-	items := first
+	items := slices.Clone(first)
 	for _, n := range list {
-		_, seen := f.item(n, at.Over(sideways(items)...))
-		items = append(items[:len(items):len(items)], seen...)
+		_, seen := f.item(n, at.Over().behind(items))
+		items = append(items, seen...)
 	}
 	level = at.Over(items...)
 	level.Amount = f.amount

@@ -8,7 +8,7 @@ import (
 
 func (f *from[V]) join(n *pg.JoinExpr, s *Scope[V]) (top Item[V], seen []Item[V]) {
 	l, lefts := f.item(n.GetLarg(), s)
-	r, rights := f.item(n.GetRarg(), s.Over(append(s.Items[:len(s.Items):len(s.Items)], sideways(lefts)...)...))
+	r, rights := f.item(n.GetRarg(), s.behind(lefts))
 	seen = append(lefts[:len(lefts):len(lefts)], rights...)
 	if n.GetQuals() != nil {
 		f.control = f.Union(f.control, f.Condition(n.GetQuals(), s.Over(seen...)))

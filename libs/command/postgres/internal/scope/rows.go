@@ -37,8 +37,15 @@ func (a *Analysis[V]) All(r *Rows[V]) V {
 	return a.Computed(v)
 }
 
+// mostColumns is the server's limit for a row.
+const mostColumns = 1664
+
 // Star adds the columns of an item to those of a result.
 func (a *Analysis[V]) Star(to, of *Rows[V]) {
+	if len(to.Columns)+len(of.Columns) > mostColumns {
+		a.Fail()
+		return
+	}
 	to.Columns = append(to.Columns, of.Columns...)
 	a.open(to, of.Rest)
 }
@@ -50,7 +57,12 @@ func (a *Analysis[V]) open(r *Rows[V], rest func(string) V) {
 	case before == nil:
 		r.Rest = rest
 	default:
-		r.Rest = func(name string) V { return a.Union(before(name), rest(name)) }
+		r.Rest = func(name string) (v V) {
+			if a.Spend() { // SELECT *, * FROM (SELECT *, * FROM …
+				v = a.Union(before(name), rest(name))
+			}
+			return v
+		}
 	}
 }
 

@@ -1,8 +1,6 @@
 package scope
 
 import (
-	"slices"
-
 	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -28,6 +26,8 @@ type Reader[V any] interface {
 	Union(l, r V) V
 	Computed(v V) V
 	Size(v V) int
+	// Spend counts a step, and is false where there are to be no more.
+	Spend() bool
 	// Fail gives up: the server would not take the statement, or it is too much.
 	Fail()
 }
@@ -46,8 +46,9 @@ type Scope[V any] struct {
 	// what its named windows come to.
 	Amount, Windows V
 	Outer           *Scope[V]
-	// lateral: the query may name what was joined before it in the FROM of the
-	// level that items are of.
+	// beside are the items that were joined before a place in the FROM of the
+	// level; lateral: what is read may name them.
+	beside  [][]Item[V]
 	lateral bool
 	with    *with[V]
 }
@@ -63,8 +64,6 @@ type Item[V any] struct {
 	// Bare and Named say whether its columns are found by their bare names, and
 	// whether it is by its own.
 	Bare, Named bool
-	// lateral: only a query that may look sideways sees it.
-	lateral bool
 }
 
 // Inner is the scope of a query inside of this one.
@@ -75,23 +74,43 @@ func (s *Scope[V]) Over(items ...Item[V]) *Scope[V] {
 	return &Scope[V]{Items: items, Outer: s.Outer, with: s.with}
 }
 
-// sideways is this level as a query in its own FROM sees it.
+// behind is a place in the FROM of this level after more items.
+func (s *Scope[V]) behind(items []Item[V]) *Scope[V] {
+	return &Scope[V]{beside: append(s.beside[:len(s.beside):len(s.beside)], items), Outer: s.Outer, with: s.with}
+}
+
+// sideways is a place in a FROM as what is read there sees it.
 func (s *Scope[V]) sideways(lateral bool) *Scope[V] {
-	out := s.Over(s.Items...)
-	out.lateral = lateral
-	return out
+	return &Scope[V]{beside: s.beside, lateral: lateral, Outer: s.Outer, with: s.with}
 }
 
-// sideways marks items as what only a query that may look sideways sees.
-func sideways[V any](items []Item[V]) []Item[V] {
-	out := slices.Clone(items)
-	for i := range out {
-		out[i].lateral = true
+// items yields those that the level sees.
+func (s *Scope[V]) items(yield func(*Item[V]) bool) {
+	for i := range s.Items {
+		if !yield(&s.Items[i]) {
+			return
+		}
 	}
-	return out
+	for _, list := range s.beside {
+		for i := range list {
+			if s.lateral && !yield(&list[i]) {
+				return
+			}
+		}
+	}
 }
 
-func (s *Scope[V]) sees(it *Item[V]) bool { return !it.lateral || s.lateral }
+// Width is how many items a name may be looked for among.
+func (s *Scope[V]) Width() int {
+	n := 0
+	for l := s; l != nil; l = l.Outer {
+		n += len(l.Items)
+		for _, list := range l.beside {
+			n += len(list)
+		}
+	}
+	return n
+}
 
 // Found is what a bare name may be.
 type Found[V any] struct {
@@ -110,9 +129,8 @@ func (a *Analysis[V]) Bare(name string, s *Scope[V]) Found[V] {
 	var f Found[V]
 	for l := s; l != nil; l = l.Outer {
 		here := f.Maybe[:len(f.Maybe):len(f.Maybe)]
-		for i := range l.Items {
-			it := &l.Items[i]
-			if !it.Bare || !l.sees(it) {
+		for it := range l.items {
+			if !it.Bare {
 				continue
 			}
 			for j := range it.Columns {
@@ -143,9 +161,8 @@ func (a *Analysis[V]) Bare(name string, s *Scope[V]) Found[V] {
 func (a *Analysis[V]) Find(schema, alias string, s *Scope[V]) *Item[V] {
 	for l := s; l != nil; l = l.Outer {
 		var hit *Item[V]
-		for i := range l.Items {
-			it := &l.Items[i]
-			if !it.Named || !l.sees(it) || it.Alias != alias || schema != "" && it.Schema != schema {
+		for it := range l.items {
+			if !it.Named || it.Alias != alias || schema != "" && it.Schema != schema {
 				continue
 			}
 			if hit != nil {
@@ -164,7 +181,7 @@ func (a *Analysis[V]) Find(schema, alias string, s *Scope[V]) *Item[V] {
 func (s *Scope[V]) Visible() []Item[V] {
 	var out []Item[V]
 	for i := range s.Items {
-		if s.Items[i].Bare && s.sees(&s.Items[i]) {
+		if s.Items[i].Bare {
 			out = append(out, s.Items[i])
 		}
 	}

@@ -75,7 +75,7 @@ func (w *walker) admin(n *pg.Node, e env) bool {
 	case *pg.Node_RefreshMatViewStmt:
 		verb, inner = "refresh materialized view", s.RefreshMatViewStmt
 	default:
-		return w.cluster(n)
+		return w.cluster(n, e)
 	}
 	w.verb(verb)
 	w.raise(command.Admin)
@@ -88,7 +88,7 @@ func (w *walker) admin(n *pg.Node, e env) bool {
 
 // cluster reads a statement on what lies outside one database's schema:
 // databases, tablespaces, extensions, replication, foreign servers, languages.
-func (w *walker) cluster(n *pg.Node) bool {
+func (w *walker) cluster(n *pg.Node, e env) bool {
 	verb, kind, name := "", "", ""
 	switch s := n.GetNode().(type) {
 	case *pg.Node_CreatedbStmt:
@@ -141,10 +141,18 @@ func (w *walker) cluster(n *pg.Node) bool {
 		w.unknown("objects", "writes")
 	case *pg.Node_CreatePublicationStmt:
 		verb, kind, name = "create publication", "publication", s.CreatePublicationStmt.GetPubname()
-		w.unknown("objects", "reads")
+		w.publishes(s.CreatePublicationStmt.GetPubobjects(), e)
+		if s.CreatePublicationStmt.GetForAllTables() {
+			w.unknown("objects", "reads")
+		}
 	case *pg.Node_AlterPublicationStmt:
 		verb, kind, name = "alter publication", "publication", s.AlterPublicationStmt.GetPubname()
-		w.unknown("objects", "reads")
+		if s.AlterPublicationStmt.GetAction() != pg.AlterPublicationAction_AP_DropObjects {
+			w.publishes(s.AlterPublicationStmt.GetPubobjects(), e)
+		}
+		if s.AlterPublicationStmt.GetForAllTables() {
+			w.unknown("objects", "reads")
+		}
 	case *pg.Node_CreateSubscriptionStmt:
 		verb, kind, name = "create subscription", "subscription", s.CreateSubscriptionStmt.GetSubname()
 		w.secretOptions()
@@ -174,6 +182,29 @@ func (w *walker) cluster(n *pg.Node) bool {
 	w.raise(command.Admin)
 	w.define1(kind, []string{name}, false)
 	return true
+}
+
+// publishes notes the tables of a publication: whoever subscribes to it gets their
+// rows, from now on and all that there are.
+func (w *walker) publishes(list []*pg.Node, e env) {
+	for _, n := range list {
+		t := n.GetPublicationObjSpec().GetPubtable()
+		if t == nil {
+			w.unknown("objects", "reads") // all in a schema
+			continue
+		}
+		w.object(t.GetRelation(), command.Read)
+		own := w.over(t.GetRelation(), e)
+		columns := names(t.GetColumns())
+		if len(columns) == 0 {
+			columns = []string{"*"}
+		}
+		for _, c := range columns {
+			w.indexed(c, own)
+		}
+		own.filter = true
+		w.each(own, t.GetWhereClause())
+	}
 }
 
 func grantVerb(grant bool) string {

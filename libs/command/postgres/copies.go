@@ -30,6 +30,7 @@ func (t Taint) Copies() []command.Copy {
 	f := t.facts
 	var out set[command.Copy]
 	t.masks.moves(f, &out)
+	t.masks.publishes(f, &out)
 	if !t.Expressions || t.storesNothing() || f.Class == command.Unknown && !t.masks.mentions(f) {
 		return out.list
 	}
@@ -109,6 +110,23 @@ func (m *Masks) moves(f *command.Facts, out *set[command.Copy]) {
 	for _, c := range f.Parted {
 		if rule, own, masked := m.maskOf(c); masked && !own {
 			out.add(command.Copy{From: rule, To: c, Plain: rule != c})
+		}
+	}
+}
+
+// publishes finds masked columns of tables that a publication sends to whoever
+// subscribes to it.
+func (m *Masks) publishes(f *command.Facts, out *set[command.Copy]) {
+	if f.Verb != "create publication" && f.Verb != "alter publication" {
+		return
+	}
+	to := command.Column{Name: "a publication"}
+	if f.IsUnknown("reads") {
+		out.add(command.Copy{To: to})
+	}
+	for _, c := range f.Columns {
+		if rule, _, masked := m.maskOf(c); masked {
+			out.add(command.Copy{From: rule, To: to})
 		}
 	}
 }

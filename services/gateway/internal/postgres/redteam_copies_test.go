@@ -56,13 +56,16 @@ func TestRedteam13_CopiesOfMaskedColumnsAreSeen(t *testing.T) {
 		"ALTER TABLE customers RENAME email TO mail", "ALTER TABLE customers RENAME TO clients", "ALTER TABLE customers SET SCHEMA pg_temp", "ALTER TABLE whole_log DETACH PARTITION whole_log_1",
 		"ALTER TABLE customers ALTER name TYPE text USING email", "CREATE RULE made AS ON UPDATE TO customers DO ALSO INSERT INTO copied_to VALUES (1, new.email)",
 		"COPY customers TO '/tmp/never'", "COPY (SELECT email FROM customers) TO PROGRAM 'true'", "PREPARE q AS INSERT INTO copied_to SELECT id, email FROM customers",
+		"CREATE PUBLICATION made FOR TABLE customers", "CREATE PUBLICATION made FOR TABLE copied_to, customers (id, email)", "CREATE PUBLICATION made FOR ALL TABLES", "CREATE PUBLICATION made FOR TABLES IN SCHEMA public",
+		"ALTER PUBLICATION made ADD TABLE customers", "ALTER PUBLICATION made SET TABLE copied_to, ONLY customers", "ALTER PUBLICATION made ADD TABLES IN SCHEMA public", "CREATE PUBLICATION made FOR TABLE whole_log_1",
 	} {
 		refusedBoth(text, true)
 	}
 	for _, text := range []string{
 		"INSERT INTO copied_to SELECT id, name FROM customers WHERE email LIKE 'user7@%'", "CREATE TABLE made AS SELECT id, name FROM customers", "UPDATE customers SET email = lower(email) WHERE id = 7",
 		"DELETE FROM copied_to USING customers c WHERE c.email = note", "CREATE VIEW made AS SELECT id FROM customers WHERE email IS NOT NULL", "SELECT pg_notify('c', name) FROM customers WHERE id = 7",
-		"ALTER TABLE customers RENAME name TO called", "SELECT email, lower(email) FROM customers WHERE id = 7",
+		"ALTER TABLE customers RENAME name TO called", "CREATE PUBLICATION made FOR TABLE copied_to, customers (id, name)", "CREATE PUBLICATION made", "ALTER PUBLICATION made DROP TABLE customers", "ALTER PUBLICATION made SET (publish = 'insert')",
+		"SELECT email, lower(email) FROM customers WHERE id = 7",
 	} {
 		refusedBoth(text, false)
 	}

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -21,6 +22,29 @@ func TestPsqlDescribesEverything(t *testing.T) {
 		t.Errorf("psql shows little:\n%s", want)
 	}
 	same(t, want, got)
+}
+
+// TestPsqlCarriesLargeObjects has psql bring a file into the target and back.
+func TestPsqlCarriesLargeObjects(t *testing.T) {
+	_, gateway := matrixWays(t, shared.Get(t), migrator)
+	content := strings.Repeat("0123456789abcdef\x00\xff\n", 5000)
+	in, out := filepath.Join(t.TempDir(), "in"), filepath.Join(t.TempDir(), "out")
+	if err := os.WriteFile(in, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	said := gateway.psql(t, `\set ON_ERROR_STOP on
+\lo_import '`+in+`'
+\lo_list
+\lo_export :LASTOID '`+out+`'
+\lo_unlink :LASTOID
+SELECT 'left: ' || count(*) FROM pg_largeobject_metadata WHERE oid = :LASTOID;
+`)
+	if got, err := os.ReadFile(out); err != nil || string(got) != content {
+		t.Errorf("of %d bytes %d came back: %v\n%s", len(content), len(got), err, said)
+	}
+	if !strings.Contains(said, "left: 0") {
+		t.Errorf("psql said:\n%s", said)
+	}
 }
 
 // psql runs a script, echoing its lines.

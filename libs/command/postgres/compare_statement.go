@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/gatestay/gatestay/libs/command"
 )
@@ -65,7 +66,51 @@ func (c *comparer) kin(n *pg.Node, s *compareScope) value {
 			inner.Items = append(inner.Items, c.written(rv))
 		}
 	}
+	if alter := n.GetAlterTableStmt(); alter != nil {
+		c.keys(alter.GetRelation(), m)
+	}
+	if index := n.GetIndexStmt(); index.GetUnique() {
+		for _, e := range index.GetIndexParams() {
+			c.checked(index.GetRelation(), e.GetIndexElem().GetName(), command.Other)
+		}
+	}
 	return c.children(m, inner)
+}
+
+// keys follows keys that a table with rows is given: whether they hold tells
+// whether values are there, or there twice.
+func (c *comparer) keys(rv *pg.RangeVar, m protoreflect.Message) {
+	for child := range below(m) {
+		k, ok := child.Interface().(*pg.Constraint)
+		if !ok {
+			c.keys(rv, child)
+			continue
+		}
+		switch k.GetContype() { //nolint:exhaustive // the others are conditions, or ask nothing
+		case pg.ConstrType_CONSTR_FOREIGN:
+			c.assigned(k.GetPktable(), names(k.GetPkAttrs()), true)
+			for _, name := range names(k.GetFkAttrs()) {
+				c.checked(rv, name, command.Other)
+			}
+		case pg.ConstrType_CONSTR_PRIMARY, pg.ConstrType_CONSTR_UNIQUE, pg.ConstrType_CONSTR_EXCLUSION:
+			for _, name := range names(k.GetKeys()) {
+				c.checked(rv, name, command.Other)
+			}
+			for _, e := range k.GetExclusions() {
+				for _, item := range e.GetList().GetItems() {
+					c.checked(rv, item.GetIndexElem().GetName(), command.Other)
+				}
+			}
+		}
+	}
+}
+
+// checked notes a use of a column that is named without a scope; an expression
+// has no name here.
+func (c *comparer) checked(rv *pg.RangeVar, name string, use command.Use) {
+	if name != "" {
+		c.note(comparison{Comparison: command.Comparison{Column: command.Column{Schema: rv.GetSchemaname(), Table: rv.GetRelname(), Name: name}, Use: use}})
+	}
 }
 
 func (c *comparer) copy(n *pg.CopyStmt, s *compareScope) {
@@ -112,8 +157,7 @@ func (c *comparer) assigned(rv *pg.RangeVar, cols []string, inserts bool) {
 		cols = []string{"*"}
 	}
 	for _, name := range cols {
-		col := command.Column{Schema: rv.GetSchemaname(), Table: rv.GetRelname(), Name: name}
-		c.note(comparison{Comparison: command.Comparison{Column: col, Use: command.Key}})
+		c.checked(rv, name, command.Key)
 	}
 }
 

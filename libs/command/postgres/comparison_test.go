@@ -52,6 +52,34 @@ func shopWithKeys() *Snapshot {
 	return s
 }
 
+// TestRedteam13_KeysThatAreMade: whether a key holds tells what is in a column.
+func TestRedteam13_KeysThatAreMade(t *testing.T) {
+	for _, sql := range []string{
+		"ALTER TABLE other ADD FOREIGN KEY (id) REFERENCES customers (email)",
+		"ALTER TABLE other ADD FOREIGN KEY (id) REFERENCES customers (email) NOT VALID",
+		"ALTER TABLE other ADD COLUMN e text DEFAULT 'guess' REFERENCES public.customers (email)",
+		"ALTER TABLE other ADD COLUMN e text DEFAULT 'guess' REFERENCES customers",
+		"ALTER TABLE customers ADD FOREIGN KEY (email) REFERENCES other (id)",
+		"ALTER TABLE customers ADD UNIQUE (name, email)",
+		"ALTER TABLE customers ADD PRIMARY KEY (email)",
+		"ALTER TABLE customers ADD EXCLUDE USING btree (email WITH =)",
+		"CREATE UNIQUE INDEX ON customers (email)",
+		"CREATE UNIQUE INDEX ON customers (left(email, 1))",
+	} {
+		if got := compared(t, sql); len(got) == 0 {
+			t.Errorf("%s: no use of the column", sql)
+		}
+	}
+	for _, sql := range []string{
+		"ALTER TABLE customers ADD UNIQUE (name)", "CREATE UNIQUE INDEX ON customers (name)", "ALTER TABLE customers ADD COLUMN more text",
+		"ALTER TABLE other ADD FOREIGN KEY (id) REFERENCES customers (name)",
+	} {
+		if got := compared(t, sql); len(got) > 0 {
+			t.Errorf("%s: %q", sql, got)
+		}
+	}
+}
+
 // TestComparisons: each statement with the uses of customers.email in it.
 func TestComparisons(t *testing.T) {
 	for sql, want := range map[string]string{

@@ -36,6 +36,11 @@ func (t Taint) Column(oid uint32, num int16) (masked command.Column, is, tainted
 		return command.Column{}, false, false
 	}
 	masked, is, tainted = t.masks.column(oid, num)
+	if is && t.written[ColumnRef{oid, num}] {
+		// What it is given may be of another masked column, which its own mask
+		// shows more of.
+		return command.Column{}, false, true
+	}
 	return masked, is, !is && (tainted || t.all || t.written[ColumnRef{oid, num}])
 }
 

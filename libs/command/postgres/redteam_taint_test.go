@@ -142,9 +142,9 @@ func TestRedteam13_OneMaskDoesNotShowAnother(t *testing.T) {
 	c := NewCatalog(shop())
 	m := c.Masks(append([]command.Column{{Schema: "public", Table: "customers", Name: "doc"}}, maskedEmail...))
 	for sql, whole := range map[string]bool{
-		"UPDATE customers SET doc = left(email, 4) RETURNING doc":                true,
+		"UPDATE customers SET doc = left(email, 4) RETURNING doc":               true,
 		"INSERT INTO customers (doc) SELECT email FROM customers RETURNING doc": true,
-		"UPDATE customers SET doc = 'x' WHERE email = 'a' RETURNING doc":         false,
+		"UPDATE customers SET doc = 'x' WHERE email = 'a' RETURNING doc":        false,
 	} {
 		f := resolved(t, c, sql, public, "")
 		_, is, tainted := m.Taint(&f).Column(oidCustomers, 5)

@@ -67,7 +67,7 @@ func TestPolicyChangeIsLiveAndDropsNoSession(t *testing.T) {
 		if err := g.Rewrite(name, func(string) string { return text }); err != nil {
 			t.Fatal(err)
 		}
-		kit.Eventually(t, 5*time.Second, func() error {
+		kit.Eventually(t, 20*time.Second, func() error {
 			_, err := c.Exec(t.Context(), "SELECT item FROM orders LIMIT 1")
 			if denied := isRefusal(err, "orders-are-frozen"); denied != (text != "") {
 				return fmt.Errorf("denied is %v: %w", denied, err)

@@ -21,12 +21,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gatestay/gatestay/libs/bus"
+	"github.com/gatestay/gatestay/libs/bus/publish"
 	"github.com/gatestay/gatestay/libs/config"
 	"github.com/gatestay/gatestay/libs/event"
 	"github.com/gatestay/gatestay/libs/identity"
 	"github.com/gatestay/gatestay/libs/policy"
 	"github.com/gatestay/gatestay/libs/policy/offline"
-	"github.com/gatestay/gatestay/libs/publish"
 	"github.com/gatestay/gatestay/libs/seal"
 	"github.com/gatestay/gatestay/libs/service"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"

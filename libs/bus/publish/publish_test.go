@@ -13,8 +13,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/gatestay/gatestay/libs/bus"
+	"github.com/gatestay/gatestay/libs/bus/publish"
 	"github.com/gatestay/gatestay/libs/config"
-	"github.com/gatestay/gatestay/libs/publish"
 	"github.com/gatestay/gatestay/libs/seal"
 )
 

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
@@ -110,5 +111,38 @@ func TestRedteam13_TokensAreNoKeys(t *testing.T) {
 		if len(r.Rows) > 0 && !strings.HasPrefix(sql, "EXPLAIN") {
 			t.Errorf("%s: finds a row: %s", sql, said.String())
 		}
+	}
+}
+
+// TestRedteam13_MaskedDataIsNotCopiedBack: what COPY gave out masked does not come
+// back by COPY, in any format; nothing of it is stored, and the session goes on.
+func TestRedteam13_MaskedDataIsNotCopiedBack(t *testing.T) {
+	g := shared.Get(t)
+	tokenised(t, g)
+	c := g.Connect(t, kit.Importer)
+	var before, after int
+	count := func(n *int) {
+		if err := c.QueryRow(t.Context(), "SELECT count(*) FROM orders").Scan(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	count(&before)
+	for _, with := range []string{"", "(FORMAT csv, HEADER)", "(FORMAT csv, FORCE_QUOTE *)", "(FORMAT binary)"} {
+		var masked bytes.Buffer
+		if _, err := c.PgConn().CopyTo(t.Context(), &masked, "COPY orders (customer, item, cents) TO STDOUT "+with); err != nil || !strings.Contains(masked.String(), "gst_") {
+			t.Fatalf("%s: %.200q, %v", with, masked.String(), err)
+		}
+		with = strings.Replace(with, ", FORCE_QUOTE *", "", 1)
+		_, err := c.PgConn().CopyFrom(t.Context(), &masked, "COPY orders (customer, item, cents) FROM STDIN "+with)
+		var e *pgconn.PgError
+		if !errors.As(err, &e) || !strings.HasPrefix(e.Message, "GS1223: ") || !strings.Contains(e.Message, "the value for item") {
+			t.Errorf("%s: %v", with, err)
+		}
+	}
+	if count(&after); after != before {
+		t.Errorf("%d orders, then %d", before, after)
+	}
+	if _, err := c.PgConn().CopyFrom(t.Context(), strings.NewReader("1\tpear\t1\n"), "COPY orders (customer, item, cents) FROM STDIN"); err != nil {
+		t.Errorf("what no mask has made: %v", err)
 	}
 }

@@ -140,6 +140,9 @@ type Facts struct {
 	ParameterPositions []int
 	// Positional is the table of an INSERT that names no columns (Name is empty).
 	Positional Column
+	// Received are the unqualified columns that data of the client goes into, in
+	// its order (COPY FROM STDIN); nil where they are not known.
+	Received []string
 	// Settings are the names of session settings that the command assigns.
 	Settings    []string
 	Fingerprint string // equal for commands that differ in literals only

@@ -47,14 +47,9 @@ func (e *Engine) WrittenBack(target, text string, parameters []command.Parameter
 	return nil
 }
 
-// MadeByMask reports that a value for a column (COPY's, say) is, or contains,
-// what a mask has made. column may be empty.
-func (e *Engine) MadeByMask(target, column string, value []byte) bool {
-	return e.view(target).made(value, column) != ""
-}
-
 // made says what of a mask's making a value holds.
 func (v *view) made(value []byte, column string) string {
+	value, _ = unhex(value) // a bytea's
 	switch {
 	case holdsToken(value):
 		return "a token"
@@ -64,7 +59,7 @@ func (v *view) made(value []byte, column string) string {
 		return ""
 	case bytes.Contains(value, []byte(dots)), bytes.Contains(value, []byte("••••")):
 		return "a hint of a masked value"
-	case string(value) == redacted || holdsRedaction(value):
+	case string(value) == redacted, string(value) == `"`+redacted+`"`, holdsRedaction(value):
 		return "what stands for a masked value"
 	}
 	return ""
@@ -108,12 +103,17 @@ func holdsHash(value []byte) bool {
 }
 
 func holdsRedaction(value []byte) bool {
-	at := bytes.Index(value, []byte("[redacted:"))
-	if at < 0 {
-		return false
+	for {
+		at := bytes.Index(value, []byte("[redacted:"))
+		if at < 0 {
+			return false
+		}
+		value = value[at+len("[redacted:"):]
+		end := bytes.IndexByte(value, ']')
+		if end >= 0 && slices.Contains(strings.Fields(detectorWords), string(value[:end])) {
+			return true
+		}
 	}
-	name, _, closed := strings.Cut(string(value[at+len("[redacted:"):]), "]")
-	return closed && slices.Contains(strings.Fields(detectorWords), name)
 }
 
 func writtenBack(what, column string) *refusal.Refusal {

@@ -104,7 +104,7 @@ func size(text string, statements []Statement) int {
 		n += (len(f.Columns) + len(f.Filters) + len(f.Assigned) + len(f.Parted) + 2*len(f.Moves)) * 3 * header
 		n += len(f.Comparisons) * 8 * header
 		for _, l := range [][]string{
-			f.Functions, f.Operators, f.Types, f.Attributes, f.ParameterColumns, f.Settings, f.Unknown,
+			f.Functions, f.Operators, f.Types, f.Attributes, f.ParameterColumns, f.Received, f.Settings, f.Unknown,
 		} {
 			n += len(l) * 2 * header
 		}

@@ -64,6 +64,10 @@ func (w *walker) copyStmt(s *pg.CopyStmt, e env) {
 		w.object(s.GetRelation(), access)
 		w.f.WholeRow = !s.GetIsFrom()
 	}
+	if s.GetIsFrom() {
+		w.f.Received = names(s.GetAttlist())
+		w.f.Positional = command.Column{Schema: s.GetRelation().GetSchemaname(), Table: s.GetRelation().GetRelname()}
+	}
 	own := w.over(s.GetRelation(), e)
 	for _, c := range names(s.GetAttlist()) {
 		w.indexed(c, own)

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -42,7 +43,7 @@ func (c *Copy) options(list []*pg.Node) {
 		case "header":
 			ok = c.header(o.GetArg() == nil, text)
 		case "encoding":
-			if !utf8Name(text) {
+			if !utf8Name(text) && (!c.From || !asciiApart(text)) {
 				c.unclear("the data is in the encoding %q", text)
 			}
 		case "force_quote", "freeze", "default", "force_not_null", "force_null", "on_error", "log_verbosity", "reject_limit":
@@ -145,6 +146,21 @@ func utf8Name(name string) bool {
 		return true
 	}
 	return false
+}
+
+// asciiApart reports an encoding in which a byte of ASCII is never a part of
+// another character, so that what is written in ASCII can be read without knowing
+// it. Names are compared as the server does: letters and digits, in lower case.
+func asciiApart(name string) bool {
+	var plain strings.Builder
+	for _, c := range strings.ToLower(name) {
+		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' {
+			plain.WriteRune(c)
+		}
+	}
+	return slices.ContainsFunc([]string{"latin", "iso8859", "euc", "koi8", "win125", "windows125", "win866", "win874", "sqlascii"}, func(known string) bool {
+		return strings.HasPrefix(plain.String(), known)
+	})
 }
 
 // readsAs reports that the parser makes of a text this one statement, places in

@@ -349,11 +349,18 @@ func (r *resolver) moved(c command.Column) []*relation {
 	return out
 }
 
-// positions names the columns of an INSERT that names none.
+// positions names the columns of an INSERT, or of a COPY, that names none.
 func (r *resolver) positions() {
 	rel := r.relation(r.f.Positional.Schema, r.f.Positional.Table)
 	if r.f.Positional.Table == "" || rel == nil {
 		return
+	}
+	if r.f.Verb == "copy" && len(r.f.Received) == 0 {
+		for _, c := range rel.Columns {
+			if len(c.From) == 0 { // COPY leaves generated columns out
+				r.f.Received = append(r.f.Received, c.Name)
+			}
+		}
 	}
 	name := func(position int) string {
 		if position < 1 || position > len(rel.Columns) {

@@ -6,28 +6,26 @@ import (
 	"math"
 	"strings"
 
-	"github.com/gatestay/gatestay/libs/refusal"
 	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
 )
 
 // copyInBegan handles a CopyInResponse: the target wants the client's data.
 func (s *session) copyInBegan(h wire.Header, e *expectation) error {
-	r, _, message, err := s.copyResponse(h, e)
+	r, m, message, err := s.copyResponse(h, e)
 	if err != nil {
 		return err
 	}
-	if r.copy == nil {
-		e.failure = copyUnseen()
-		return s.writeUp(wire.AppendCopyFail(nil, "the gateway could not read the command"))
-	}
-	if !r.copy.From {
+	if r.copy != nil && !r.copy.From {
 		return unexpected(h)
+	}
+	if e.failure = s.inspectCopy(r, m); e.failure != nil {
+		return s.writeUp(wire.AppendCopyFail(nil, "the gateway cannot read the data"))
 	}
 	s.send(message)
 	p := s.pipeline
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.copying, p.copyData, p.abort, p.strays = e, false, "", 0
+	p.copying, p.copyData, p.abort, p.abortedBy, p.strays = e, false, "", nil, 0
 	p.moved.Broadcast()
 	return nil
 }
@@ -68,7 +66,10 @@ func (s *session) takeCopy(h wire.Header, r *run) error {
 		if err != nil {
 			return violation(err)
 		}
-		s.endCopyIn("")
+		if cause := r.copyEnds(h.Type); cause != nil {
+			return s.refuseCopy(cause)
+		}
+		s.endCopyIn("", nil)
 		return s.write(message)
 	case wire.Sync:
 		return s.strayed(h)
@@ -78,7 +79,7 @@ func (s *session) takeCopy(h wire.Header, r *run) error {
 	// The target would end the connection, unless it has given up the COPY by
 	// itself: then the message is one as any other.
 	reason := "gatestay " + rand.Text()
-	s.endCopyIn(reason)
+	s.endCopyIn(reason, nil)
 	if err := s.write(wire.AppendCopyFail(nil, reason)); err != nil {
 		return err
 	}
@@ -95,24 +96,24 @@ func (s *session) takeCopy(h wire.Header, r *run) error {
 
 // endCopyIn says that the client has sent all its data: what comes next waits
 // for the target's answer.
-func (s *session) endCopyIn(abort string) {
+func (s *session) endCopyIn(abort string, cause error) {
 	p := s.pipeline
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.copying, p.abort = nil, abort
+	p.copying, p.abort, p.abortedBy = nil, abort, cause
 }
 
 // abortedCopy reports that an error of the target answers the gateway's own
-// CopyFail.
-func (s *session) abortedCopy(message string) bool {
+// CopyFail, and why that was sent.
+func (s *session) abortedCopy(message string) (aborted bool, cause error) {
 	p := s.pipeline
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.abort == "" || !strings.Contains(message, p.abort) {
-		return false
+		return false, nil
 	}
 	p.abort = ""
-	return true
+	return true, p.abortedBy
 }
 
 // copyIn forwards data: whole messages as they came, a huge one as several, so
@@ -123,12 +124,26 @@ func (s *session) copyIn(h wire.Header, r *run) error {
 	s.pipeline.mu.Unlock()
 	if block, n := s.in.Frames(wire.CopyData, math.MaxInt); n > 0 {
 		r.taken.Add(int64(len(block)))
+		if cause := r.inspect(block); cause != nil {
+			return s.refuseCopy(cause)
+		}
 		return s.write(block)
 	}
-	return s.pieces(s.in, h, func(message []byte) error {
+	var cause error
+	err := s.pieces(s.in, h, func(message []byte) error {
 		r.taken.Add(int64(len(message)))
+		if cause == nil {
+			cause = r.inspect(message)
+		}
+		if cause != nil { // the rest of the message is dropped
+			return nil
+		}
 		return s.write(message)
 	})
+	if err == nil && cause != nil {
+		err = s.refuseCopy(cause)
+	}
+	return err
 }
 
 // pieces takes a CopyData as several smaller ones.
@@ -148,12 +163,4 @@ func (s *session) pieces(in *wire.Reader, h wire.Header, to func([]byte) error) 
 		return fmt.Errorf("postgres: copy: %w", err)
 	}
 	return nil
-}
-
-// copyUnseen refuses the data of a COPY that a rule let pass unread.
-func copyUnseen() *refusal.Refusal {
-	return &refusal.Refusal{
-		Code: refusal.ProtocolUnsupported, Message: "the gateway could not read this COPY, so its data does not pass",
-		Hint: "Send the COPY by itself, in the syntax of PostgreSQL 17.",
-	}
 }

@@ -26,9 +26,14 @@ func (s *session) failed(h wire.Header, e *expectation) error {
 	if err := s.release(e.run()); err != nil {
 		return err
 	}
-	if s.abortedCopy(r.Get(wire.FieldMessage)) {
-		s.takeBack(e, r.Get(wire.FieldCode), "")
-		return violation(errors.New("another message in the data of a COPY"))
+	if aborted, cause := s.abortedCopy(r.Get(wire.FieldMessage)); aborted {
+		if cause == nil {
+			s.takeBack(e, r.Get(wire.FieldCode), "")
+			return violation(errors.New("another message in the data of a COPY"))
+		}
+		s.sendReport(wire.ErrorResponse, report(cause, severityError))
+		s.takeBack(e, codeOf(cause), cause.Error())
+		return s.askStrays()
 	}
 	r = s.reported(r, e)
 	switch {

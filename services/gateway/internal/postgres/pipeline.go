@@ -97,8 +97,10 @@ type pipeline struct {
 	copying *expectation
 	// copyData: data was forwarded for it, so that it may have failed already.
 	copyData bool
-	// abort is the text of the gateway's own CopyFail, while it is not answered.
-	abort string
+	// abort is the text of the gateway's own CopyFail, while it is not answered, and
+	// abortedBy why it was sent, nil for a message that has no place there.
+	abort     string
+	abortedBy error
 	// strays is how many Syncs were forwarded in the middle of a COPY's data.
 	strays int
 	// cancels is how many requests to cancel are on their way to the target.

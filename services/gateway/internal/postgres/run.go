@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatestay/gatestay/libs/command"
 	pgfacts "github.com/gatestay/gatestay/libs/command/postgres"
+	"github.com/gatestay/gatestay/services/gateway/internal/postgres/copydata"
 	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
 )
@@ -18,11 +19,12 @@ type run struct {
 	facts  *command.Facts
 	// known reports that the facts were read from a text that could be parsed.
 	known    bool
-	gives    *given        // a name
-	copy     *pgfacts.Copy // of a COPY whose data passes through here
-	columns  []wire.Column // of a COPY TO STDOUT, as the target described them
-	unclear  string        // why they are not known
-	taken    atomic.Int64  // bytes of COPY data, from the client
+	gives    *given             // a name
+	copy     *pgfacts.Copy      // of a COPY whose data passes through here
+	columns  []wire.Column      // of a COPY TO STDOUT, as the target described them
+	unclear  string             // why they are not known
+	taken    atomic.Int64       // bytes of COPY data, from the client
+	incoming *copydata.Incoming // reads it; nil where nobody looks at it
 	started  time.Time
 	limit    int64 // of rows; 0 is none
 	maxBytes int64 // bytes of the result, to the client; 0 is no limit

@@ -162,6 +162,10 @@ type Permit interface {
 	// Result returns the masker for a result of this shape, nil where it passes
 	// untouched, or a *refusal.Refusal (a mask touches what cannot be masked).
 	Result(columns []Column) (Masker, error)
+	// Written returns what looks at the data that the client sends for the named
+	// columns (nil where they are not known), nil where it passes untouched, or a
+	// *refusal.Refusal.
+	Written(columns []string) (Inspector, error)
 	// Done records the outcome; later calls do nothing.
 	Done(o Outcome)
 	// Translated are the parameters, by their index, that go to the target with
@@ -212,6 +216,15 @@ type Masker interface {
 	// Mask returns the cell to send in place of value; nil is NULL. value is
 	// never nil and is not kept. changed reports that it differs.
 	Mask(i int, value []byte) (masked []byte, changed bool)
+}
+
+// Inspector looks at values that a client sends as data. Not safe for concurrent
+// use.
+type Inspector interface {
+	// Look takes the next piece of the value for column i of a row, from 0; last is
+	// its end. The piece is not kept. The error is a *refusal.Refusal: what came
+	// must not be written.
+	Look(i int, piece []byte, last bool) error
 }
 
 // Outcome is how a forwarded command ended.

@@ -154,6 +154,36 @@ func (m *masker) Mask(i int, value []byte) ([]byte, bool) {
 	return out, changed
 }
 
+// Written implements seam.Permit.
+func (p *permit) Written(columns []string) (seam.Inspector, error) {
+	current := p.admission.session.gate.Masking.Current()
+	if current == nil {
+		return nil, &refusal.Refusal{Code: refusal.BundleMissing, Message: "no masking rules are loaded, so no data is written"}
+	}
+	guard := current.Engine.WriteGuard(p.admission.session.target, columns)
+	if guard == nil {
+		return nil, nil
+	}
+	return &inspector{guard: guard, admission: p.admission}, nil
+}
+
+type inspector struct {
+	guard     *masking.WriteGuard
+	admission *admission
+}
+
+var _ seam.Inspector = (*inspector)(nil)
+
+// Look implements seam.Inspector.
+func (i *inspector) Look(column int, piece []byte, last bool) error {
+	r := i.guard.Look(column, piece, last)
+	if r == nil {
+		return nil
+	}
+	r.Rule, r.ID = i.admission.decision.Rule, i.admission.id
+	return r
+}
+
 // Done implements seam.Permit.
 func (p *permit) Done(o seam.Outcome) {
 	p.done.Do(func() {

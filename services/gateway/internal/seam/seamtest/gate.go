@@ -24,6 +24,8 @@ type Decision struct {
 	MaxBytes int64
 	// Translated is what Permit.Translated returns.
 	Translated map[int][]byte
+	// Written, where set, is Permit.Written.
+	Written func(columns []string) (seam.Inspector, error)
 	// Durable, where set, is closed by the test when the intent is durable.
 	Durable <-chan struct{}
 	// Wait lets Admit wait for Durable, as for a write.
@@ -369,6 +371,14 @@ func (p *permit) Done(o seam.Outcome) {
 	defer p.command.mu.Unlock()
 	p.command.outcome = &o
 	p.command.times++
+}
+
+// Written implements seam.Permit.
+func (p *permit) Written(columns []string) (seam.Inspector, error) {
+	if p.decision.Written == nil {
+		return nil, nil
+	}
+	return p.decision.Written(columns)
 }
 
 // Result implements seam.Permit.

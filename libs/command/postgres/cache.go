@@ -7,8 +7,9 @@ import (
 	"sync"
 )
 
-// Cache remembers what Parse read, by the exact text, bounded in bytes: what
-// was not asked for longest goes first. Safe for concurrent use.
+// Cache remembers what Parse read, by the exact text and, where that is proved
+// to be the same, by its shape; bounded in bytes: what was not asked for longest
+// goes first. Safe for concurrent use.
 type Cache struct {
 	seed   maphash.Seed
 	shards [16]shard
@@ -19,14 +20,21 @@ type Cache struct {
 
 type shard struct {
 	mu      sync.Mutex
-	entries map[string]*list.Element
+	entries map[key]*list.Element
 	recent  *list.List // front is the newest
 	bytes   int
 	limit   int
 }
 
+// key is a text, or the key of a shape: neither is ever taken for the other.
+type key struct {
+	text  string
+	shape bool
+}
+
 type entry struct {
-	text       string
+	key
+	numbers    []token // of a shape
 	statements []Statement
 	bytes      int
 }
@@ -38,7 +46,7 @@ const heavyText = 64 << 10
 func NewCache(maxBytes int) *Cache {
 	c := &Cache{seed: maphash.MakeSeed(), heavy: make(chan struct{}, 1)}
 	for i := range c.shards {
-		c.shards[i] = shard{entries: map[string]*list.Element{}, recent: list.New(), limit: maxBytes / len(c.shards)}
+		c.shards[i] = shard{entries: map[key]*list.Element{}, recent: list.New(), limit: maxBytes / len(c.shards)}
 	}
 	return c
 }
@@ -46,46 +54,65 @@ func NewCache(maxBytes int) *Cache {
 // Parse is like the function of that name. The statements are shared: do not
 // change them. Errors are not remembered.
 func (c *Cache) Parse(sql string) ([]Statement, error) {
-	s := &c.shards[maphash.String(c.seed, sql)%uint64(len(c.shards))]
-	if st, ok := s.get(sql); ok {
-		return st, nil
+	if e := c.get(key{text: sql}); e != nil {
+		return e.statements, nil
 	}
-	if len(sql) >= heavyText && len(sql) <= MaxText {
+	if err := readable(sql); err != nil {
+		return nil, err
+	}
+	if len(sql) >= heavyText {
 		c.heavy <- struct{}{}
 		defer func() { <-c.heavy }()
 	}
 	text := strings.Clone(sql) // the caller's may be part of a larger buffer
-	st, err := Parse(text)
+	toks := lex(text)
+	sh, shaped := shapeOf(text, toks)
+	if shaped {
+		if e := c.get(key{sh.key, true}); e != nil && sh.fits(shape{sh.key, e.numbers}) {
+			return bind(e.statements, text), nil
+		}
+	}
+	st, tree, err := parse(text, toks)
 	if err != nil {
 		return nil, err
 	}
-	s.put(&entry{text: text, statements: st, bytes: size(text, st)})
+	if shaped && sh.proved(text, st, tree) {
+		c.put(&entry{key: key{sh.key, true}, numbers: sh.numbers, statements: st, bytes: size(text, st) + len(text)})
+	} else {
+		c.put(&entry{key: key{text: text}, statements: st, bytes: size(text, st)})
+	}
 	return st, nil
 }
 
-func (s *shard) get(text string) ([]Statement, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	el, ok := s.entries[text]
-	if !ok {
-		return nil, false
-	}
-	s.recent.MoveToFront(el)
-	return el.Value.(*entry).statements, true //nolint:forcetypeassert // only entries are in it
+func (c *Cache) shard(k key) *shard {
+	return &c.shards[maphash.String(c.seed, k.text)%uint64(len(c.shards))]
 }
 
-func (s *shard) put(e *entry) {
+func (c *Cache) get(k key) *entry {
+	s := c.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.entries[e.text]; ok || e.bytes > s.limit {
+	el, ok := s.entries[k]
+	if !ok {
+		return nil
+	}
+	s.recent.MoveToFront(el)
+	return el.Value.(*entry) //nolint:forcetypeassert // only entries are in it
+}
+
+func (c *Cache) put(e *entry) {
+	s := c.shard(e.key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.entries[e.key]; ok || e.bytes > s.limit {
 		return
 	}
-	s.entries[e.text] = s.recent.PushFront(e)
+	s.entries[e.key] = s.recent.PushFront(e)
 	s.bytes += e.bytes
 	for s.bytes > s.limit {
 		oldest := s.recent.Back()
 		old := s.recent.Remove(oldest).(*entry) //nolint:forcetypeassert // only entries are in it
-		delete(s.entries, old.text)
+		delete(s.entries, old.key)
 		s.bytes -= old.bytes
 	}
 }

@@ -75,13 +75,18 @@ func Parse(sql string) ([]Statement, error) {
 	if err := readable(sql); err != nil {
 		return nil, err
 	}
-	toks := lex(sql)
+	out, _, err := parse(sql, lex(sql))
+	return out, err
+}
+
+// parse is Parse of a readable text and its tokens, with the tree.
+func parse(sql string, toks []token) ([]Statement, *pg.ParseResult, error) {
 	if err := measured(sql, toks); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	tree, err := parseTree(sql)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	out := make([]Statement, 0, len(tree.GetStmts()))
 	for i, raw := range tree.GetStmts() {
@@ -89,10 +94,10 @@ func Parse(sql string) ([]Statement, error) {
 		if n := int(raw.GetStmtLen()); n > 0 {
 			s.End = s.Start + n
 		} else if i+1 < len(tree.GetStmts()) {
-			return nil, &SyntaxError{Message: "its statements cannot be told apart", Position: -1}
+			return nil, nil, &SyntaxError{Message: "its statements cannot be told apart", Position: -1}
 		}
 		if s.Start < 0 || s.Start > s.End || s.End > len(sql) {
-			return nil, &SyntaxError{Message: "its statements cannot be told apart", Position: -1}
+			return nil, nil, &SyntaxError{Message: "its statements cannot be told apart", Position: -1}
 		}
 		s.Text = sql[s.Start:s.End]
 		s.Facts = facts(sql, s, raw.GetStmt(), toks)
@@ -100,7 +105,7 @@ func Parse(sql string) ([]Statement, error) {
 		s.Copy = copyOf(sql, s, raw.GetStmt().GetCopyStmt(), toks)
 		out = append(out, s)
 	}
-	return out, nil
+	return out, tree, nil
 }
 
 // readable refuses what the parser would not see whole.

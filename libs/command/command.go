@@ -120,6 +120,8 @@ type Facts struct {
 	// from or refer to.
 	Moves  []Move
 	Parted []Column
+	// Freed are columns to which others may refer no more. A Table of * is all.
+	Freed []Column
 	// Copies are the masked columns whose values are stored where no mask is on
 	// them. Parsing does not know the masks: who does sets it, for PostgreSQL by
 	// postgres.Taint.Copies.

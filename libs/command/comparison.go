@@ -35,9 +35,12 @@ type Comparison struct {
 	// Dotted reports that the column was written table.name: where the table has
 	// no such column, it is a function of the row.
 	Dotted bool
-	// Sized reports a use that is one only where the column is an array: those of
-	// different sizes do not go into one array, and the error tells.
-	Sized bool
+	// Given says where it is such a use at all; empty for everywhere, as it is once
+	// names have been looked up.
+	Given Given
+	// Into is the column that a value computed from Column is stored in: it is a use
+	// where that one is masked, too, since its mask may show a hint of the value.
+	Into Column
 	// With is the other column of a join, or of a grouping in which two columns
 	// go into one. It is zero where a join is with something else than a column.
 	With Column
@@ -49,6 +52,25 @@ type Comparison struct {
 	// Alone reports that the parameter stands nowhere but in equalities.
 	Alone bool
 }
+
+// Given is what must be so for a comparison to be one.
+type Given string
+
+// What may have to be so.
+const (
+	// Sized: the column is an array. Those of different sizes do not go into one
+	// array, and the error tells.
+	Sized Given = "sized"
+	// Routed: rows are put into partitions of With by it.
+	Routed Given = "routed"
+	// Typed: it is of a type of the target's own.
+	Typed Given = "typed"
+	// Referred: another column refers to it. The use is of that one: whether it has
+	// the value shows where a row cannot go.
+	Referred Given = "referred"
+	// Checked: a check of the table is about it and other columns. The use is of these.
+	Checked Given = "checked"
+)
 
 // Compared is a comparison of a masked column.
 type Compared struct {

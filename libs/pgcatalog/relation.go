@@ -139,6 +139,22 @@ func (l *loader) keys() {
 		})
 }
 
+// partitioned are the columns of the keys that tables are partitioned by.
+func (l *loader) partitioned() {
+	var (
+		oid    uint32
+		number int16
+	)
+	l.each("partition keys", `
+		SELECT partrelid, k.number FROM pg_partitioned_table CROSS JOIN LATERAL unnest(partattrs::int2[]) AS k (number)
+		WHERE `+l.relations.has("partrelid"),
+		l.relations, []any{&oid, &number}, func() {
+			if r := l.relation(oid); r != nil {
+				r.Partitioned = append(r.Partitioned, number)
+			}
+		})
+}
+
 // references are the columns of foreign keys, each with the one it refers to.
 func (l *loader) references() {
 	var (

@@ -19,11 +19,15 @@ func (w *walker) alter(n *pg.Node, e env) bool {
 			w.changed(s.DropStmt.GetRemoveType(), o)
 		}
 		w.cascades(s.DropStmt.GetBehavior())
+		w.drops(s.DropStmt)
 	case *pg.Node_RenameStmt:
 		w.rename(s.RenameStmt)
 	case *pg.Node_AlterObjectSchemaStmt:
+		to := command.Column{Schema: s.AlterObjectSchemaStmt.GetNewschema(), Table: "*", Name: "*"}
 		if rv := s.AlterObjectSchemaStmt.GetRelation(); rv != nil {
-			w.move(rv, "*", command.Column{Schema: s.AlterObjectSchemaStmt.GetNewschema(), Name: "*"})
+			w.move(rv, "*", to)
+		} else if s.AlterObjectSchemaStmt.GetObjectType() == pg.ObjectType_OBJECT_EXTENSION { // what belongs to it goes along
+			w.moves.add(command.Move{From: command.Column{Table: "*", Name: "*"}, To: to})
 		}
 		w.altered(s.AlterObjectSchemaStmt.GetObjectType(), s.AlterObjectSchemaStmt.GetRelation(), s.AlterObjectSchemaStmt.GetObject())
 	case *pg.Node_AlterOwnerStmt:
@@ -134,6 +138,9 @@ func (w *walker) alterTable(s *pg.AlterTableStmt, e env) {
 			w.computed.add(command.Column{Schema: s.GetRelation().GetSchemaname(), Table: s.GetRelation().GetRelname(), Name: c.GetName()})
 		case pg.AlterTableType_AT_DropInherit, pg.AlterTableType_AT_DropConstraint:
 			w.part(s.GetRelation())
+			w.frees(c.GetBehavior(), s.GetRelation(), "*")
+		case pg.AlterTableType_AT_DropColumn:
+			w.frees(c.GetBehavior(), s.GetRelation(), c.GetName())
 		case pg.AlterTableType_AT_DetachPartition:
 			w.part(c.GetDef().GetPartitionCmd().GetName())
 		}
@@ -149,6 +156,32 @@ func (w *walker) part(rv *pg.RangeVar) {
 	w.parted.add(command.Column{Schema: rv.GetSchemaname(), Table: rv.GetRelname(), Name: "*"})
 }
 
+// frees notes that foreign keys to a column go along with something.
+func (w *walker) frees(b pg.DropBehavior, rv *pg.RangeVar, column string) {
+	if b == pg.DropBehavior_DROP_CASCADE {
+		w.freed.add(command.Column{Schema: rv.GetSchemaname(), Table: rv.GetRelname(), Name: column})
+	}
+}
+
+// drops notes what DROP … CASCADE may take away from columns that refer to others:
+// with a table the keys to it; with an index, a type or an extension any.
+func (w *walker) drops(s *pg.DropStmt) {
+	if s.GetBehavior() != pg.DropBehavior_DROP_CASCADE {
+		return
+	}
+	for _, o := range s.GetObjects() {
+		switch s.GetRemoveType() { //nolint:exhaustive // no other has keys
+		case pg.ObjectType_OBJECT_TABLE:
+			schema, name := split(objectName(o))
+			w.freed.add(command.Column{Schema: schema, Table: name, Name: "*"})
+		case pg.ObjectType_OBJECT_INDEX, pg.ObjectType_OBJECT_TYPE, pg.ObjectType_OBJECT_DOMAIN, pg.ObjectType_OBJECT_EXTENSION,
+			pg.ObjectType_OBJECT_SCHEMA, pg.ObjectType_OBJECT_OPCLASS, pg.ObjectType_OBJECT_OPFAMILY, pg.ObjectType_OBJECT_OPERATOR,
+			pg.ObjectType_OBJECT_COLLATION, pg.ObjectType_OBJECT_ACCESS_METHOD, pg.ObjectType_OBJECT_FUNCTION:
+			w.freed.add(command.Column{Table: "*", Name: "*"})
+		}
+	}
+}
+
 // move notes that a relation's columns go by another name.
 func (w *walker) move(rv *pg.RangeVar, column string, to command.Column) {
 	w.moves.add(command.Move{From: command.Column{Schema: rv.GetSchemaname(), Table: rv.GetRelname(), Name: column}, To: to})
@@ -156,7 +189,7 @@ func (w *walker) move(rv *pg.RangeVar, column string, to command.Column) {
 
 func (w *walker) rename(s *pg.RenameStmt) {
 	t := s.GetRenameType()
-	switch t { //nolint:exhaustive // no other renames what a masking rule names
+	switch t {
 	case pg.ObjectType_OBJECT_COLUMN:
 		w.move(s.GetRelation(), s.GetSubname(), command.Column{Name: s.GetNewname()})
 	case pg.ObjectType_OBJECT_SCHEMA:
@@ -164,8 +197,14 @@ func (w *walker) rename(s *pg.RenameStmt) {
 			From: command.Column{Schema: s.GetSubname(), Table: "*", Name: "*"},
 			To:   command.Column{Schema: s.GetNewname(), Table: "*", Name: "*"},
 		})
-	case pg.ObjectType_OBJECT_TABLE, pg.ObjectType_OBJECT_FOREIGN_TABLE, pg.ObjectType_OBJECT_VIEW, pg.ObjectType_OBJECT_MATVIEW:
-		w.move(s.GetRelation(), "*", command.Column{Table: s.GetNewname(), Name: "*"})
+	case pg.ObjectType_OBJECT_ATTRIBUTE:
+		if s.GetBehavior() == pg.DropBehavior_DROP_CASCADE { // in all tables OF the type
+			w.moves.add(command.Move{From: command.Column{Table: "*", Name: s.GetSubname()}, To: command.Column{Table: "*", Name: s.GetNewname()}})
+		}
+	default: // ALTER INDEX renames a table, too
+		if _, kind, part, _ := kindOf(t); s.GetRelation() != nil && kind == "" && !part {
+			w.move(s.GetRelation(), "*", command.Column{Table: s.GetNewname(), Name: "*"})
+		}
 	}
 	if t == pg.ObjectType_OBJECT_COLUMN {
 		t = s.GetRelationType()

@@ -57,6 +57,9 @@ type Relation struct {
 	// Keys are the columns of unique and exclusion indexes, 0 for an expression:
 	// whether a value is there shows in an error.
 	Keys []int16
+	// Partitioned are the columns that say which partition a row is put into, 0 for
+	// an expression.
+	Partitioned []int16
 	// ReadExpressions run when it is read (row security), WriteExpressions when
 	// it is written (defaults, checks, indexes); names outside pg_catalog are
 	// qualified. NewCatalog finds out whether they call what is not PostgreSQL's.
@@ -128,6 +131,9 @@ type relation struct {
 	names   map[int16]string
 	// view is what is known of a view's query, nil for others.
 	view *view
+	// foreign: it is a foreign table, or shows the rows of one.
+	foreign bool
+	checks  checks
 }
 
 // NewCatalog indexes a snapshot and reads the queries of its views.
@@ -163,6 +169,7 @@ func NewCatalog(s *Snapshot) *Catalog {
 			Relation: r,
 			numbers:  make(map[string]int16, len(r.Columns)),
 			names:    make(map[int16]string, len(r.Columns)),
+			foreign:  r.Kind == 'f',
 		}
 		for _, col := range r.Columns {
 			rel.numbers[col.Name] = col.Number
@@ -240,6 +247,7 @@ func (c *Catalog) inheritCode() {
 				up.ReadCode = up.ReadCode || r.ReadCode
 				up.WriteCode = up.WriteCode || r.WriteCode
 				up.Rewrites = up.Rewrites || r.Rewrites
+				up.foreign = up.foreign || r.foreign
 			}
 		}
 	}

@@ -37,6 +37,9 @@ func (w *walker) insertStmt(n *pg.InsertStmt, e env) {
 	for _, c := range n.GetCols() {
 		cols = append(cols, c.GetResTarget().GetName())
 		w.column(command.Column{Schema: f.items[0].schema, Table: f.items[0].table, Name: c.GetResTarget().GetName()}, e)
+		if carries(c.ProtoReflect()) { // in its subscripts
+			w.computed.add(command.Column{Schema: f.items[0].schema, Table: f.items[0].table, Name: c.GetResTarget().GetName()})
+		}
 		w.each(e, c.GetResTarget().GetIndirection()...)
 	}
 	if len(cols) == 0 {
@@ -148,7 +151,7 @@ func (w *walker) set(list []*pg.Node, e env) {
 		r := t.GetResTarget()
 		c := command.Column{Schema: e.from.items[0].schema, Table: e.from.items[0].table, Name: r.GetName()}
 		w.column(c, e)
-		if r.GetVal() != nil && carries(r.GetVal().ProtoReflect()) {
+		if carries(r.ProtoReflect()) {
 			w.computed.add(c)
 		}
 		w.each(e, r.GetIndirection()...)
@@ -207,7 +210,12 @@ func (w *walker) mergeStmt(n *pg.MergeStmt, e env) {
 			cols := make([]string, 0, len(m.GetTargetList()))
 			for _, t := range m.GetTargetList() {
 				cols = append(cols, t.GetResTarget().GetName())
-				w.column(command.Column{Schema: f.items[0].schema, Table: f.items[0].table, Name: t.GetResTarget().GetName()}, e)
+				into := command.Column{Schema: f.items[0].schema, Table: f.items[0].table, Name: t.GetResTarget().GetName()}
+				w.column(into, e)
+				if carries(t.ProtoReflect()) { // in its subscripts
+					w.computed.add(into)
+				}
+				w.each(e, t.GetResTarget().GetIndirection()...)
 			}
 			if len(cols) == 0 {
 				w.positional(n.GetRelation())

@@ -76,7 +76,8 @@ func (c *comparer) call(n *pg.FuncCall, s *compareScope) value {
 	if own && readsLargeObject(name) {
 		args = append(args, value{from: []origin{{column: largeObjectData}}})
 	}
-	if !own || !total[name] && (name != "substring" || !between(n.GetArgs())) {
+	whole := total[name] && (len(args) == 1 || name != "varchar" && name != "length") // those with more arguments fail for some values
+	if !own || !whole && (name != "substring" || !between(n.GetArgs())) {
 		for _, v := range args {
 			c.uses(c.changed(v), command.Expression)
 		}
@@ -97,9 +98,24 @@ func between(args []*pg.Node) bool {
 	return len(args) == 3 && number(args[1]) && number(args[2])
 }
 
+// starred reports t.*, which stands for any number of columns.
+func starred(n *pg.Node) bool {
+	f := n.GetColumnRef().GetFields()
+	return len(f) > 0 && f[len(f)-1].GetAStar() != nil
+}
+
+// operatorOf is an operator of PostgreSQL's by its name. What one of another schema
+// does is not known, whatever it is called.
+func operatorOf(parts []*pg.Node) string {
+	if schema, op := split(names(parts)); schema == "" || schema == "pg_catalog" {
+		return op
+	}
+	return "?"
+}
+
 // operation follows an operator.
 func (c *comparer) operation(n *pg.A_Expr, s *compareScope) value {
-	_, op := split(names(n.GetName()))
+	op := operatorOf(n.GetName())
 	switch n.GetKind() { //nolint:exhaustive // the others are operators by name
 	case pg.A_Expr_Kind_AEXPR_BETWEEN, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN,
 		pg.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
@@ -228,8 +244,8 @@ func (c *comparer) compared(l, r value) {
 // equals notes an equality with what comes from no column.
 func (c *comparer) equals(v value, n *pg.Node) {
 	x := comparison{Comparison: command.Comparison{Use: command.Equality}}
-	for cast := n.GetTypeCast(); cast != nil && len(cast.GetTypeName().GetTypmods()) == 0; cast = n.GetTypeCast() {
-		n = cast.GetArg() // 'abc'::varchar(1) is another value with each length
+	for cast := n.GetTypeCast(); cast != nil && keepsLiteral(cast.GetTypeName()); cast = n.GetTypeCast() {
+		n = cast.GetArg()
 	}
 	switch k := n.GetNode().(type) {
 	case *pg.Node_AConst:
@@ -258,6 +274,13 @@ func (c *comparer) equals(v value, n *pg.Node) {
 	}
 }
 
+// keepsLiteral reports a cast that makes one value of one literal, which is then
+// compared as PostgreSQL does: 'abc'::varchar(1) is another value with each length,
+// and a type of somebody else may have equalities of its own.
+func keepsLiteral(t *pg.TypeName) bool {
+	return len(t.GetTypmods()) == 0 && builtinType(names(t.GetNames()))
+}
+
 func (c *comparer) caseExpr(n *pg.CaseExpr, s *compareScope) value {
 	out := []value{c.eval(n.GetDefresult(), s)}
 	for _, w := range n.GetArgs() {
@@ -277,6 +300,9 @@ func (c *comparer) subLink(n *pg.SubLink, s *compareScope) value {
 	case pg.SubLinkType_EXISTS_SUBLINK:
 		return nothing
 	case pg.SubLinkType_EXPR_SUBLINK:
+		if len(cols.Columns) > 1 { // a row, which is compared as one
+			return c.changed(c.all(&cols))
+		}
 		return c.names.At(&cols, 1)
 	case pg.SubLinkType_ARRAY_SUBLINK:
 		c.sized(c.all(&cols))
@@ -293,12 +319,16 @@ func (c *comparer) subLink(n *pg.SubLink, s *compareScope) value {
 // quantified follows x op ANY (SELECT …).
 func (c *comparer) quantified(n *pg.SubLink, cols *compareRows, s *compareScope) {
 	op := "="
-	if parts := names(n.GetOperName()); len(parts) > 0 {
-		op = parts[len(parts)-1]
+	if len(n.GetOperName()) > 0 {
+		op = operatorOf(n.GetOperName())
 	}
 	tests := []*pg.Node{n.GetTestexpr()}
 	if row := n.GetTestexpr().GetRowExpr(); row != nil {
 		tests = row.GetArgs()
+	}
+	if !cols.Open() && len(cols.Columns) != len(tests) || slices.ContainsFunc(tests, starred) { // which meets which cannot be told
+		c.uses(c.union(c.changed(c.evalAll(tests, s)...), c.all(cols)), command.Other)
+		return
 	}
 	for i, t := range tests {
 		v, sub := c.eval(t, s), c.names.At(cols, i+1)

@@ -11,7 +11,17 @@ import (
 func (r *resolver) comparisons() {
 	var out set[command.Comparison]
 	for _, x := range r.f.Comparisons {
+		if x.Into != (command.Column{}) {
+			r.rewritten(x, &out)
+			continue
+		}
 		columns, attribute := r.compared(x.Column, x.Dotted)
+		if x.Given != "" {
+			columns, x = r.given(x, columns), withoutGiven(x)
+		}
+		if r.strange && x.Use != command.Key && x.Use != command.Conflict { // an operator is not PostgreSQL's
+			x.Use, x.Literal, x.Parameter = command.Other, 0, 0
+		}
 		with := []command.Column{{}}
 		if x.With != (command.Column{}) {
 			// Where there is no such column, another that it may be is in the list.
@@ -23,10 +33,9 @@ func (r *resolver) comparisons() {
 			if attribute {
 				y.Use, y.Literal, y.Parameter = command.Expression, 0, 0
 			}
-			if y.Use == command.Key && !r.keyed(col) || y.Sized && !r.array(col) {
+			if y.Use == command.Key && !r.keyed(col) {
 				continue
 			}
-			y.Sized = false
 			for _, y.With = range with {
 				out.add(y)
 			}
@@ -100,6 +109,34 @@ func (r *resolver) array(c command.Column) bool {
 	return strings.HasPrefix(name, "_") || strings.HasSuffix(name, "vector") || !builtinType([]string{name})
 }
 
+// compared of a masked column that is given to another one: its own mask may show
+// more of the value, or of what is computed from it.
+func (m *Masks) rewritten(x command.Comparison, f *command.Facts, out *set[command.Compared]) {
+	var into []command.Column
+	if rel := m.catalog.relations[Name{x.Into.Schema, x.Into.Table}]; rel != nil && x.Into.Name == "*" {
+		if !m.tables[rel.OID] && !m.views[rel.OID] {
+			return
+		}
+	} else if into, _ = m.of(x.Into, f); len(into) == 0 {
+		return
+	}
+	masks, exact := m.of(x.Column, f)
+	for _, mask := range masks {
+		same := len(into) == 1 && into[0] == mask
+		if x.Use == command.Other && exact && same {
+			continue
+		}
+		y := command.Compared{Comparison: x, Mask: mask, Same: same}
+		if y.Use = command.Expression; x.Use == command.Other && exact {
+			y.Use = command.Join
+		} else {
+			y.Same = true
+		}
+		y.Into = command.Column{}
+		out.add(y)
+	}
+}
+
 // plainStatistics are the columns of the catalogs of statistics that hold no
 // values of columns.
 var plainStatistics = []string{
@@ -122,6 +159,10 @@ func (m *Masks) Compared(f *command.Facts) []command.Compared {
 	for _, x := range f.Comparisons {
 		if f.Verb == "prepare" && x.Parameter > 0 {
 			continue // EXECUTE says with what value, and is asked then
+		}
+		if x.Into != (command.Column{}) {
+			m.rewritten(x, f, &out)
+			continue
 		}
 		masks, exact := m.of(x.Column, f)
 		for _, mask := range masks {

@@ -4,9 +4,9 @@ import (
 	"slices"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
-	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/gatestay/gatestay/libs/command"
+	"github.com/gatestay/gatestay/libs/command/postgres/internal/scope"
 )
 
 // statement follows one statement and returns the columns that it gives.
@@ -50,59 +50,6 @@ func (c *comparer) kept(n *pg.Node, s *compareScope) compareRows {
 	out := c.statement(n, s)
 	c.stored = before
 	return out
-}
-
-// kin follows a statement of another kind: all columns that are mentioned in
-// it, in conditions of an index, a policy or a check, are used in a way that
-// is not understood.
-func (c *comparer) kin(n *pg.Node, s *compareScope) value {
-	c.stored = true
-	inner := s.Inner()
-	m := inside(n)
-	for child := range below(m) {
-		if wrapped, ok := child.Interface().(*pg.Node); ok && wrapped.GetRangeVar() != nil {
-			inner.Items = append(inner.Items, c.written(wrapped.GetRangeVar()))
-		} else if rv, ok := child.Interface().(*pg.RangeVar); ok {
-			inner.Items = append(inner.Items, c.written(rv))
-		}
-	}
-	if alter := n.GetAlterTableStmt(); alter != nil {
-		c.keys(alter.GetRelation(), m)
-	}
-	if index := n.GetIndexStmt(); index.GetUnique() {
-		for _, e := range index.GetIndexParams() {
-			c.checked(index.GetRelation(), e.GetIndexElem().GetName(), command.Other)
-		}
-	}
-	return c.children(m, inner)
-}
-
-// keys follows keys that a table with rows is given: whether they hold tells
-// whether values are there, or there twice.
-func (c *comparer) keys(rv *pg.RangeVar, m protoreflect.Message) {
-	for child := range below(m) {
-		k, ok := child.Interface().(*pg.Constraint)
-		if !ok {
-			c.keys(rv, child)
-			continue
-		}
-		switch k.GetContype() { //nolint:exhaustive // the others are conditions, or ask nothing
-		case pg.ConstrType_CONSTR_FOREIGN:
-			c.assigned(k.GetPktable(), names(k.GetPkAttrs()), true)
-			for _, name := range names(k.GetFkAttrs()) {
-				c.checked(rv, name, command.Other)
-			}
-		case pg.ConstrType_CONSTR_PRIMARY, pg.ConstrType_CONSTR_UNIQUE, pg.ConstrType_CONSTR_EXCLUSION:
-			for _, name := range names(k.GetKeys()) {
-				c.checked(rv, name, command.Other)
-			}
-			for _, e := range k.GetExclusions() {
-				for _, item := range e.GetList().GetItems() {
-					c.checked(rv, item.GetIndexElem().GetName(), command.Other)
-				}
-			}
-		}
-	}
 }
 
 // checked notes a use of a column that is named without a scope; an expression
@@ -163,13 +110,15 @@ func (c *comparer) assigned(rv *pg.RangeVar, cols []string, inserts bool) {
 
 func (c *comparer) insert(n *pg.InsertStmt, outer *compareScope) compareRows {
 	s := c.names.With(n.GetWithClause(), outer.Inner())
-	c.query(n.GetSelectStmt().GetSelectStmt(), s)
+	given := c.query(n.GetSelectStmt().GetSelectStmt(), s)
 	s = s.Over(c.written(n.GetRelation()))
 	cols := make([]string, 0, len(n.GetCols()))
 	for _, t := range n.GetCols() {
 		cols = append(cols, t.GetResTarget().GetName())
+		c.subscripts(t.GetResTarget(), s)
 	}
 	c.assigned(n.GetRelation(), cols, true)
+	c.inserted(&given, n.GetRelation(), cols)
 	if conflict := n.GetOnConflictClause(); conflict != nil {
 		c.conflict(conflict, n.GetRelation(), cols, s)
 	}
@@ -208,17 +157,78 @@ func (c *comparer) conflict(n *pg.OnConflictClause, rv *pg.RangeVar, cols []stri
 
 // sets follows the assignments of UPDATE.
 func (c *comparer) sets(list []*pg.Node, rv *pg.RangeVar, s *compareScope) {
+	var several value
 	for _, t := range list {
 		r := t.GetResTarget()
 		c.assigned(rv, []string{r.GetName()}, false)
+		c.given(rv, r.GetName(), command.Key, command.Referred)
+		c.given(rv, r.GetName(), command.Expression, command.Checked)
+		c.subscripts(r, s)
 		if m := r.GetVal().GetMultiAssignRef(); m != nil {
 			if m.GetColno() == 1 { // the source is there once a column
-				c.eval(m.GetSource(), s)
+				several = c.changed(c.eval(m.GetSource(), s))
 			}
+			c.rewrites(several, rv, r.GetName())
 			continue
 		}
-		c.eval(r.GetVal(), s)
+		c.rewrites(c.eval(r.GetVal(), s), rv, r.GetName())
 	}
+}
+
+// subscripts follows those of a target, as of SET a[i]: they say where its value
+// goes, and whether it can.
+func (c *comparer) subscripts(r *pg.ResTarget, s *compareScope) {
+	for _, i := range r.GetIndirection() {
+		if a := i.GetAIndices(); a != nil {
+			c.usesAll([]value{c.changed(c.eval(a.GetLidx(), s)), c.changed(c.eval(a.GetUidx(), s))}, command.Expression)
+		}
+	}
+}
+
+// inserted follows what a query or VALUES gives to columns.
+func (c *comparer) inserted(given *compareRows, rv *pg.RangeVar, cols []string) {
+	if given.Open() && len(given.Columns) == 0 && len(cols) == 0 {
+		if rest := given.Rest("*"); len(rest.from) == 1 && rest.from[0].exact { // a table's columns, one by one
+			c.rewrites(rest, rv, "*")
+			return
+		}
+	}
+	if given.Open() || len(cols) == 0 { // any may go into any
+		if len(cols) == 0 {
+			cols = []string{"*"}
+		}
+		all := c.all(given)
+		for _, name := range cols {
+			c.rewrites(all, rv, name)
+		}
+		return
+	}
+	for i, col := range given.Columns {
+		if i < len(cols) {
+			c.rewrites(col.Value, rv, cols[i])
+		}
+	}
+}
+
+// rewrites notes that a column is given what was computed from others: where it is
+// masked, its mask shows of these what it shows of its own values, a first letter
+// perhaps, or that two are equal.
+func (c *comparer) rewrites(v value, rv *pg.RangeVar, name string) {
+	into := command.Column{Schema: rv.GetSchemaname(), Table: rv.GetRelname(), Name: name}
+	for _, o := range v.from {
+		x := comparison{Comparison: command.Comparison{Column: o.column, Use: command.Expression, Dotted: o.dotted, Into: into}}
+		if o.exact && !v.mixed {
+			x.Use = command.Other // and one where the masks differ
+		}
+		c.note(x)
+	}
+}
+
+// given notes a use that depends on what the catalog says of a column.
+func (c *comparer) given(rv *pg.RangeVar, name string, use command.Use, what command.Given) {
+	c.note(comparison{Comparison: command.Comparison{
+		Column: command.Column{Schema: rv.GetSchemaname(), Table: rv.GetRelname(), Name: name}, Use: use, Given: what,
+	}})
 }
 
 func (c *comparer) update(n *pg.UpdateStmt, outer *compareScope) compareRows {
@@ -233,6 +243,7 @@ func (c *comparer) remove(n *pg.DeleteStmt, outer *compareScope) compareRows {
 	s := c.names.With(n.GetWithClause(), outer.Inner())
 	s, _ = c.names.From(n.GetUsingClause(), []compareItem{c.written(n.GetRelation())}, s)
 	c.condition(n.GetWhereClause(), s)
+	c.given(n.GetRelation(), "*", command.Key, command.Referred)
 	return c.results(n.GetReturningList(), c.versions(n.GetRelation(), s, "old", "new"))
 }
 
@@ -243,17 +254,23 @@ func (c *comparer) mergeStatement(n *pg.MergeStmt, outer *compareScope) compareR
 	for _, w := range n.GetMergeWhenClauses() {
 		m := w.GetMergeWhenClause()
 		c.condition(m.GetCondition(), s)
-		if m.GetCommandType() != pg.CmdType_CMD_INSERT {
+		switch m.GetCommandType() { //nolint:exhaustive // the others change no rows
+		case pg.CmdType_CMD_DELETE:
+			c.given(n.GetRelation(), "*", command.Key, command.Referred)
+		case pg.CmdType_CMD_UPDATE:
 			c.sets(m.GetTargetList(), n.GetRelation(), s)
-			continue
-		}
-		cols := make([]string, 0, len(m.GetTargetList()))
-		for _, t := range m.GetTargetList() {
-			cols = append(cols, t.GetResTarget().GetName())
-		}
-		c.assigned(n.GetRelation(), cols, true)
-		for _, v := range m.GetValues() {
-			c.eval(v, s)
+		case pg.CmdType_CMD_INSERT:
+			cols := make([]string, 0, len(m.GetTargetList()))
+			for _, t := range m.GetTargetList() {
+				cols = append(cols, t.GetResTarget().GetName())
+				c.subscripts(t.GetResTarget(), s)
+			}
+			c.assigned(n.GetRelation(), cols, true)
+			var given compareRows
+			for _, v := range m.GetValues() {
+				given.Columns = append(given.Columns, scope.Column[value]{Value: c.eval(v, s)})
+			}
+			c.inserted(&given, n.GetRelation(), cols)
 		}
 	}
 	return c.results(n.GetReturningList(), c.versions(n.GetRelation(), s, "old", "new"))

@@ -80,7 +80,7 @@ func (c *comparer) uses(v value, use command.Use) {
 // and of another size.
 func (c *comparer) sized(v value) {
 	for _, o := range v.from {
-		c.note(comparison{Comparison: command.Comparison{Column: o.column, Use: command.Expression, Dotted: o.dotted, Sized: true}})
+		c.note(comparison{Comparison: command.Comparison{Column: o.column, Use: command.Expression, Dotted: o.dotted, Given: command.Sized}})
 	}
 }
 

@@ -14,7 +14,12 @@ import (
 // compared says which uses of customers.email a statement has, in words.
 func compared(t testing.TB, sql string) []string {
 	t.Helper()
-	c := NewCatalog(shopWithKeys())
+	return comparedIn(t, shopWithKeys(), sql)
+}
+
+func comparedIn(t testing.TB, s *Snapshot, sql string) []string {
+	t.Helper()
+	c := NewCatalog(s)
 	f := resolved(t, c, sql, public, "")
 	return words(c.Masks([]command.Column{{Schema: "public", Table: "customers", Name: "email"}}).Compared(&f), &f)
 }

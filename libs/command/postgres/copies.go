@@ -7,17 +7,32 @@ import (
 	"github.com/gatestay/gatestay/libs/command"
 )
 
-// storing are the verbs of statements that store what a query returns.
-var storing = []string{"create table as", "create materialized view", "select into"}
+// kept says what outlives a statement, wherever in it the query stands.
+type kept int
 
-// showing are the verbs of statements that store a query, which shows by other
-// names whatever it reads.
-var showing = []string{"create view", "create rule"}
+const (
+	keptNothing kept = iota
+	keptQuery        // a view or a rule, which shows by other names whatever it reads
+	keptRows         // what the query returns
+)
+
+// keeps is what a statement keeps of a query.
+func keeps(f *command.Facts) kept {
+	if t, ok := f.Source.(*text); ok {
+		return t.keeps
+	}
+	return keptNothing
+}
 
 // keepers are functions that put a value where it outlives the statement:
-// settings, notifications, sequences, large objects, the log of changes.
+// settings, notifications, sequences, the log of changes, locks, which everybody
+// sees; large objects, which there are, how long they are and where a descriptor
+// stands in one.
 var keepers = []string{
-	"lo_export", "lo_from_bytea", "lo_import", "lo_put", "lowrite", "pg_logical_emit_message", "pg_notify", "set_config", "setval",
+	"lo_create", "lo_export", "lo_from_bytea", "lo_import", "lo_lseek", "lo_lseek64", "lo_open", "lo_put", "lo_truncate", "lo_truncate64", "lo_unlink", "loread", "lowrite",
+	"pg_advisory_lock", "pg_advisory_lock_shared", "pg_advisory_unlock", "pg_advisory_unlock_shared", "pg_advisory_xact_lock", "pg_advisory_xact_lock_shared",
+	"pg_logical_emit_message", "pg_notify", "pg_try_advisory_lock", "pg_try_advisory_lock_shared", "pg_try_advisory_xact_lock", "pg_try_advisory_xact_lock_shared",
+	"set_config", "setval",
 }
 
 // Copies are the masked columns whose values, or what derives from them, the
@@ -31,7 +46,7 @@ func (t Taint) Copies() []command.Copy {
 	var out set[command.Copy]
 	t.masks.moves(f, &out)
 	t.masks.publishes(f, &out)
-	if !t.Expressions || t.storesNothing() || f.Class == command.Unknown && !t.masks.mentions(f) {
+	if !t.Expressions || t.storesNothing() || f.Class == command.Unknown && !t.masks.mentions(f) && !keepsUnread(f) {
 		return out.list
 	}
 	if p := t.masks.stores(f); p != nil {
@@ -47,7 +62,7 @@ func (t Taint) Copies() []command.Copy {
 			out.add(command.Copy{From: from, To: to, Temporary: temporary(to.Schema)})
 		}
 	}
-	if slices.Contains(storing, f.Verb) || slices.Contains(showing, f.Verb) {
+	if keeps(f) != keptNothing {
 		for _, o := range f.Objects {
 			if o.New && o.Kind == "" {
 				out.add(command.Copy{From: from, To: command.Column{Schema: o.Schema, Table: o.Name, Name: "*"}, Temporary: temporary(o.Schema)})
@@ -71,8 +86,14 @@ func (t Taint) Copies() []command.Copy {
 // storesNothing reports that a statement, whatever it reads, has nowhere to put it.
 func (t Taint) storesNothing() bool {
 	f := t.facts
-	return len(f.Assigned) == 0 && !slices.Contains(storing, f.Verb) && !slices.Contains(showing, f.Verb) &&
+	return len(f.Assigned) == 0 && keeps(f) == keptNothing &&
 		(f.Verb != "copy" || f.Class != command.Admin) && !calls(f, keepers)
+}
+
+// keepsUnread reports that a statement keeps rows of which nothing is known:
+// CREATE TABLE AS EXECUTE.
+func keepsUnread(f *command.Facts) bool {
+	return keeps(f) == keptRows && !slices.ContainsFunc(f.Objects, func(o command.Object) bool { return !o.New })
 }
 
 // calls reports that a statement calls one of the functions.
@@ -112,6 +133,39 @@ func (m *Masks) moves(f *command.Facts, out *set[command.Copy]) {
 			out.add(command.Copy{From: rule, To: c, Plain: rule != c})
 		}
 	}
+	for _, c := range f.Freed {
+		m.frees(c, out)
+	}
+}
+
+// frees finds the columns that are masked for what they refer to, by way of other
+// columns, too, and are so no more.
+func (m *Masks) frees(c command.Column, out *set[command.Copy]) {
+	var starts []ColumnRef
+	if c.Table == "*" {
+		for ref := range m.catalog.references {
+			starts = append(starts, ref)
+		}
+	} else if rel := m.catalog.relations[Name{c.Schema, c.Table}]; rel != nil {
+		starts = append(starts, ColumnRef{rel.OID, rel.numbers[c.Name]})
+	}
+	seen := map[ColumnRef]bool{}
+	for len(starts) > 0 {
+		at := starts[0]
+		starts = starts[1:]
+		for _, ref := range m.catalog.references[at] {
+			rel := m.catalog.byOID[ref.OID]
+			if rel == nil || seen[ref] {
+				continue
+			}
+			seen[ref] = true
+			col := rel.column(rel.names[ref.Number])
+			if rule, own, masked := m.maskOf(col); masked && !own {
+				out.add(command.Copy{From: rule, To: col, Plain: rule != col})
+			}
+			starts = append(starts, ref)
+		}
+	}
 }
 
 // publishes finds masked columns of tables that a publication sends to whoever
@@ -141,6 +195,9 @@ func (m *Masks) maskOf(c command.Column) (rule command.Column, own, masked bool)
 	}
 	ref := ColumnRef{rel.OID, rel.numbers[c.Name]}
 	if rule, ok := m.columns[ref]; ok {
+		if slices.Contains(m.missing, rule) { // this may be the column of the rule
+			return rule, true, true
+		}
 		return rule, rule.Table == c.Table && rule.Name == c.Name && (rule.Schema == "" || rule.Schema == c.Schema), true
 	}
 	within := slices.ContainsFunc(rel.Columns, func(o CatalogColumn) bool { return o.Number == ref.Number && len(o.From) > 0 })
@@ -173,7 +230,7 @@ func (m *Masks) mentioned(f *command.Facts) command.Column {
 func (m *Masks) stores(f *command.Facts) *prover {
 	t, ok := f.Source.(*text)
 	if !ok || !t.resolved || f.IsUnknown("objects") || f.IsUnknown("columns") ||
-		(f.Class != command.Write && f.Class != command.DDL) || f.Verb == "create rule" || f.Verb == "alter table" {
+		(f.Class != command.Read && f.Class != command.Write && f.Class != command.DDL) || f.Verb == "create rule" || f.Verb == "alter table" {
 		return nil
 	}
 	// What a condition of a write calls is not read.

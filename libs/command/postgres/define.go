@@ -28,6 +28,7 @@ func (w *walker) define(n *pg.Node, e env) bool {
 		w.children(s.IndexStmt.ProtoReflect(), w.over(s.IndexStmt.GetRelation(), e))
 	case *pg.Node_ViewStmt:
 		w.ddl("create view")
+		w.keeps = keptQuery
 		w.creates(s.ViewStmt.GetView())
 		w.each(stored, s.ViewStmt.GetQuery())
 		w.each(stored, s.ViewStmt.GetOptions()...)
@@ -41,6 +42,7 @@ func (w *walker) define(n *pg.Node, e env) bool {
 		w.children(s.CreateTrigStmt.ProtoReflect(), stored)
 	case *pg.Node_RuleStmt:
 		w.ddl("create rule")
+		w.keeps = keptQuery
 		w.object(s.RuleStmt.GetRelation(), command.DDL)
 		w.each(stored, s.RuleStmt.GetWhereClause())
 		for _, a := range s.RuleStmt.GetActions() {

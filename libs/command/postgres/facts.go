@@ -23,7 +23,7 @@ func facts(sql string, s Statement, stmt *pg.Node, toks []token) command.Facts {
 	w.finish(s)
 	w.comparisons(stmt, s)
 	w.f.Fingerprint = fingerprint(sql, w.toks)
-	w.f.Source = &text{sql: s.Text}
+	w.f.Source = &text{sql: s.Text, keeps: w.keeps}
 	return w.f
 }
 
@@ -38,6 +38,7 @@ type walker struct {
 	filters    set[command.Column]
 	computed   set[command.Column] // Facts.Assigned
 	parted     set[command.Column]
+	freed      set[command.Column]
 	moves      set[command.Move]
 	functions  set[string]
 	operators  set[string]
@@ -52,6 +53,8 @@ type walker struct {
 	ranges map[string]bool
 	// last are the last names of all column references.
 	last []string
+	// keeps is what of a query's rows or text outlives the statement.
+	keeps kept
 	// secret reports that string constants are passwords by grammar.
 	secret bool
 }
@@ -128,6 +131,7 @@ func (w *walker) finish(s Statement) {
 	}
 	w.f.Objects, w.f.Columns, w.f.Filters = w.objects.list, w.columns.list, w.filters.list
 	w.f.Assigned, w.f.Parted, w.f.Moves = w.computed.list, w.parted.list, w.moves.list
+	w.f.Freed = w.freed.list
 	w.f.Functions, w.f.Operators, w.f.Types = w.functions.list, w.operators.list, w.types.list
 	w.f.Attributes, w.f.Settings, w.f.Unknown = w.attributes.list, w.settings.list, w.unknowns.list
 	w.f.Literals = w.literals(s)

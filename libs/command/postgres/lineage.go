@@ -72,8 +72,9 @@ func (p *prover) fail() derived {
 // text is what the facts of a statement keep of it, so that its lineage can be
 // read when it is asked for.
 type text struct {
-	sql  string
-	path path
+	sql   string
+	path  path
+	keeps kept
 	// resolved: path is known.
 	resolved bool
 	last     atomic.Pointer[proof]
@@ -247,10 +248,11 @@ func (p *prover) call(n *pg.FuncCall, s *level) derived {
 		d = d.and(p.amounts(s))
 	case has(rowFunctions, name):
 		p.produced = p.produced.and(args)
-	case readsLargeObject(name): // anything may have been stored there
-		d = d.and(p.every)
 	case has(keepers, name):
 		p.store(trace{from: args}, command.Column{Name: name}, false)
+	}
+	if readsLargeObject(name) { // anything may have been stored there
+		d = d.and(p.every)
 	}
 	if n.GetOver() != nil {
 		d = d.and(p.window(n.GetOver(), s))

@@ -76,7 +76,13 @@ func (p *prover) assign(target *target, list []*pg.Node, s *level) {
 			o = p.column(ref, s)
 		}
 		p.store(o, target.place(r.GetName()), target.temporary())
+		p.subscripts(target, r, s)
 	}
+}
+
+// subscripts notes what those of a target store: where in it a value lies.
+func (p *prover) subscripts(target *target, r *pg.ResTarget, s *level) {
+	p.store(trace{from: p.each(r.GetIndirection(), s)}, target.place(r.GetName()), target.temporary())
 }
 
 // change is what INSERT, UPDATE, DELETE or MERGE returns. The target's columns
@@ -145,6 +151,7 @@ func (p *prover) stored(n *pg.Node, target *target, sub rows, at *level) {
 		cols := make([]string, 0, len(c.InsertStmt.GetCols()))
 		for _, col := range c.InsertStmt.GetCols() {
 			cols = append(cols, col.GetResTarget().GetName())
+			p.subscripts(target, col.GetResTarget(), at)
 		}
 		p.insert(target, cols, sub)
 		if set := c.InsertStmt.GetOnConflictClause().GetTargetList(); len(set) > 0 {
@@ -163,6 +170,7 @@ func (p *prover) stored(n *pg.Node, target *target, sub rows, at *level) {
 			cols := make([]string, 0, len(when.GetTargetList()))
 			for _, col := range when.GetTargetList() {
 				cols = append(cols, col.GetResTarget().GetName())
+				p.subscripts(target, col.GetResTarget(), at)
 			}
 			var values rows
 			for _, v := range when.GetValues() {

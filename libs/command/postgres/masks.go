@@ -256,6 +256,9 @@ func (m *Masks) column(oid uint32, num int16) (masked command.Column, is, tainte
 		if _, ok := rel.names[num]; !ok && num > 0 {
 			return command.Column{}, false, m.any // so is the column
 		}
+		if rel.foreign { // what lies elsewhere may be the very table of a mask
+			return command.Column{}, false, m.any
+		}
 		if !m.views[oid] {
 			return command.Column{}, false, false
 		}

@@ -102,6 +102,7 @@ func (w *walker) targets(list []*pg.Node, e env, top bool) {
 // intoClause notes the table that SELECT INTO or CREATE TABLE AS creates.
 func (w *walker) intoClause(into *pg.IntoClause, e env) {
 	w.raise(command.DDL)
+	w.keeps = keptRows
 	w.creates(into.GetRel())
 	w.each(e, into.GetOptions()...)
 }

@@ -40,7 +40,9 @@ func TestRedteam13_CopiesOfAMaskedColumn(t *testing.T) {
 	events := table(700, "public", "parts", 'p', "id", "secret")
 	part := table(701, "public", "parts_1", 'r', "id", "secret")
 	part.Parents = []uint32{700}
-	s.Relations = append(s.Relations, events, part)
+	refs, refsOf := table(702, "public", "refs", 'r', "id", "who"), table(703, "public", "refs_of", 'r', "id", "w")
+	refs.References, refsOf.References = []Reference{{Number: 2, To: ColumnRef{oidCustomers, 2}}}, []Reference{{Number: 2, To: ColumnRef{702, 2}}}
+	s.Relations = append(s.Relations, events, part, refs, refsOf)
 	c := NewCatalog(s)
 	m := c.Masks(append([]command.Column{{Schema: "public", Table: "parts", Name: "secret"}}, maskedEmail...))
 	for sql, want := range map[string]string{
@@ -82,7 +84,45 @@ func TestRedteam13_CopiesOfAMaskedColumn(t *testing.T) {
 		"ALTER SCHEMA public RENAME TO p":                                                                                                    "email to p.customers.email; secret to p.parts.secret; shout to p.customers.shout derived",
 		"ALTER TABLE parts DETACH PARTITION parts_1":                                                                                         "secret to parts_1.secret",
 		"ALTER TABLE child NO INHERIT public.customers":                                                                                      "email to child.email",
+		// What is stored in another statement's guise, by another name or by the way.
+		"EXPLAIN ANALYZE CREATE TABLE t AS SELECT email FROM public.customers":                                                    "email to t.* derived",
+		"EXPLAIN (ANALYZE) SELECT email INTO t FROM public.customers":                                                             "email to t.* derived",
+		"EXPLAIN ANALYZE CREATE MATERIALIZED VIEW t AS SELECT email FROM public.customers":                                        "email to t.* derived",
+		"CREATE SCHEMA s CREATE VIEW v AS SELECT email FROM public.customers":                                                     "email to s.v.* derived",
+		"CREATE TABLE t AS EXECUTE p":                                                                                             "? to t.* derived",
+		"EXPLAIN ANALYZE CREATE TABLE t AS EXECUTE p":                                                                             "? to t.* derived",
+		"UPDATE archive SET note[ascii(c.email)] = 'x' FROM public.customers c":                                                   "email to archive.note derived",
+		"INSERT INTO archive (note[(SELECT ascii(email) FROM public.customers)]) VALUES ('x')":                                    "email to archive.note derived",
+		"INSERT INTO archive VALUES (1) ON CONFLICT (id) DO UPDATE SET note[(SELECT ascii(email) FROM public.customers)] = 'x'":   "email to archive.note derived",
+		"MERGE INTO archive a USING public.customers c ON true WHEN MATCHED THEN UPDATE SET note[ascii(c.email)] = 'x'":           "email to archive.note derived",
+		"MERGE INTO archive a USING public.customers c ON false WHEN NOT MATCHED THEN INSERT (note[ascii(c.email)]) VALUES ('x')": "email to archive.note derived",
+		"SELECT pg_advisory_lock(ascii(email)) FROM public.customers":                                                             "email to pg_advisory_lock derived",
+		"SELECT pg_try_advisory_xact_lock(1, ascii(email)) FROM public.customers":                                                 "email to pg_try_advisory_xact_lock derived",
+		"SELECT lo_create(ascii(email)::oid) FROM public.customers":                                                               "email to lo_create derived",
+		"SELECT lo_lseek(0, ascii(email), 0) FROM public.customers":                                                               "email to lo_lseek derived",
+		"SELECT lo_open(ascii(email)::oid, 1) FROM public.customers":                                                              "email to lo_open derived",
+		"ALTER INDEX public.customers RENAME TO hidden":                                                                           "email to hidden.email; shout to hidden.shout derived",
+		"ALTER TYPE t RENAME ATTRIBUTE email TO e CASCADE":                                                                        "email to customers.e",
+		"ALTER EXTENSION x SET SCHEMA app":                                                                                        "email to app.customers.email; secret to app.parts.secret; shout to app.customers.shout derived",
+		"ALTER TABLE public.customers DROP CONSTRAINT k CASCADE":                                                                  "email to refs.who; email to refs_of.w",
+		"ALTER TABLE public.customers DROP COLUMN email CASCADE":                                                                  "email to refs.who; email to refs_of.w",
+		"DROP TABLE public.customers CASCADE":                                                                                     "email to refs.who; email to refs_of.w",
+		"DROP TABLE refs CASCADE":                                                                                                 "email to refs_of.w",
+		"DROP INDEX k CASCADE":                                                                                                    "email to refs.who; email to refs_of.w",
+		"DROP SCHEMA other CASCADE":                                                                                               "email to refs.who; email to refs_of.w",
 		// These keep what is masked under its mask.
+		"DROP TABLE public.customers":                                                                "",
+		"DROP TABLE archive CASCADE":                                                                 "",
+		"DROP INDEX k":                                                                               "",
+		"DROP VIEW contacts CASCADE":                                                                 "",
+		"ALTER TABLE public.customers DROP COLUMN name CASCADE":                                      "",
+		"ALTER TYPE t RENAME ATTRIBUTE email TO e":                                                   "",
+		"ALTER INDEX i RENAME TO j":                                                                  "",
+		"EXPLAIN CREATE TABLE t AS SELECT email FROM public.customers":                               "",
+		"EXPLAIN ANALYZE CREATE TABLE t AS SELECT name FROM public.customers":                        "",
+		"UPDATE archive SET note[ascii(c.name)] = 'x' FROM public.customers c":                       "",
+		"SELECT pg_advisory_lock(id::int) FROM public.customers WHERE email = 'x'":                   "",
+		"SELECT lo_open(1, 1)":                                                                       "",
 		"ALTER TABLE parts_1 RENAME TO parts_2":                                                      "",
 		"ALTER TABLE public.customers RENAME name TO n":                                              "",
 		"ALTER TABLE public.customers DROP CONSTRAINT x":                                             "",

@@ -40,7 +40,7 @@ func (c *Catalog) Resolve(f command.Facts, searchPath []string, tempSchema strin
 	r.f.Catalog = r.f.Class == command.Read && r.complete && catalogOnly(r.f.Objects)
 	r.f.Neutral = r.neutral()
 	if t, ok := f.Source.(*text); ok {
-		r.f.Source = &text{sql: t.sql, path: r.path, resolved: true}
+		r.f.Source = &text{sql: t.sql, keeps: t.keeps, path: r.path, resolved: true}
 	}
 	return r.f
 }
@@ -54,6 +54,8 @@ type resolver struct {
 	found []*relation
 	// written are those of them that it writes.
 	written []*relation
+	// strange: an operator may not be PostgreSQL's own.
+	strange bool
 	// complete reports that every relation was found.
 	complete bool
 }
@@ -91,12 +93,13 @@ func (r *resolver) names() {
 	// In a definition they are named, and mostly not called; a definition that
 	// runs a query calls them.
 	stored := (r.f.Class == command.DDL || r.f.Class == command.Admin) &&
-		!slices.Contains(storing, r.f.Verb)
+		keeps(&r.f) != keptRows
 	for _, f := range r.f.Functions {
 		r.call("the function", f, r.catalog.shadows, stored)
 	}
 	for _, o := range r.f.Operators {
 		r.call("the operator", o, r.catalog.operators, stored)
+		r.strange = r.strange || !strings.Contains(o, ".") && r.visible(r.catalog.operators, o) != ""
 	}
 	for _, a := range r.f.Attributes {
 		if s := r.visible(r.catalog.functions, a); s != "" {
@@ -265,8 +268,8 @@ func (r *resolver) use(rel *relation, access command.Class) {
 // runs makes the statement opaque where reading a relation runs code.
 func (r *resolver) runs(rel *relation) {
 	switch {
-	case rel.Kind == 'f':
-		r.opaque(fmt.Sprintf("%s is a foreign table: what it runs elsewhere cannot be seen", rel.title()))
+	case rel.foreign:
+		r.opaque(fmt.Sprintf("%s is a foreign table, or has one as a part: what it runs elsewhere cannot be seen", rel.title()))
 	case rel.ReadCode:
 		r.opaque(fmt.Sprintf("reading %s runs code that is not PostgreSQL's own", rel.title()))
 	case rel.view != nil && rel.view.opaque != "":
@@ -281,6 +284,7 @@ func (r *resolver) columns() {
 	r.f.Filters = r.resolveColumns(r.f.Filters)
 	r.f.Assigned = r.resolveColumns(r.f.Assigned)
 	r.f.Parted = r.resolveColumns(r.f.Parted)
+	r.f.Freed = r.resolveColumns(r.f.Freed)
 	r.moves()
 }
 
@@ -342,7 +346,7 @@ func (r *resolver) moved(c command.Column) []*relation {
 	}
 	var out []*relation
 	for name, rel := range r.catalog.relations {
-		if name.Schema == c.Schema {
+		if name.Schema == c.Schema || c.Schema == "" {
 			out = append(out, rel)
 		}
 	}

@@ -117,7 +117,7 @@ func (w *walker) explain(s *pg.ExplainStmt, e env) {
 	if analyze || w.f.Class == command.Unknown {
 		return
 	}
-	w.f.Class, w.f.Filtered, w.f.Changes = command.Read, true, false
+	w.f.Class, w.f.Filtered, w.f.Changes, w.keeps = command.Read, true, false, keptNothing
 	var objects set[command.Object]
 	for _, o := range w.objects.list {
 		if !o.New {

@@ -46,7 +46,9 @@ func qualify(f command.Facts) command.Facts {
 	}
 	f.Columns, f.Filters = columns(f.Columns), columns(f.Filters)
 	// Which columns have keys, and which are arrays, only the catalog knows.
-	f.Comparisons = slices.DeleteFunc(slices.Clone(f.Comparisons), func(c command.Comparison) bool { return c.Use == command.Key || c.Sized })
+	f.Comparisons = slices.DeleteFunc(slices.Clone(f.Comparisons), func(c command.Comparison) bool {
+		return c.Use == command.Key || c.Given != "" || c.Into != (command.Column{})
+	})
 	for i := range f.Comparisons {
 		x := &f.Comparisons[i]
 		if x.Column.Schema == "" && x.Column.Table != "" {

@@ -42,10 +42,10 @@ const (
 	// it then shares the sync to disk of the next record that somebody does.
 	linger = 5 * time.Millisecond
 	// A batch costs the same whether it holds one record or a hundred. When so
-	// many were awaited in the last one, the next waits for more of them: as long
-	// as an append takes, and gather at most. Few callers never wait.
-	crowd  = 4
-	gather = 500 * time.Microsecond
+	// many were awaited in the last one, the next waits for company, for patience
+	// at most. Few callers never wait.
+	crowd    = 4
+	patience = 1500 * time.Microsecond
 )
 
 // Producer numbers, chains and signs the records of one process life. One
@@ -60,7 +60,8 @@ type Producer struct {
 	mu      sync.Mutex
 	waiting []*entry
 	size    int       // bytes in waiting
-	urgent  bool      // somebody may wait for one of them
+	awaited int       // of them, somebody may wait for
+	wanted  int       // awaited records that wake the committer
 	due     time.Time // of the oldest that nobody waits for
 	closed  bool
 	wake    chan struct{}
@@ -102,7 +103,7 @@ func NewProducer(name string, key *seal.Key, sink Sink) *Producer {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Producer{
 		name: name, incarnation: ulid.Make().String(), key: key, sink: sink,
-		wake: make(chan struct{}, 1), done: make(chan struct{}), cancel: cancel,
+		wanted: 1, wake: make(chan struct{}, 1), done: make(chan struct{}), cancel: cancel,
 	}
 	go p.run(ctx)
 	return p
@@ -142,15 +143,14 @@ func (p *Producer) offer(r *eventv1.Record, urgent bool) Pending {
 	p.size += e.size
 	switch {
 	case urgent:
-		p.urgent = true
+		if p.awaited++; p.awaited == p.wanted {
+			p.poke()
+		}
 	case first:
 		p.due = time.Now().Add(linger)
 		time.AfterFunc(linger, p.poke)
 	}
 	p.mu.Unlock()
-	if urgent {
-		p.poke()
-	}
 	return Pending{e}
 }
 
@@ -191,9 +191,7 @@ func (p *Producer) run(ctx context.Context) {
 		entries, closed := p.take()
 		switch {
 		case len(entries) > 0:
-			began := time.Now()
 			err := c.append(ctx, entries)
-			took := time.Since(began)
 			awaited := 0
 			for _, e := range entries {
 				if e.urgent {
@@ -203,7 +201,7 @@ func (p *Producer) run(ctx context.Context) {
 				close(e.done)
 			}
 			if awaited >= crowd && !closed {
-				time.Sleep(min(took, gather))
+				p.gather(ctx, awaited)
 			}
 			continue
 		case c.unsure != nil:
@@ -226,6 +224,36 @@ func (p *Producer) run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// gather waits until as many records are awaited as there are callers, for all
+// that is known: those of the last batch, who are about to ask the next thing, and
+// those who came meanwhile. It waits for patience at most.
+func (p *Producer) gather(ctx context.Context, last int) {
+	p.mu.Lock()
+	crowd := min(last+p.awaited, maxBatchRecords)
+	p.mu.Unlock()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	defer p.want(1)
+	for p.want(crowd) {
+		select {
+		case <-p.wake:
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// want sets how many awaited records wake the committer, and reports whether
+// there are fewer.
+func (p *Producer) want(n int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wanted = n
+	return p.awaited < n && !p.closed
 }
 
 // chain is the committer's place in the hash chain.
@@ -278,7 +306,7 @@ func (c *chain) append(ctx context.Context, entries []*entry) error {
 func (p *Producer) take() ([]*entry, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.urgent && !p.closed && time.Now().Before(p.due) {
+	if p.awaited == 0 && !p.closed && time.Now().Before(p.due) {
 		return nil, false // its timer wakes the committer
 	}
 	n, size := 0, 0
@@ -287,13 +315,16 @@ func (p *Producer) take() ([]*entry, bool) {
 			break
 		}
 		size += p.waiting[n].size
+		if p.waiting[n].urgent {
+			p.awaited--
+		}
 		n++
 	}
 	entries := p.waiting[:n:n]
 	p.waiting = p.waiting[n:]
 	p.size -= size
 	if len(p.waiting) == 0 {
-		p.waiting, p.urgent = nil, false
+		p.waiting = nil
 	}
 	return entries, p.closed
 }
@@ -306,5 +337,5 @@ func (p *Producer) fail(err error) {
 		e.err = err
 		close(e.done)
 	}
-	p.waiting, p.size = nil, 0
+	p.waiting, p.size, p.awaited = nil, 0, 0
 }

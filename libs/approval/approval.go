@@ -8,6 +8,7 @@ package approval
 import (
 	"crypto/sha256"
 	"fmt"
+	"strings"
 
 	"github.com/oklog/ulid/v2"
 	"google.golang.org/protobuf/proto"
@@ -37,6 +38,7 @@ const (
 	DeadlinePassed  = "expired"
 	GatewayStopping = "gateway_stopping"
 	RuleChanged     = "rule_changed"
+	Granted         = "granted" // another approval's grant let the command pass
 )
 
 // NewID returns a new approval id: "apr_" and a ULID.
@@ -69,4 +71,19 @@ func Sign(key *seal.Key, d *eventv1.ApprovalDecision) (*eventv1.Signed, error) {
 		return nil, fmt.Errorf("approval: marshal decision: %w", err)
 	}
 	return key.Sign(seal.ContextApproval, raw), nil
+}
+
+// Approving returns the persons whose votes to approve counted, and what they
+// gave as reasons, "dana: …".
+func Approving(d *eventv1.ApprovalDecision) (persons, said []string) {
+	for _, v := range d.GetVotes() {
+		if v.GetVote() != Approve {
+			continue
+		}
+		persons = append(persons, v.GetPerson())
+		if reason := strings.TrimSpace(v.GetReason()); reason != "" {
+			said = append(said, v.GetPerson()+": "+reason)
+		}
+	}
+	return persons, said
 }

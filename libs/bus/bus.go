@@ -36,6 +36,7 @@ const (
 	StreamCopies    = "COPIES"    // copy.>, one message a subject, kept for ever
 
 	StreamComparisons = "COMPARISONS" // comparison.>, one message a subject
+	StreamUses        = "USES"        // use.>, one message a subject
 
 	BucketPolicy    = "bundle_policy"
 	BucketMasking   = "bundle_masking"
@@ -141,6 +142,9 @@ func streams(replicas int) []jetstream.StreamConfig {
 		s.MaxMsgsPerSubject, s.Discard, s.DiscardNewPerSubject, s.AllowDirect = 1, jetstream.DiscardNew, true, true
 		return s
 	}
+	// Reads of it go to the leader: what was revoked is revoked for every gateway.
+	uses := once(StreamUses, UsePrefix+">", 48*time.Hour)
+	uses.AllowDirect = false
 	return []jetstream.StreamConfig{
 		events(StreamRecords, RecordPrefix+">", 7*24*time.Hour),
 		events(StreamAdmin, AdminPrefix+">", 7*24*time.Hour),
@@ -149,6 +153,7 @@ func streams(replicas int) []jetstream.StreamConfig {
 		once(StreamTokens, TokenPrefix+">", 48*time.Hour),
 		once(StreamComparisons, ComparisonPrefix+">", 48*time.Hour),
 		once(StreamCopies, CopyPrefix+">", 0),
+		uses,
 	}
 }
 

@@ -1,6 +1,9 @@
 package bus
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // The subjects, registered here and nowhere else. Tokens in braces are ids
 // without dots.
@@ -14,6 +17,8 @@ import "strings"
 //	control.lease                        Signed Lease, core NATS, every second
 //	token.{hash}                         a used token (one message a subject)
 //	comparison.{day}.{key}.{slot}        a value of a masked column that was asked for (one message a subject)
+//	use.{approval}.{n}                   the n-th use of a grant, from 1 (one message a subject)
+//	use.{approval}.revoked               the grant is good for nothing from here on
 //	copy.{hash}                          where a masked column was copied to (one message a subject)
 const (
 	RecordPrefix   = "record."
@@ -23,6 +28,7 @@ const (
 	LeaseSubject   = "control.lease"
 	TokenPrefix    = "token."
 	CopyPrefix     = "copy."
+	UsePrefix      = "use."
 
 	ComparisonPrefix = "comparison."
 )
@@ -34,6 +40,10 @@ const (
 	Decided   = "decided"
 )
 
+// TagHeader carries, with an approval's request, the tag of the gateway that made it
+// (libs/approval.Tag), hex.
+const TagHeader = "Gatestay-Tag"
+
 // RecordSubject is where a gateway's batches go.
 func RecordSubject(gateway string) string { return RecordPrefix + gateway }
 
@@ -44,6 +54,14 @@ func AdminSubject(service, instance string) string { return AdminPrefix + servic
 func ApprovalSubject(gateway, id, event string) string {
 	return ApprovalPrefix + gateway + "." + id + "." + event
 }
+
+// UseSubject names one use of a grant, from 1.
+func UseSubject(id string, n uint32) string {
+	return UsePrefix + id + "." + strconv.FormatUint(uint64(n), 10)
+}
+
+// RevokedSubject marks a grant as revoked.
+func RevokedSubject(id string) string { return UsePrefix + id + ".revoked" }
 
 // ParseApprovalSubject splits approval.{gateway}.{id}.{event}.
 func ParseApprovalSubject(subject string) (gateway, id, event string, ok bool) {

@@ -6,13 +6,7 @@
 // parsing (command/postgres).
 package command
 
-import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/binary"
-	"hash"
-	"slices"
-)
+import "slices"
 
 // Class says what a command can do to its target.
 type Class string
@@ -186,57 +180,4 @@ type State struct {
 	InTransaction byte
 	// Settings that parse or evaluate differently, sorted by name when hashed.
 	Settings map[string]string
-}
-
-// Digest returns the keyed digest (HMAC-SHA256, 32 bytes) of the exact
-// command: text, parameters with types and formats, and session state. The key
-// is random per approval, so that nothing can be guessed back from a digest.
-// Every field is length-prefixed: no two commands share an encoding.
-func Digest(key []byte, text string, params []Parameter, state State) []byte {
-	h := hmac.New(sha256.New, key)
-	field(h, []byte("gatestay/command/v1"))
-	field(h, []byte(text))
-	count(h, len(params))
-	for _, p := range params {
-		var b [6]byte
-		binary.BigEndian.PutUint32(b[:4], p.Type)
-		binary.BigEndian.PutUint16(b[4:], uint16(p.Format)) //nolint:gosec // bit pattern only
-		h.Write(b[:])
-		if p.Value == nil {
-			h.Write([]byte{0})
-			continue
-		}
-		h.Write([]byte{1})
-		field(h, p.Value)
-	}
-	field(h, []byte(state.User))
-	field(h, []byte(state.LoginUser))
-	field(h, []byte(state.Database))
-	count(h, len(state.SearchPath))
-	for _, s := range state.SearchPath {
-		field(h, []byte(s))
-	}
-	h.Write([]byte{state.InTransaction})
-	names := make([]string, 0, len(state.Settings))
-	for n := range state.Settings {
-		names = append(names, n)
-	}
-	slices.Sort(names)
-	count(h, len(names))
-	for _, n := range names {
-		field(h, []byte(n))
-		field(h, []byte(state.Settings[n]))
-	}
-	return h.Sum(nil)
-}
-
-func field(h hash.Hash, b []byte) {
-	count(h, len(b))
-	h.Write(b)
-}
-
-func count(h hash.Hash, n int) {
-	var b [8]byte
-	binary.BigEndian.PutUint64(b[:], uint64(n)) //nolint:gosec // lengths are not negative
-	h.Write(b[:])
 }

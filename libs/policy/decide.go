@@ -18,6 +18,10 @@ type Decision struct {
 	Approvers         *eventv1.Approvers
 	Deadline          time.Duration
 	HoldInTransaction time.Duration
+	// Return reports that the client is not to wait; Grants, nil for none, is what
+	// an approver may give beyond this command.
+	Return bool
+	Grants *Grants
 	// ReasonRequired, RowLimit and ByteLimit (0: none) are the obligations of all matching rules.
 	ReasonRequired bool
 	RowLimit       int64
@@ -284,6 +288,7 @@ func (e *Engine) decision(a *activation, t *tally) Decision {
 	if r.Effect == Hold {
 		d.Deadline, d.HoldInTransaction = r.Deadline, r.HoldInTransaction
 		d.Approvers = r.Approvers.event()
+		d.Return, d.Grants = r.Hold == HoldReturn, r.Grants
 	}
 	d.ReasonRequired, d.RowLimit, d.ByteLimit = t.reasonRequired, t.rowLimit, t.byteLimit
 	return d

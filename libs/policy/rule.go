@@ -33,7 +33,7 @@ const (
 
 var (
 	fileKeys     = []string{"rules"}
-	ruleKeys     = []string{"name", "description", "effect", "targets", "environments", "principals", "when", "approvers", "deadline", "reason", "row_limit", "byte_limit", "hold_in_transaction", "masked_copies"}
+	ruleKeys     = []string{"name", "description", "effect", "targets", "environments", "principals", "when", "approvers", "deadline", "reason", "row_limit", "byte_limit", "hold_in_transaction", "hold", "grants", "masked_copies"}
 	approverKeys = []string{"slack_users", "persons", "count", "channel"}
 	effects      = []string{string(Allow), string(Hold), string(Deny)}
 )
@@ -53,6 +53,10 @@ type Rule struct {
 	RowLimit          int64         `json:"row_limit,omitempty"`  // 0 is none
 	ByteLimit         int64         `json:"byte_limit,omitempty"` // of a result as the client gets it; 0 is none
 	HoldInTransaction time.Duration `json:"hold_in_transaction,omitempty"`
+	// Hold is empty where the client waits, HoldReturn where it is refused at once
+	// and passes when it runs again.
+	Hold   string  `json:"hold,omitempty"`
+	Grants *Grants `json:"grants,omitempty"` // nil: an approval covers one command
 	// MaskedCopies lets a command store what derives from a masked column where no
 	// mask is on it.
 	MaskedCopies bool `json:"masked_copies,omitempty"`
@@ -202,6 +206,10 @@ func (s *source) ruleEntry(r *rule, e entry, conditions *conditions) {
 		r.Deadline = s.duration(e.value, "deadline", maxDeadline)
 	case "hold_in_transaction":
 		r.HoldInTransaction = s.duration(e.value, "hold_in_transaction", maxHoldInTransaction)
+	case "hold":
+		r.Hold = s.hold(e.value)
+	case "grants":
+		r.Grants = s.grants(e.value)
 	case "reason":
 		t := s.text(e.value, "reason")
 		if t != "" && t != "required" {
@@ -239,7 +247,7 @@ func (s *source) completeRule(n ast.Node, r *rule) {
 	if !has("principals") || len(r.Principals) == 0 && isEmptyList(r.nodes["principals"]) {
 		s.bad(n, "a rule without principals", "add principals: a repository with its id, or any: true for every verified principal")
 	}
-	for _, key := range []string{"approvers", "deadline", "hold_in_transaction"} {
+	for _, key := range []string{"approvers", "deadline", "hold_in_transaction", "hold", "grants"} {
 		if has(key) && r.Effect != Hold && r.Effect != "" {
 			s.bad(r.nodes[key], fmt.Sprintf("%s on a rule whose effect is %s", key, r.Effect), "only a hold rule waits for somebody: remove it, or write effect: hold")
 		}
@@ -255,6 +263,7 @@ func (s *source) completeRule(n ast.Node, r *rule) {
 	if r.Deadline == 0 {
 		r.Deadline = DefaultDeadline
 	}
+	r.completeGrants()
 	if !has("approvers") {
 		s.bad(n, "a hold rule without approvers: nobody could approve", "add approvers: {slack_users: [U…]} or {persons: [name]}")
 	}

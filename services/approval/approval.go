@@ -188,7 +188,8 @@ func (s *Service) mount() error {
 	s.health.Mount(mux)
 	(&api.API{
 		SignIn: s.deps.SignIn, Backend: s.backend.Load, Log: s.deps.Log,
-		Wide: slices.Concat(s.cfg.People.Admins, s.cfg.People.Auditors),
+		Admins: s.cfg.People.Admins,
+		Wide:   slices.Concat(s.cfg.People.Admins, s.cfg.People.Auditors),
 	}).Mount(mux)
 	if s.slack != nil && s.slack.posts != nil {
 		mux.Handle("POST /slack/interactions", s.slack.posts)

@@ -65,7 +65,7 @@ func (r *running) take(ctx context.Context, m jetstream.Msg) {
 	if ok {
 		switch event {
 		case bus.Requested:
-			err = r.desk.Requested(ctx, gateway, id, m.Data())
+			err = r.desk.Requested(ctx, gateway, id, m.Data(), m.Headers().Get(bus.TagHeader))
 		case bus.Cancelled:
 			err = r.desk.Cancelled(ctx, gateway, id, m.Data())
 		}

@@ -191,7 +191,7 @@ func (s *Service) whispers(ctx context.Context) error {
 	}
 }
 
-// lateVoter votes at the desk once it is there.
+// lateVoter votes and revokes at the desk once it is there.
 type lateVoter struct{ s *Service }
 
 // Vote implements chat.Voter.
@@ -201,4 +201,13 @@ func (v lateVoter) Vote(ctx context.Context, b desk.Ballot) (*machine.State, err
 		return nil, errors.New("approval: the bus is not connected yet")
 	}
 	return r.desk.Vote(ctx, b)
+}
+
+// Revoke implements chat.Voter.
+func (v lateVoter) Revoke(ctx context.Context, rev desk.Revocation) (*machine.State, error) {
+	r := v.s.runs.Load()
+	if r == nil {
+		return nil, errors.New("approval: the bus is not connected yet")
+	}
+	return r.desk.Revoke(ctx, rev)
 }

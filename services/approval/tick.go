@@ -64,7 +64,13 @@ func (r *running) lookAt(ctx context.Context, now time.Time, undone map[string]t
 				r.s.deps.Log.Warn().Err(err).Str("approval_id", st.ID).Msg("approval not expired yet; trying again")
 			}
 		}
-		if len(st.Chain.Outgoing) == 0 && (len(st.Decision) == 0 || st.Announced) {
+		if st.Grant != nil && !st.Grant.Over && !st.Grant.Live(now) {
+			if err := r.desk.GrantEnded(ctx, st.ID); err != nil {
+				r.s.deps.Log.Warn().Err(err).Str("approval_id", st.ID).Msg("end of a grant not shown yet; trying again")
+			}
+		}
+		told := st.Grant == nil || st.Grant.Revoked.IsZero() || st.Grant.Told
+		if told && len(st.Chain.Outgoing) == 0 && (len(st.Decision) == 0 || st.Announced) {
 			continue
 		}
 		seen[st.ID] = true

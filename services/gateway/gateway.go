@@ -5,6 +5,8 @@ package gateway
 
 import (
 	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
 	"errors"
@@ -33,6 +35,7 @@ import (
 	"github.com/gatestay/gatestay/services/gateway/internal/bundle"
 	"github.com/gatestay/gatestay/services/gateway/internal/copied"
 	"github.com/gatestay/gatestay/services/gateway/internal/credential"
+	"github.com/gatestay/gatestay/services/gateway/internal/grant"
 	"github.com/gatestay/gatestay/services/gateway/internal/hold"
 	"github.com/gatestay/gatestay/services/gateway/internal/journal"
 	"github.com/gatestay/gatestay/services/gateway/internal/lease"
@@ -133,6 +136,11 @@ func (s *Service) build(cfg *config.Config) error {
 	if err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}
+	grantKey, err := hkdf.Key(sha256.New, maskingKey[:], nil, "gatestay/grant/v1", 32)
+	if err != nil {
+		return fmt.Errorf("gateway: %w", err)
+	}
+	grants := grant.New(trust["approval"], grantKey, log, s.deps.Now)
 	state := filepath.Join(cfg.Path(cfg.Gateway.Journal), "state")
 	s.gate = &session.Gate{
 		Config: s.config.Load, Verifier: verifier, Used: s.used, Runs: credential.NewRuns(s.deps.Now),
@@ -152,7 +160,9 @@ func (s *Service) build(cfg *config.Config) error {
 		Copied:   &copied.Masks{Log: log},
 		Compared: &allowance.Book{},
 		Lease:    lease.New(trust["policy"], log, s.deps.Now),
-		Desk:     hold.NewDesk(cfg.Gateway.ID, trust["approval"], log, s.deps.Now),
+		Desk:     hold.NewDesk(cfg.Gateway.ID, trust["approval"], grants, log, s.deps.Now),
+		Grants:   grants,
+		GrantKey: grantKey,
 		Log:      log, Now: s.deps.Now,
 	}
 	s.health.Check("control", s.gate.Ready)
@@ -293,6 +303,7 @@ func (s *Service) runBus(ctx context.Context, j *journal.Journal) error {
 	group.Go(func() error { return s.gate.Masking.Run(ctx, b) })
 	group.Go(func() error { return s.gate.Copied.Run(ctx, b) })
 	group.Go(func() error { return s.gate.Desk.Run(ctx, b) })
+	group.Go(func() error { return s.gate.Grants.Run(ctx, b) })
 	group.Go(func() error { return j.Forward(ctx, b, bus.RecordSubject(cfg.Gateway.ID)) })
 	return group.Wait()
 }

@@ -13,6 +13,7 @@ package eventv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -1021,6 +1022,8 @@ type ApprovalRequest struct {
 	Deadline        *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=deadline,proto3" json:"deadline,omitempty"`
 	Warnings        []string               `protobuf:"bytes,24,rep,name=warnings,proto3" json:"warnings,omitempty"` // "no WHERE clause", ...
 	RuleDescription string                 `protobuf:"bytes,25,opt,name=rule_description,json=ruleDescription,proto3" json:"rule_description,omitempty"`
+	Offer           *Offer                 `protobuf:"bytes,26,opt,name=offer,proto3" json:"offer,omitempty"`        // the grants that the rule lets an approver give; absent: none
+	Returned        bool                   `protobuf:"varint,27,opt,name=returned,proto3" json:"returned,omitempty"` // the client does not wait: it was refused, and passes when it runs again
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -1230,6 +1233,183 @@ func (x *ApprovalRequest) GetRuleDescription() string {
 	return ""
 }
 
+func (x *ApprovalRequest) GetOffer() *Offer {
+	if x != nil {
+		return x.Offer
+	}
+	return nil
+}
+
+func (x *ApprovalRequest) GetReturned() bool {
+	if x != nil {
+		return x.Returned
+	}
+	return false
+}
+
+// Offer is what an approver may give beyond the one command, as the rule says.
+type Offer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Scopes        []string               `protobuf:"bytes,1,rep,name=scopes,proto3" json:"scopes,omitempty"` // run, job, return
+	Uses          uint32                 `protobuf:"varint,2,opt,name=uses,proto3" json:"uses,omitempty"`    // at most, the held command's own included
+	Life          *durationpb.Duration   `protobuf:"bytes,3,opt,name=life,proto3" json:"life,omitempty"`     // at most
+	Shape         []byte                 `protobuf:"bytes,4,opt,name=shape,proto3" json:"shape,omitempty"`   // keyed digest of the statement's shape, what run and job cover
+	Exact         []byte                 `protobuf:"bytes,5,opt,name=exact,proto3" json:"exact,omitempty"`   // keyed digest of the exact command, what return covers
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Offer) Reset() {
+	*x = Offer{}
+	mi := &file_event_v1_event_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Offer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Offer) ProtoMessage() {}
+
+func (x *Offer) ProtoReflect() protoreflect.Message {
+	mi := &file_event_v1_event_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Offer.ProtoReflect.Descriptor instead.
+func (*Offer) Descriptor() ([]byte, []int) {
+	return file_event_v1_event_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Offer) GetScopes() []string {
+	if x != nil {
+		return x.Scopes
+	}
+	return nil
+}
+
+func (x *Offer) GetUses() uint32 {
+	if x != nil {
+		return x.Uses
+	}
+	return 0
+}
+
+func (x *Offer) GetLife() *durationpb.Duration {
+	if x != nil {
+		return x.Life
+	}
+	return nil
+}
+
+func (x *Offer) GetShape() []byte {
+	if x != nil {
+		return x.Shape
+	}
+	return nil
+}
+
+func (x *Offer) GetExact() []byte {
+	if x != nil {
+		return x.Exact
+	}
+	return nil
+}
+
+// Grant is an approval that outlives its connection. Whoever uses it must be
+// the principal that it is bound to, in the fields that its scope names.
+type Grant struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Scope         string                 `protobuf:"bytes,1,opt,name=scope,proto3" json:"scope,omitempty"`                                                                             // run: for the rest of this run; job: for this job, in any run; return: once, for the same job at the same commit
+	Digest        []byte                 `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`                                                                           // keyed: of the statement's shape (run, job) or of the exact command (return)
+	Holder        map[string]string      `protobuf:"bytes,3,rep,name=holder,proto3" json:"holder,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // the fields of the principal that the scope names, with their values
+	Requesters    []string               `protobuf:"bytes,4,rep,name=requesters,proto3" json:"requesters,omitempty"`                                                                   // accounts; nobody else may be behind a principal that uses it
+	Database      string                 `protobuf:"bytes,5,opt,name=database,proto3" json:"database,omitempty"`
+	Tag           []byte                 `protobuf:"bytes,6,opt,name=tag,proto3" json:"tag,omitempty"` // by the fleet's key over the request's hash: a gateway made what the approver was shown
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Grant) Reset() {
+	*x = Grant{}
+	mi := &file_event_v1_event_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Grant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Grant) ProtoMessage() {}
+
+func (x *Grant) ProtoReflect() protoreflect.Message {
+	mi := &file_event_v1_event_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Grant.ProtoReflect.Descriptor instead.
+func (*Grant) Descriptor() ([]byte, []int) {
+	return file_event_v1_event_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Grant) GetScope() string {
+	if x != nil {
+		return x.Scope
+	}
+	return ""
+}
+
+func (x *Grant) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
+func (x *Grant) GetHolder() map[string]string {
+	if x != nil {
+		return x.Holder
+	}
+	return nil
+}
+
+func (x *Grant) GetRequesters() []string {
+	if x != nil {
+		return x.Requesters
+	}
+	return nil
+}
+
+func (x *Grant) GetDatabase() string {
+	if x != nil {
+		return x.Database
+	}
+	return ""
+}
+
+func (x *Grant) GetTag() []byte {
+	if x != nil {
+		return x.Tag
+	}
+	return nil
+}
+
 type Vote struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Person        string                 `protobuf:"bytes,1,opt,name=person,proto3" json:"person,omitempty"`   // from the people map, or the account where unmapped
@@ -1237,14 +1417,17 @@ type Vote struct {
 	Vote          string                 `protobuf:"bytes,3,opt,name=vote,proto3" json:"vote,omitempty"`       // approve, deny
 	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	At            *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=at,proto3" json:"at,omitempty"`
-	Via           string                 `protobuf:"bytes,6,opt,name=via,proto3" json:"via,omitempty"` // slack, cli, web
+	Via           string                 `protobuf:"bytes,6,opt,name=via,proto3" json:"via,omitempty"`     // slack, cli, web
+	Scope         string                 `protobuf:"bytes,7,opt,name=scope,proto3" json:"scope,omitempty"` // of an approval: empty for the command alone, or an offered scope
+	Uses          uint32                 `protobuf:"varint,8,opt,name=uses,proto3" json:"uses,omitempty"`  // 0: as many as the rule lets
+	Life          *durationpb.Duration   `protobuf:"bytes,9,opt,name=life,proto3" json:"life,omitempty"`   // absent: as long as the rule lets
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Vote) Reset() {
 	*x = Vote{}
-	mi := &file_event_v1_event_proto_msgTypes[7]
+	mi := &file_event_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1256,7 +1439,7 @@ func (x *Vote) String() string {
 func (*Vote) ProtoMessage() {}
 
 func (x *Vote) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[7]
+	mi := &file_event_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1269,7 +1452,7 @@ func (x *Vote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Vote.ProtoReflect.Descriptor instead.
 func (*Vote) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{7}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Vote) GetPerson() string {
@@ -1314,6 +1497,27 @@ func (x *Vote) GetVia() string {
 	return ""
 }
 
+func (x *Vote) GetScope() string {
+	if x != nil {
+		return x.Scope
+	}
+	return ""
+}
+
+func (x *Vote) GetUses() uint32 {
+	if x != nil {
+		return x.Uses
+	}
+	return 0
+}
+
+func (x *Vote) GetLife() *durationpb.Duration {
+	if x != nil {
+		return x.Life
+	}
+	return nil
+}
+
 // ApprovalDecision is the one outcome of an approval, signed.
 type ApprovalDecision struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1332,13 +1536,14 @@ type ApprovalDecision struct {
 	Uses          uint32                 `protobuf:"varint,13,opt,name=uses,proto3" json:"uses,omitempty"` // 1 for a command
 	DecidedAt     *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=decided_at,json=decidedAt,proto3" json:"decided_at,omitempty"`
 	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	Grant         *Grant                 `protobuf:"bytes,16,opt,name=grant,proto3" json:"grant,omitempty"` // absent: for the command alone
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ApprovalDecision) Reset() {
 	*x = ApprovalDecision{}
-	mi := &file_event_v1_event_proto_msgTypes[8]
+	mi := &file_event_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1350,7 +1555,7 @@ func (x *ApprovalDecision) String() string {
 func (*ApprovalDecision) ProtoMessage() {}
 
 func (x *ApprovalDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[8]
+	mi := &file_event_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1363,7 +1568,7 @@ func (x *ApprovalDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalDecision.ProtoReflect.Descriptor instead.
 func (*ApprovalDecision) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ApprovalDecision) GetApprovalId() string {
@@ -1471,6 +1676,13 @@ func (x *ApprovalDecision) GetExpiresAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *ApprovalDecision) GetGrant() *Grant {
+	if x != nil {
+		return x.Grant
+	}
+	return nil
+}
+
 // ApprovalCancelled: the gateway no longer waits.
 type ApprovalCancelled struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1483,7 +1695,7 @@ type ApprovalCancelled struct {
 
 func (x *ApprovalCancelled) Reset() {
 	*x = ApprovalCancelled{}
-	mi := &file_event_v1_event_proto_msgTypes[9]
+	mi := &file_event_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1495,7 +1707,7 @@ func (x *ApprovalCancelled) String() string {
 func (*ApprovalCancelled) ProtoMessage() {}
 
 func (x *ApprovalCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[9]
+	mi := &file_event_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1508,7 +1720,7 @@ func (x *ApprovalCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalCancelled.ProtoReflect.Descriptor instead.
 func (*ApprovalCancelled) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ApprovalCancelled) GetApprovalId() string {
@@ -1547,7 +1759,7 @@ type Bundle struct {
 
 func (x *Bundle) Reset() {
 	*x = Bundle{}
-	mi := &file_event_v1_event_proto_msgTypes[10]
+	mi := &file_event_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1559,7 +1771,7 @@ func (x *Bundle) String() string {
 func (*Bundle) ProtoMessage() {}
 
 func (x *Bundle) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[10]
+	mi := &file_event_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1572,7 +1784,7 @@ func (x *Bundle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bundle.ProtoReflect.Descriptor instead.
 func (*Bundle) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Bundle) GetKind() string {
@@ -1630,7 +1842,7 @@ type Lease struct {
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_event_v1_event_proto_msgTypes[11]
+	mi := &file_event_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1642,7 +1854,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[11]
+	mi := &file_event_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1655,7 +1867,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Lease) GetIssuer() string {
@@ -1690,7 +1902,7 @@ var File_event_v1_event_proto protoreflect.FileDescriptor
 
 const file_event_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x14event/v1/event.proto\x12\bevent.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc7\x05\n" +
+	"\x14event/v1/event.proto\x12\bevent.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc7\x05\n" +
 	"\tPrincipal\x12\x16\n" +
 	"\x06issuer\x18\x01 \x01(\tR\x06issuer\x12\x18\n" +
 	"\asubject\x18\x02 \x01(\tR\asubject\x12\x16\n" +
@@ -1803,7 +2015,7 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"slackUsers\x12\x18\n" +
 	"\apersons\x18\x02 \x03(\tR\apersons\x12\x14\n" +
 	"\x05count\x18\x03 \x01(\rR\x05count\x12\x18\n" +
-	"\achannel\x18\x04 \x01(\tR\achannel\"\xca\x06\n" +
+	"\achannel\x18\x04 \x01(\tR\achannel\"\x8d\a\n" +
 	"\x0fApprovalRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\agateway\x18\x02 \x01(\tR\agateway\x12\x1d\n" +
@@ -1836,14 +2048,37 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\frequested_at\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampR\vrequestedAt\x126\n" +
 	"\bdeadline\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12\x1a\n" +
 	"\bwarnings\x18\x18 \x03(\tR\bwarnings\x12)\n" +
-	"\x10rule_description\x18\x19 \x01(\tR\x0fruleDescription\"\xa2\x01\n" +
+	"\x10rule_description\x18\x19 \x01(\tR\x0fruleDescription\x12%\n" +
+	"\x05offer\x18\x1a \x01(\v2\x0f.event.v1.OfferR\x05offer\x12\x1a\n" +
+	"\breturned\x18\x1b \x01(\bR\breturned\"\x8e\x01\n" +
+	"\x05Offer\x12\x16\n" +
+	"\x06scopes\x18\x01 \x03(\tR\x06scopes\x12\x12\n" +
+	"\x04uses\x18\x02 \x01(\rR\x04uses\x12-\n" +
+	"\x04life\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x04life\x12\x14\n" +
+	"\x05shape\x18\x04 \x01(\fR\x05shape\x12\x14\n" +
+	"\x05exact\x18\x05 \x01(\fR\x05exact\"\xf3\x01\n" +
+	"\x05Grant\x12\x14\n" +
+	"\x05scope\x18\x01 \x01(\tR\x05scope\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\fR\x06digest\x123\n" +
+	"\x06holder\x18\x03 \x03(\v2\x1b.event.v1.Grant.HolderEntryR\x06holder\x12\x1e\n" +
+	"\n" +
+	"requesters\x18\x04 \x03(\tR\n" +
+	"requesters\x12\x1a\n" +
+	"\bdatabase\x18\x05 \x01(\tR\bdatabase\x12\x10\n" +
+	"\x03tag\x18\x06 \x01(\fR\x03tag\x1a9\n" +
+	"\vHolderEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xfb\x01\n" +
 	"\x04Vote\x12\x16\n" +
 	"\x06person\x18\x01 \x01(\tR\x06person\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x12\n" +
 	"\x04vote\x18\x03 \x01(\tR\x04vote\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12*\n" +
 	"\x02at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x10\n" +
-	"\x03via\x18\x06 \x01(\tR\x03via\"\x84\x04\n" +
+	"\x03via\x18\x06 \x01(\tR\x03via\x12\x14\n" +
+	"\x05scope\x18\a \x01(\tR\x05scope\x12\x12\n" +
+	"\x04uses\x18\b \x01(\rR\x04uses\x12-\n" +
+	"\x04life\x18\t \x01(\v2\x19.google.protobuf.DurationR\x04life\"\xab\x04\n" +
 	"\x10ApprovalDecision\x12\x1f\n" +
 	"\vapproval_id\x18\x01 \x01(\tR\n" +
 	"approvalId\x12\x18\n" +
@@ -1865,7 +2100,8 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"decided_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\tdecidedAt\x129\n" +
 	"\n" +
-	"expires_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"x\n" +
+	"expires_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12%\n" +
+	"\x05grant\x18\x10 \x01(\v2\x0f.event.v1.GrantR\x05grant\"x\n" +
 	"\x11ApprovalCancelled\x12\x1f\n" +
 	"\vapproval_id\x18\x01 \x01(\tR\n" +
 	"approvalId\x12\x16\n" +
@@ -1913,7 +2149,7 @@ func file_event_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_event_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_event_v1_event_proto_goTypes = []any{
 	(Kind)(0),                     // 0: event.v1.Kind
 	(*Principal)(nil),             // 1: event.v1.Principal
@@ -1923,45 +2159,54 @@ var file_event_v1_event_proto_goTypes = []any{
 	(*Signed)(nil),                // 5: event.v1.Signed
 	(*Approvers)(nil),             // 6: event.v1.Approvers
 	(*ApprovalRequest)(nil),       // 7: event.v1.ApprovalRequest
-	(*Vote)(nil),                  // 8: event.v1.Vote
-	(*ApprovalDecision)(nil),      // 9: event.v1.ApprovalDecision
-	(*ApprovalCancelled)(nil),     // 10: event.v1.ApprovalCancelled
-	(*Bundle)(nil),                // 11: event.v1.Bundle
-	(*Lease)(nil),                 // 12: event.v1.Lease
-	nil,                           // 13: event.v1.Principal.ClaimsEntry
-	nil,                           // 14: event.v1.Record.DetailsEntry
-	nil,                           // 15: event.v1.Record.CommitmentsEntry
-	nil,                           // 16: event.v1.Bundle.FilesEntry
-	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(*Offer)(nil),                 // 8: event.v1.Offer
+	(*Grant)(nil),                 // 9: event.v1.Grant
+	(*Vote)(nil),                  // 10: event.v1.Vote
+	(*ApprovalDecision)(nil),      // 11: event.v1.ApprovalDecision
+	(*ApprovalCancelled)(nil),     // 12: event.v1.ApprovalCancelled
+	(*Bundle)(nil),                // 13: event.v1.Bundle
+	(*Lease)(nil),                 // 14: event.v1.Lease
+	nil,                           // 15: event.v1.Principal.ClaimsEntry
+	nil,                           // 16: event.v1.Record.DetailsEntry
+	nil,                           // 17: event.v1.Record.CommitmentsEntry
+	nil,                           // 18: event.v1.Grant.HolderEntry
+	nil,                           // 19: event.v1.Bundle.FilesEntry
+	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
 }
 var file_event_v1_event_proto_depIdxs = []int32{
-	13, // 0: event.v1.Principal.claims:type_name -> event.v1.Principal.ClaimsEntry
-	17, // 1: event.v1.Record.time:type_name -> google.protobuf.Timestamp
+	15, // 0: event.v1.Principal.claims:type_name -> event.v1.Principal.ClaimsEntry
+	20, // 1: event.v1.Record.time:type_name -> google.protobuf.Timestamp
 	0,  // 2: event.v1.Record.kind:type_name -> event.v1.Kind
 	1,  // 3: event.v1.Record.principal:type_name -> event.v1.Principal
 	2,  // 4: event.v1.Record.objects:type_name -> event.v1.Object
-	14, // 5: event.v1.Record.details:type_name -> event.v1.Record.DetailsEntry
-	15, // 6: event.v1.Record.commitments:type_name -> event.v1.Record.CommitmentsEntry
-	17, // 7: event.v1.Batch.sealed_at:type_name -> google.protobuf.Timestamp
+	16, // 5: event.v1.Record.details:type_name -> event.v1.Record.DetailsEntry
+	17, // 6: event.v1.Record.commitments:type_name -> event.v1.Record.CommitmentsEntry
+	20, // 7: event.v1.Batch.sealed_at:type_name -> google.protobuf.Timestamp
 	3,  // 8: event.v1.Batch.records:type_name -> event.v1.Record
 	1,  // 9: event.v1.ApprovalRequest.principal:type_name -> event.v1.Principal
 	6,  // 10: event.v1.ApprovalRequest.approvers:type_name -> event.v1.Approvers
 	2,  // 11: event.v1.ApprovalRequest.objects:type_name -> event.v1.Object
-	17, // 12: event.v1.ApprovalRequest.requested_at:type_name -> google.protobuf.Timestamp
-	17, // 13: event.v1.ApprovalRequest.deadline:type_name -> google.protobuf.Timestamp
-	17, // 14: event.v1.Vote.at:type_name -> google.protobuf.Timestamp
-	8,  // 15: event.v1.ApprovalDecision.votes:type_name -> event.v1.Vote
-	17, // 16: event.v1.ApprovalDecision.decided_at:type_name -> google.protobuf.Timestamp
-	17, // 17: event.v1.ApprovalDecision.expires_at:type_name -> google.protobuf.Timestamp
-	17, // 18: event.v1.ApprovalCancelled.at:type_name -> google.protobuf.Timestamp
-	16, // 19: event.v1.Bundle.files:type_name -> event.v1.Bundle.FilesEntry
-	17, // 20: event.v1.Bundle.published_at:type_name -> google.protobuf.Timestamp
-	17, // 21: event.v1.Lease.issued_at:type_name -> google.protobuf.Timestamp
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	20, // 12: event.v1.ApprovalRequest.requested_at:type_name -> google.protobuf.Timestamp
+	20, // 13: event.v1.ApprovalRequest.deadline:type_name -> google.protobuf.Timestamp
+	8,  // 14: event.v1.ApprovalRequest.offer:type_name -> event.v1.Offer
+	21, // 15: event.v1.Offer.life:type_name -> google.protobuf.Duration
+	18, // 16: event.v1.Grant.holder:type_name -> event.v1.Grant.HolderEntry
+	20, // 17: event.v1.Vote.at:type_name -> google.protobuf.Timestamp
+	21, // 18: event.v1.Vote.life:type_name -> google.protobuf.Duration
+	10, // 19: event.v1.ApprovalDecision.votes:type_name -> event.v1.Vote
+	20, // 20: event.v1.ApprovalDecision.decided_at:type_name -> google.protobuf.Timestamp
+	20, // 21: event.v1.ApprovalDecision.expires_at:type_name -> google.protobuf.Timestamp
+	9,  // 22: event.v1.ApprovalDecision.grant:type_name -> event.v1.Grant
+	20, // 23: event.v1.ApprovalCancelled.at:type_name -> google.protobuf.Timestamp
+	19, // 24: event.v1.Bundle.files:type_name -> event.v1.Bundle.FilesEntry
+	20, // 25: event.v1.Bundle.published_at:type_name -> google.protobuf.Timestamp
+	20, // 26: event.v1.Lease.issued_at:type_name -> google.protobuf.Timestamp
+	27, // [27:27] is the sub-list for method output_type
+	27, // [27:27] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_event_v1_event_proto_init() }
@@ -1975,7 +2220,7 @@ func file_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_event_v1_event_proto_rawDesc), len(file_event_v1_event_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   16,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

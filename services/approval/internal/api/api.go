@@ -2,7 +2,9 @@
 //
 //	GET  /v1/approvals?state=waiting|decided|all   those that the caller may see, newest first
 //	GET  /v1/approvals/{id}
-//	POST /v1/approvals/{id}/vote                   {"vote":"approve|deny","reason":""}
+//	POST /v1/approvals/{id}/vote                   {"vote":"approve|deny","reason":"","scope":"run|job","uses":0,"seconds":0}
+//	GET  /v1/grants                                those in force
+//	POST /v1/approvals/{id}/revoke                 {"reason":""}
 //
 // Callers send "Authorization: Bearer" with the ID token of gatestay login. An
 // approval is shown to its approvers, its requesters, administrators and
@@ -17,6 +19,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -44,6 +47,8 @@ type API struct {
 	SignIn SignIn
 	// Backend returns what the API works on; nil before the bus is connected.
 	Backend func() *Backend
+	// Admins may revoke every grant.
+	Admins []string
 	// Wide are the persons who may see every approval: administrators, auditors.
 	Wide []string
 	Log  zerolog.Logger
@@ -61,6 +66,8 @@ func (a *API) Mount(mux *http.ServeMux) {
 	mux.Handle("GET /v1/approvals", a.SignIn.RequirePerson(a.handle(a.list)))
 	mux.Handle("GET /v1/approvals/{id}", a.SignIn.RequirePerson(a.handle(a.show)))
 	mux.Handle("POST /v1/approvals/{id}/vote", a.SignIn.RequirePerson(a.handle(a.vote)))
+	mux.Handle("GET /v1/grants", a.SignIn.RequirePerson(a.handle(a.grants)))
+	mux.Handle("POST /v1/approvals/{id}/revoke", a.SignIn.RequirePerson(a.handle(a.revoke)))
 }
 
 // caller is who asks, and what they work on.
@@ -179,23 +186,69 @@ func (c *caller) find(ctx context.Context, id string) (Approval, error) {
 
 func (a *API) vote(r *http.Request, c *caller) (any, error) {
 	var body struct {
-		Vote   string `json:"vote"`
-		Reason string `json:"reason"`
+		Vote    string `json:"vote"`
+		Reason  string `json:"reason"`
+		Scope   string `json:"scope"`
+		Uses    uint32 `json:"uses"`
+		Seconds uint32 `json:"seconds"`
 	}
-	decoder := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBody))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&body); err != nil {
+	if err := read(r, &body); err != nil {
 		return nil, &refusal.Refusal{Code: refusal.ApprovalInvalid, Message: "the vote cannot be read", Hint: `send {"vote":"approve"} or {"vote":"deny","reason":"why"}`}
 	}
 	id := r.PathValue("id")
 	if _, err := c.find(r.Context(), id); err != nil {
 		return nil, err
 	}
-	st, err := c.Desk.Vote(r.Context(), desk.Ballot{Approval: id, Account: c.account, Vote: body.Vote, Reason: body.Reason, Via: "cli"})
+	st, err := c.Desk.Vote(r.Context(), desk.Ballot{
+		Approval: id, Account: c.account, Vote: body.Vote, Reason: body.Reason, Via: "cli",
+		Scope: body.Scope, Uses: body.Uses, Life: time.Duration(body.Seconds) * time.Second,
+	})
 	if err != nil {
 		return nil, err
 	}
 	return c.one(st)
+}
+
+// grants lists those in force, newest first.
+func (a *API) grants(_ *http.Request, c *caller) (any, error) {
+	out := []Approval{}
+	for _, st := range c.Store.Active() {
+		if !st.Grant.Live(c.Desk.Now()) {
+			continue
+		}
+		if v, err := c.one(st); err == nil {
+			out = append(out, v)
+		}
+	}
+	slices.SortFunc(out, func(x, y Approval) int { return cmp.Compare(y.ID, x.ID) })
+	return map[string]any{"grants": out}, nil
+}
+
+func (a *API) revoke(r *http.Request, c *caller) (any, error) {
+	var body struct {
+		Reason string `json:"reason"`
+	}
+	if err := read(r, &body); err != nil {
+		return nil, &refusal.Refusal{Code: refusal.ApprovalInvalid, Message: "the request cannot be read", Hint: `send {"reason":"why"}`}
+	}
+	id := r.PathValue("id")
+	if _, err := c.find(r.Context(), id); err != nil {
+		return nil, err
+	}
+	name, mapped := c.People().Person(c.account)
+	st, err := c.Desk.Revoke(r.Context(), desk.Revocation{
+		Approval: id, Account: c.account, Reason: body.Reason, Via: "cli", Wide: mapped && slices.Contains(a.Admins, name),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c.one(st)
+}
+
+func read(r *http.Request, body any) error {
+	decoder := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBody))
+	decoder.DisallowUnknownFields()
+	return decoder.Decode(body) //nolint:wrapcheck // told in words of its own
 }
 
 func missing(id string) *refusal.Refusal {

@@ -50,6 +50,26 @@ type Approval struct {
 	CommandID     string     `json:"command_id"`
 	TraceID       string     `json:"trace_id,omitempty"`
 	SlackTrouble  string     `json:"slack_trouble,omitempty"`
+	Returned      bool       `json:"returned,omitempty"` // the client does not wait
+	Offer         *Offer     `json:"offer,omitempty"`
+	Grant         *Grant     `json:"grant,omitempty"`
+}
+
+// Offer is what an approver may give beyond the command.
+type Offer struct {
+	Scopes  []string `json:"scopes"` // run, job, return
+	Uses    uint32   `json:"uses"`
+	Seconds int64    `json:"seconds"`
+}
+
+// Grant is what was given.
+type Grant struct {
+	Scope     string     `json:"scope"`
+	Covers    string     `json:"covers"` // in words
+	Uses      uint32     `json:"uses"`
+	ExpiresAt time.Time  `json:"expires_at"`
+	RevokedAt *time.Time `json:"revoked_at,omitempty"`
+	RevokedBy string     `json:"revoked_by,omitempty"`
 }
 
 // Vote is one vote as the API shows it.
@@ -59,6 +79,7 @@ type Vote struct {
 	Reason string    `json:"reason,omitempty"`
 	Via    string    `json:"via"`
 	At     time.Time `json:"at"`
+	Scope  string    `json:"scope,omitempty"`
 }
 
 // view fills in what the state and the rule say; e is nil where nobody may
@@ -81,7 +102,17 @@ func view(st *machine.State, r *eventv1.ApprovalRequest, e *electorate.Electorat
 		a.Objects = append(a.Objects, name)
 	}
 	for _, v := range st.Votes {
-		a.Votes = append(a.Votes, Vote{Person: v.Person, Vote: v.Vote, Reason: v.Reason, Via: v.Via, At: v.At})
+		a.Votes = append(a.Votes, Vote{Person: v.Person, Vote: v.Vote, Reason: v.Reason, Via: v.Via, At: v.At, Scope: v.Scope})
+	}
+	a.Returned = r.Returned
+	if o := r.GetOffer(); len(o.GetScopes()) > 0 {
+		a.Offer = &Offer{Scopes: o.Scopes, Uses: o.Uses, Seconds: int64(o.Life.AsDuration().Seconds())}
+	}
+	if g := st.Grant; g != nil {
+		a.Grant = &Grant{Scope: g.Scope, Covers: approval.GrantedTo(g.Scope), Uses: g.Uses, ExpiresAt: g.Expires, RevokedBy: g.By}
+		if !g.Revoked.IsZero() {
+			a.Grant.RevokedAt = &g.Revoked
+		}
 	}
 	if st.Done() {
 		ended := st.Ended

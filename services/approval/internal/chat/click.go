@@ -11,6 +11,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"github.com/gatestay/gatestay/libs/approval"
+	"github.com/gatestay/gatestay/libs/policy"
 	"github.com/gatestay/gatestay/libs/refusal"
 	"github.com/gatestay/gatestay/services/approval/internal/desk"
 	"github.com/gatestay/gatestay/services/approval/internal/machine"
@@ -26,6 +27,7 @@ var ErrUnidentified = errors.New("chat: not connected with Slack yet")
 // Voter takes ballots (desk.Desk).
 type Voter interface {
 	Vote(ctx context.Context, b desk.Ballot) (*machine.State, error)
+	Revoke(ctx context.Context, r desk.Revocation) (*machine.State, error)
 }
 
 // Clicks turns interactions into votes.
@@ -60,7 +62,8 @@ func (c *Clicks) take(ctx context.Context, i *slack.InteractionCallback) (result
 		return "foreign", ErrForeign
 	}
 	b, ok := ballot(i)
-	if !ok {
+	revoked, revokes := revocation(i)
+	if !ok && !revokes {
 		return "ignored", nil
 	}
 	if i.User.TeamID != "" && i.User.TeamID != team {
@@ -68,7 +71,11 @@ func (c *Clicks) take(ctx context.Context, i *slack.InteractionCallback) (result
 		return "refused", nil
 	}
 	err = c.Client.Member(ctx, i.User.ID)
-	if err == nil {
+	switch {
+	case err != nil:
+	case revokes:
+		_, err = c.Voter.Revoke(ctx, revoked)
+	default:
 		_, err = c.Voter.Vote(ctx, b)
 	}
 	var r *refusal.Refusal
@@ -83,19 +90,42 @@ func (c *Clicks) take(ctx context.Context, i *slack.InteractionCallback) (result
 	return "failed", err
 }
 
-// ballot reads our button out of an interaction.
-func ballot(i *slack.InteractionCallback) (desk.Ballot, bool) {
+// pressed reads our button out of an interaction; nil where there is none.
+func pressed(i *slack.InteractionCallback) *slack.BlockAction {
 	if i.Type != slack.InteractionTypeBlockActions || len(i.ActionCallback.BlockActions) != 1 || i.User.ID == "" {
-		return desk.Ballot{}, false
+		return nil
 	}
 	a := i.ActionCallback.BlockActions[0]
-	vote, ok := map[string]string{message.ActionApprove: approval.Approve, message.ActionDeny: approval.Deny}[a.ActionID]
-	if !ok || a.Type != "button" || i.Channel.ID == "" || i.Container.MessageTs == "" {
+	if a.Type != "button" || i.Channel.ID == "" || i.Container.MessageTs == "" {
+		return nil
+	}
+	return a
+}
+
+// votes is what each button says.
+var votes = map[string]desk.Ballot{
+	message.ActionApprove:    {Vote: approval.Approve},
+	message.ActionApproveRun: {Vote: approval.Approve, Scope: policy.ScopeRun},
+	message.ActionApproveJob: {Vote: approval.Approve, Scope: policy.ScopeJob},
+	message.ActionDeny:       {Vote: approval.Deny},
+}
+
+func ballot(i *slack.InteractionCallback) (desk.Ballot, bool) {
+	a := pressed(i)
+	if a == nil {
 		return desk.Ballot{}, false
 	}
-	return desk.Ballot{
-		Approval: a.Value, Account: "slack:" + i.User.ID, Vote: vote, Via: "slack", Channel: i.Channel.ID, TS: i.Container.MessageTs,
-	}, true
+	b, ok := votes[a.ActionID]
+	b.Approval, b.Account, b.Via, b.Channel, b.TS = a.Value, "slack:"+i.User.ID, "slack", i.Channel.ID, i.Container.MessageTs
+	return b, ok
+}
+
+func revocation(i *slack.InteractionCallback) (desk.Revocation, bool) {
+	a := pressed(i)
+	if a == nil || a.ActionID != message.ActionRevoke {
+		return desk.Revocation{}, false
+	}
+	return desk.Revocation{Approval: a.Value, Account: "slack:" + i.User.ID, Via: "slack"}, true
 }
 
 var (

@@ -6,6 +6,7 @@ package desk
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"regexp"
@@ -96,8 +97,8 @@ func (d *Desk) follow(ctx context.Context, st *machine.State) {
 	d.Changed(st)
 }
 
-// Requested takes a request event.
-func (d *Desk) Requested(ctx context.Context, gateway, id string, raw []byte) error {
+// Requested takes a request event, with the tag that came with it, in hex.
+func (d *Desk) Requested(ctx context.Context, gateway, id string, raw []byte, tag string) error {
 	r := &eventv1.ApprovalRequest{}
 	if err := proto.Unmarshal(raw, r); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
@@ -109,6 +110,7 @@ func (d *Desk) Requested(ctx context.Context, gateway, id string, raw []byte) er
 	}
 	st := machine.New(gateway, raw, r, now)
 	st.Slack.Channel = r.GetApprovers().GetChannel()
+	st.Tag, _ = hex.DecodeString(tag) // what is no tag makes no grant
 	st.Requested(now)
 	if err := st.Seal(d.Key); err != nil {
 		return err

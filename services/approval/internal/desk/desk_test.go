@@ -186,7 +186,7 @@ func (f *flaky) PublishBatch(ctx context.Context, subject string, b *eventv1.Bat
 func (b *bench) hold(t *testing.T, d *Desk) *eventv1.ApprovalRequest {
 	t.Helper()
 	r, raw := b.request()
-	if err := d.Requested(t.Context(), "gw1", r.Id, raw); err != nil {
+	if err := d.Requested(t.Context(), "gw1", r.Id, raw, ""); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -245,7 +245,7 @@ func TestRedelivery(t *testing.T) {
 	d := b.desk(JetStream{JS: b.bus.JS})
 	r, raw := b.request()
 	for range 3 {
-		if err := d.Requested(t.Context(), "gw1", r.Id, raw); err != nil {
+		if err := d.Requested(t.Context(), "gw1", r.Id, raw, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -299,7 +299,7 @@ func TestRedteam22_AnyInterleavingHasOneOutcome(t *testing.T) {
 		}
 		pick := func() *Desk { return desks[rapid.IntRange(0, 1).Draw(t, "desk")] }
 		steps := map[string]func(*rapid.T){
-			"request": func(*rapid.T) { _ = pick().Requested(ctx, "gw1", r.Id, raw) },
+			"request": func(*rapid.T) { _ = pick().Requested(ctx, "gw1", r.Id, raw, "") },
 			"vote": func(*rapid.T) {
 				_, _ = pick().Vote(ctx, Ballot{
 					Approval: r.Id, Account: rapid.SampledFrom(accounts).Draw(t, "account"), Via: "cli",

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -72,6 +73,9 @@ func (d *Desk) Settle(ctx context.Context, id string) error {
 			return fmt.Errorf("desk: %w", err)
 		}
 	}
+	if err := d.tellRevoked(ctx, st); err != nil {
+		return err
+	}
 	sent := st.Chain.Outgoing
 	_, err = d.change(ctx, id, func(now *machine.State) (bool, error) {
 		n := 0
@@ -101,7 +105,11 @@ func (j JetStream) PublishOnce(ctx context.Context, subject string, raw []byte) 
 		}
 		return nil, nil
 	}
-	stream, err := j.JS.Stream(ctx, bus.StreamApprovals)
+	name := bus.StreamApprovals
+	if strings.HasPrefix(subject, bus.UsePrefix) {
+		name = bus.StreamUses
+	}
+	stream, err := j.JS.Stream(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("desk: stream: %w", err)
 	}

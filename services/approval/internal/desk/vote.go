@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/gatestay/gatestay/libs/approval"
@@ -28,6 +29,11 @@ type Ballot struct {
 	Vote     string // approve, deny
 	Reason   string
 	Via      string // slack, cli
+	// Scope, of a vote to approve, is empty for the command alone, or one that the
+	// request offers; Uses and Life, 0 for all that the rule lets, limit it.
+	Scope string
+	Uses  uint32
+	Life  time.Duration
 	// Shown, for Slack, is where the button was; the approval's own message.
 	Channel, TS string
 }
@@ -89,11 +95,17 @@ func (d *Desk) vote(_ context.Context, st *machine.State, b Ballot) (bool, error
 		refused.Detail = "It waits for " + e.People.Approvers(e.Approvers, e.Requesters) + "."
 		return false, refused
 	}
+	if refused := scope(st, r, b); refused != nil {
+		return false, refused
+	}
 	now := d.Now()
 	if !now.Before(r.Deadline.AsTime()) {
 		return true, st.Decide(d.Key, machine.Expired, "", now)
 	}
-	if !st.Voted(machine.Vote{Person: voter.Person, Account: b.Account, Vote: b.Vote, Reason: b.Reason, Via: b.Via, At: now.UTC()}) {
+	if !st.Voted(machine.Vote{
+		Person: voter.Person, Account: b.Account, Vote: b.Vote, Reason: b.Reason, Via: b.Via, At: now.UTC(),
+		Scope: b.Scope, Uses: b.Uses, Life: b.Life,
+	}) {
 		return false, nil
 	}
 	if b.Channel != "" && st.Slack.TS == "" { // the answer to our post was lost: this is the message
@@ -139,6 +151,30 @@ func (d *Desk) here(st *machine.State, r *eventv1.ApprovalRequest, b Ballot) *re
 		}
 	}
 	return nil
+}
+
+// scope refuses a grant that the rule does not offer for this command.
+func scope(st *machine.State, r *eventv1.ApprovalRequest, b Ballot) *refusal.Refusal {
+	offered := "this command alone"
+	if scopes := r.GetOffer().GetScopes(); len(scopes) > 0 {
+		offered += ", " + strings.Join(scopes, ", ")
+	}
+	wrong := ""
+	switch {
+	case b.Vote == approval.Deny && b.Scope != "":
+		wrong = "a vote to deny has no scope"
+	case !machine.Offered(r, b.Scope):
+		wrong = "the rule does not offer this scope for this command"
+	case b.Scope == "" && (b.Uses > 0 || b.Life > 0):
+		wrong = "uses and a time belong to a grant"
+	case b.Uses > r.GetOffer().GetUses() || b.Life > r.GetOffer().GetLife().AsDuration():
+		wrong = fmt.Sprintf("the rule lets at most %d uses, for %s", r.Offer.GetUses(), r.Offer.GetLife().AsDuration())
+	case b.Life < 0:
+		wrong = "a time is not negative"
+	default:
+		return nil
+	}
+	return &refusal.Refusal{Code: refusal.ApprovalInvalid, ID: st.ID, Rule: r.Rule, Message: wrong, Hint: "offered here: " + offered}
 }
 
 func refuse(st *machine.State, err error) error {

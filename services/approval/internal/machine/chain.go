@@ -27,6 +27,7 @@ const (
 	stepDecided   = "decided"
 	stepExpired   = "expired"
 	stepCancelled = "cancelled"
+	stepRevoked   = "revoked"
 )
 
 // Chain is the approval's chain of batches: incarnation is the approval's id.

@@ -43,7 +43,9 @@ type State struct {
 	// Request is the request's exact bytes. It is empty where a cancellation
 	// overtook the request.
 	Request []byte `json:"request,omitempty"`
-	Votes   []Vote `json:"votes,omitempty"`
+	// Tag is the gateway's own word that it made the request (libs/approval.Tag).
+	Tag   []byte `json:"tag,omitempty"`
+	Votes []Vote `json:"votes,omitempty"`
 	// Needed is how many distinct persons must approve, at the last look.
 	Needed int `json:"needed,omitempty"`
 	// Why tells why it was cancelled, or denied by what the service found.
@@ -55,6 +57,7 @@ type State struct {
 	Decision  []byte `json:"decision,omitempty"`
 	Announced bool   `json:"announced,omitempty"`
 	Chain     Chain  `json:"chain"`
+	Grant     *Grant `json:"grant,omitempty"`
 	Slack     Slack  `json:"slack"`
 
 	request *eventv1.ApprovalRequest
@@ -68,6 +71,11 @@ type Vote struct {
 	Reason  string    `json:"reason,omitempty"`
 	Via     string    `json:"via"` // slack, cli
 	At      time.Time `json:"at"`
+	// Scope is empty for the command alone; Uses and Life, 0 for all that the rule
+	// lets, are of a grant.
+	Scope string        `json:"scope,omitempty"`
+	Uses  uint32        `json:"uses,omitempty"`
+	Life  time.Duration `json:"life,omitempty"`
 	// Counted is set when the decision is made.
 	Counted bool `json:"counted,omitempty"`
 }
@@ -129,7 +137,8 @@ func (s *State) Done() bool { return s.Status != Waiting }
 // Settled reports that nothing is left to be done: the decision and the
 // records are on the bus and the message shows the outcome.
 func (s *State) Settled() bool {
-	return s.Done() && (len(s.Decision) == 0 || s.Announced) && len(s.Chain.Outgoing) == 0 && s.Slack.Final
+	return s.Done() && (len(s.Decision) == 0 || s.Announced) && len(s.Chain.Outgoing) == 0 && s.Slack.Final &&
+		(s.Grant == nil || s.Grant.Over && (s.Grant.Revoked.IsZero() || s.Grant.Told))
 }
 
 // Approving returns the accounts that voted to approve.

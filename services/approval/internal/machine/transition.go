@@ -3,6 +3,7 @@ package machine
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -30,6 +31,9 @@ func (s *State) Voted(v Vote) bool {
 		r.Actor = v.Person
 		r.Reason = v.Reason
 		r.Details["vote"], r.Details["account"], r.Details["via"] = v.Vote, v.Account, v.Via
+		if v.Scope != "" {
+			r.Details["grant"] = v.Scope
+		}
 	})
 	return true
 }
@@ -57,12 +61,12 @@ func (s *State) Decide(key *seal.Key, outcome Status, why string, now time.Time)
 		if outcome == Approved && v.Counted || outcome == Denied && v.Vote == approval.Deny {
 			d.Votes = append(d.Votes, &eventv1.Vote{
 				Person: v.Person, Account: v.Account, Vote: v.Vote, Reason: v.Reason, At: timestamppb.New(v.At), Via: v.Via,
+				Scope: v.Scope, Uses: v.Uses, Life: lifeOf(v.Life),
 			})
 		}
 	}
 	if outcome == Approved {
-		d.Uses = 1
-		d.ExpiresAt = timestamppb.New(earlier(now.Add(ApprovalLife), r.Deadline.AsTime()))
+		s.grant(r, d, now)
 	}
 	signed, err := approval.Sign(key, d)
 	if err != nil {
@@ -85,6 +89,10 @@ func (s *State) Decide(key *seal.Key, outcome Status, why string, now time.Time)
 		for _, v := range d.Votes {
 			rec.Approvers = append(rec.Approvers, v.Person)
 		}
+		if d.Grant != nil {
+			rec.Details["grant"], rec.Details["uses"] = d.Grant.Scope, strconv.FormatUint(uint64(d.Uses), 10)
+			rec.Details["until"] = d.ExpiresAt.AsTime().UTC().Format(time.RFC3339)
+		}
 	})
 	return nil
 }
@@ -97,7 +105,7 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // Cancel takes the gateway's word that it no longer waits. Waiting, the
-// approval is over; approved, it was not used. It reports whether anything
+// approval is over; approved, it was not used, but what was granted stays. It reports whether anything
 // changed.
 func (s *State) Cancel(reason string, now time.Time) bool {
 	switch {
@@ -106,7 +114,7 @@ func (s *State) Cancel(reason string, now time.Time) bool {
 		if reason == approval.DeadlinePassed {
 			s.Status = Expired
 		}
-	case s.Status == Approved && s.Void == "":
+	case s.Status == Approved && s.Void == "" && s.Grant == nil:
 		s.Void = reason
 		s.Slack.Final = false
 	default:

@@ -19,6 +19,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"github.com/gatestay/gatestay/libs/approval"
+	"github.com/gatestay/gatestay/libs/policy"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 	"github.com/gatestay/gatestay/services/approval/internal/electorate"
 	"github.com/gatestay/gatestay/services/approval/internal/machine"
@@ -26,8 +27,11 @@ import (
 
 // The ids of the buttons. Their value is the approval's id and nothing else.
 const (
-	ActionApprove = "gatestay_approve"
-	ActionDeny    = "gatestay_deny"
+	ActionApprove    = "gatestay_approve"
+	ActionApproveRun = "gatestay_approve_run"
+	ActionApproveJob = "gatestay_approve_job"
+	ActionDeny       = "gatestay_deny"
+	ActionRevoke     = "gatestay_revoke"
 )
 
 // MetadataType marks our messages, so that one whose answer was lost is found.
@@ -77,9 +81,16 @@ func Render(in Input) (Content, error) {
 	}
 	if in.State.Done() {
 		add(slack.NewDividerBlock(), section(in.outcome()))
+		if g := in.State.Grant; g != nil && !g.Over && g.Revoked.IsZero() {
+			add(slack.NewActionBlock("gatestay", button(ActionRevoke, in.State.ID, "Revoke").WithStyle(slack.StyleDanger)))
+		}
 	} else {
 		c.Approvable = whole && in.Attainable.Met()
-		add(in.waiting(), in.buttons(c.Approvable))
+		add(in.waiting())
+		if s := offers(r); s != "" && c.Approvable {
+			add(slack.NewContextBlock("", markup(s)))
+		}
+		add(in.buttons(c.Approvable))
 	}
 	add(slack.NewContextBlock("", markup(in.footer())))
 	raw, err := json.Marshal(c.Blocks)
@@ -201,15 +212,39 @@ func warnings(r *eventv1.ApprovalRequest) string {
 }
 
 func (in Input) buttons(approvable bool) slack.Block {
-	label := func(s string) *slack.TextBlockObject {
-		return &slack.TextBlockObject{Type: slack.PlainTextType, Text: s}
-	}
-	deny := slack.NewButtonBlockElement(ActionDeny, in.State.ID, label("Deny")).WithStyle(slack.StyleDanger)
+	id := in.State.ID
+	deny := button(ActionDeny, id, "Deny").WithStyle(slack.StyleDanger)
 	if !approvable {
 		return slack.NewActionBlock("gatestay", deny)
 	}
-	approve := slack.NewButtonBlockElement(ActionApprove, in.State.ID, label("Approve")).WithStyle(slack.StylePrimary)
-	return slack.NewActionBlock("gatestay", approve, deny)
+	elements := []slack.BlockElement{button(ActionApprove, id, "Approve").WithStyle(slack.StylePrimary)}
+	if machine.Offered(in.Request, policy.ScopeRun) {
+		elements = append(elements, button(ActionApproveRun, id, "Approve for this run"))
+	}
+	if machine.Offered(in.Request, policy.ScopeJob) {
+		elements = append(elements, button(ActionApproveJob, id, "Approve for this job"))
+	}
+	return slack.NewActionBlock("gatestay", append(elements, deny)...)
+}
+
+func button(action, id, label string) *slack.ButtonBlockElement {
+	return slack.NewButtonBlockElement(action, id, &slack.TextBlockObject{Type: slack.PlainTextType, Text: label})
+}
+
+// offers says what the wider buttons would let pass.
+func offers(r *eventv1.ApprovalRequest) string {
+	o := r.GetOffer()
+	var lines []string
+	limit := fmt.Sprintf("at most %d in %s", o.GetUses(), span(approval.Span(o.GetLife().AsDuration())))
+	for _, scope := range o.GetScopes() {
+		switch scope {
+		case policy.ScopeRun:
+			lines = append(lines, "*For this run*: this statement *with any values*, for the rest of the run, "+limit)
+		case policy.ScopeJob:
+			lines = append(lines, "*For this job*: this statement *with any values*, by this job in any of its runs, "+limit)
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 func (in Input) footer() string {

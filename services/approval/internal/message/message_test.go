@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"github.com/slack-go/slack"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"pgregory.net/rapid"
 
@@ -78,6 +79,17 @@ func TestGolden(t *testing.T) {
 		}
 	}
 	yes := machine.Vote{Person: "dana", Account: "slack:U0DANA", Vote: approval.Approve, Via: "slack", Counted: true}
+	offering := request()
+	offering.Offer = &eventv1.Offer{Scopes: []string{"run", "job"}, Uses: 20, Life: durationpb.New(time.Hour)}
+	returned := request()
+	returned.Offer, returned.Returned = &eventv1.Offer{Scopes: []string{"return"}, Uses: 20, Life: durationpb.New(90 * time.Minute)}, true
+	granted := func(g machine.Grant) func(*machine.State) {
+		return func(st *machine.State) {
+			ended(machine.Approved, "", yes)(st)
+			st.Grant = &g
+		}
+	}
+	until := began.Add(time.Hour)
 	two := request()
 	two.Approvers.Count = 2
 	long := request()
@@ -95,6 +107,11 @@ func TestGolden(t *testing.T) {
 			st.Void = approval.ClientGone
 		}},
 		"denied":    {request(), ended(machine.Denied, "", machine.Vote{Person: "kim", Account: "oidc:kim@x", Vote: approval.Deny, Via: "cli", Reason: "wrong *table*"})},
+		"offering":  {offering, nil},
+		"returned":  {returned, nil},
+		"granted":   {offering, granted(machine.Grant{Scope: "run", Uses: 20, Expires: until})},
+		"revoked":   {offering, granted(machine.Grant{Scope: "job", Uses: 20, Expires: until, Revoked: began.Add(9 * time.Minute), By: "kim", Over: true})},
+		"over":      {offering, granted(machine.Grant{Scope: "run", Uses: 20, Expires: until, Over: true})},
 		"expired":   {request(), ended(machine.Expired, "")},
 		"cancelled": {request(), ended(machine.Cancelled, approval.RuleChanged)},
 	} {

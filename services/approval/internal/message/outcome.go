@@ -52,6 +52,9 @@ func (in Input) waiting() slack.Block {
 	case !in.Attainable.Met():
 		lines = append(lines, fmt.Sprintf(":no_entry: *Nobody can approve this:* it takes %d, and only %d of %s may. Somebody can deny it, or the rule be changed.",
 			in.Attainable.Needed, len(in.Attainable.Counted), names))
+	case in.Request.Returned && missing <= 1:
+		lines = append(lines, "Waiting for "+either(in.approvers()), ":leftwards_arrow_with_hook: The job does not wait. Approved, this very command passes once when the job runs again, within "+
+			span(approval.Span(in.Request.GetOffer().GetLife().AsDuration()))+".")
 	case missing > 1 || in.Tally.Needed > 1:
 		lines = append(lines, fmt.Sprintf("*%d of %d approvals* still needed, from %s", missing, in.Tally.Needed, names))
 	default:
@@ -151,6 +154,9 @@ func (in Input) outcome() string {
 			}
 		}
 		s := ":white_check_mark: *Approved* by " + strings.Join(names, " and ") + ", " + at
+		if st.Grant != nil {
+			s += in.grant()
+		}
 		if st.Void != "" {
 			s += "\n:warning: *But it did not run:* " + inline(Reason(st.Void))
 		}
@@ -162,6 +168,22 @@ func (in Input) outcome() string {
 	case machine.Cancelled, machine.Waiting:
 	}
 	return ":door: *Cancelled:* " + inline(Reason(st.Why)) + ", " + at
+}
+
+// grant says what was given beyond the command, and whether it still holds.
+func (in Input) grant() string {
+	g := in.State.Grant
+	s := "\n:key: Covers " + approval.GrantedTo(g.Scope)
+	if g.Uses > 1 {
+		s += fmt.Sprintf(", at most %d", g.Uses)
+	}
+	switch {
+	case !g.Revoked.IsZero():
+		return s + "\n:lock: *Revoked* by " + in.person(g.By) + ", " + date(g.Revoked)
+	case g.Over:
+		return s + ". Its time is over."
+	}
+	return s + ", until " + date(g.Expires)
 }
 
 func (in Input) denial() string {

@@ -77,7 +77,30 @@ func (b *Book) Approvers(r *eventv1.ApprovalRequest) (*eventv1.Approvers, error)
 	if r.Deadline.AsTime().Sub(r.RequestedAt.AsTime()) > rule.Deadline+slack {
 		return nil, fmt.Errorf("%w: its deadline is later", ErrForged)
 	}
+	if problem := offered(&rule, r); problem != "" {
+		return nil, fmt.Errorf("%w: %s", ErrForged, problem)
+	}
 	return said, nil
+}
+
+// offered compares what the request offers with what its rule lets.
+func offered(rule *policy.Rule, r *eventv1.ApprovalRequest) string {
+	o, g := r.GetOffer(), rule.Grants
+	if r.Returned && !slices.Contains(o.GetScopes(), policy.ScopeReturn) {
+		return "its client does not wait, and nothing is offered for its return"
+	}
+	if o == nil {
+		return ""
+	}
+	for _, scope := range o.Scopes {
+		if !g.Allows(scope) {
+			return "it offers a grant that the rule does not let"
+		}
+	}
+	if g == nil || o.Uses > g.Uses || o.Life.AsDuration() > g.Life {
+		return "it offers more or longer than the rule lets"
+	}
+	return ""
 }
 
 // Follower keeps the current book. Safe for concurrent use.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gatestay/gatestay/libs/approval"
+	"github.com/gatestay/gatestay/libs/policy"
 	"github.com/gatestay/gatestay/services/gatestay/internal/ui"
 )
 
@@ -41,6 +42,26 @@ type Approval struct {
 	Void          string    `json:"void"`
 	SessionID     string    `json:"session_id"`
 	SlackTrouble  string    `json:"slack_trouble"`
+	Returned      bool      `json:"returned"`
+	Offer         *Offer    `json:"offer"`
+	Grant         *Grant    `json:"grant"`
+}
+
+// Offer is what an approver may give beyond the command.
+type Offer struct {
+	Scopes  []string `json:"scopes"`
+	Uses    uint32   `json:"uses"`
+	Seconds int64    `json:"seconds"`
+}
+
+// Grant is what was given beyond the command.
+type Grant struct {
+	Scope     string     `json:"scope"`
+	Covers    string     `json:"covers"`
+	Uses      uint32     `json:"uses"`
+	ExpiresAt time.Time  `json:"expires_at"`
+	RevokedAt *time.Time `json:"revoked_at"`
+	RevokedBy string     `json:"revoked_by"`
 }
 
 // Vote is one vote.
@@ -82,6 +103,7 @@ func (t *tool) whole(a Approval) {
 		{"reason", approval.Visible(a.Reason)},
 		{"rule", strings.TrimSpace(fmt.Sprintf("%s, policy version %d. %s", approval.Visible(a.Rule), a.PolicyVersion, approval.Visible(a.Description)))},
 		{"approvers", approval.Visible(a.Approvers)},
+		{"grant", t.granted(a.Grant)},
 		{"session", a.SessionID},
 	}
 	for _, v := range a.Votes {
@@ -99,10 +121,38 @@ func (t *tool) whole(a Approval) {
 	switch {
 	case a.State != "waiting":
 	case a.MayVote:
-		p.Note("gatestay approvals approve " + a.ID + "\ngatestay approvals deny " + a.ID + ` --reason "why"`)
+		p.Note("gatestay approvals approve " + a.ID + wider(a) + "\ngatestay approvals deny " + a.ID + ` --reason "why"`)
 	case a.WhyNot != "":
 		p.Note("You may not vote: " + approval.Visible(a.WhyNot))
 	}
+}
+
+// wider names what an approver may give beyond the command.
+func wider(a Approval) string {
+	s := ""
+	if a.Offer == nil {
+		return s
+	}
+	for _, scope := range a.Offer.Scopes {
+		if scope != policy.ScopeReturn {
+			s += fmt.Sprintf("\ngatestay approvals approve %s --scope %s   # %s, any values, at most %d in %s", a.ID, scope,
+				approval.GrantedTo(scope), a.Offer.Uses, approval.Span(time.Duration(a.Offer.Seconds)*time.Second))
+		}
+	}
+	return s
+}
+
+// granted says what a grant covers, and whether it still holds.
+func (t *tool) granted(g *Grant) string {
+	switch {
+	case g == nil:
+		return ""
+	case g.RevokedAt != nil:
+		return "revoked by " + approval.Visible(g.RevokedBy) + " at " + g.RevokedAt.Local().Format(time.DateTime)
+	case !t.now().Before(g.ExpiresAt):
+		return approval.Visible(g.Covers) + "; its time is over"
+	}
+	return fmt.Sprintf("%s, at most %d, until %s", approval.Visible(g.Covers), g.Uses, g.ExpiresAt.Local().Format(time.DateTime))
 }
 
 // warn shows what an approver should look at twice.

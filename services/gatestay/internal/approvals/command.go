@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatestay/gatestay/libs/approval"
+	"github.com/gatestay/gatestay/libs/policy"
 	"github.com/gatestay/gatestay/services/gatestay/internal/cli"
 	"github.com/gatestay/gatestay/services/gatestay/internal/login"
 	"github.com/gatestay/gatestay/services/gatestay/internal/remote"
@@ -40,7 +41,7 @@ func (t *tool) command() *cobra.Command {
 		Use: "approvals", Short: "See what waits for an approval, and vote", Long: help,
 		Example: "  gatestay approvals list\n  gatestay approvals show apr_01J…\n  gatestay approvals approve apr_01J…\n  gatestay approvals deny apr_01J… --reason \"not on a Friday\"",
 	}
-	c.AddCommand(t.listCommand(), t.showCommand(), t.voteCommand("approve"), t.voteCommand("deny"))
+	c.AddCommand(t.listCommand(), t.showCommand(), t.voteCommand("approve"), t.voteCommand("deny"), t.grantsCommand(), t.revokeCommand())
 	return c
 }
 
@@ -140,7 +141,9 @@ func (t *tool) showCommand() *cobra.Command {
 }
 
 func (t *tool) voteCommand(vote string) *cobra.Command {
-	var reason string
+	var reason, scope string
+	var uses uint32
+	var life time.Duration
 	c := &cobra.Command{
 		Use: vote + " ID", Short: strings.ToUpper(vote[:1]) + vote[1:] + " a held command", Args: oneID, Example: "  gatestay approvals " + vote + " apr_01J…",
 		ValidArgsFunction: t.complete("waiting"),
@@ -150,7 +153,10 @@ func (t *tool) voteCommand(vote string) *cobra.Command {
 				return err
 			}
 			var raw json.RawMessage
-			body := map[string]string{"vote": vote, "reason": reason}
+			body := map[string]any{"vote": vote, "reason": reason}
+			if scope != "" || uses > 0 || life > 0 {
+				body["scope"], body["uses"], body["seconds"] = scope, uses, int64(life.Seconds())
+			}
 			if err := client.Post(c.Context(), []string{"v1", "approvals", args[0], "vote"}, body, &raw); err != nil {
 				return fmt.Errorf("approvals: %w", err)
 			}
@@ -158,5 +164,11 @@ func (t *tool) voteCommand(vote string) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&reason, "reason", "", "why; the requester and the audit see it")
+	if vote == approval.Approve {
+		c.Flags().StringVar(&scope, "scope", "", "more than this command, where the rule lets: run or job; the same statement with any values")
+		c.Flags().Uint32Var(&uses, "uses", 0, "with --scope: at most so many commands, this one included (default: as the rule says)")
+		c.Flags().DurationVar(&life, "for", 0, "with --scope: at most so long, e.g. 30m (default: as the rule says)")
+		cli.CompleteFlag(c, "scope", func() []string { return []string{policy.ScopeRun, policy.ScopeJob} })
+	}
 	return c
 }

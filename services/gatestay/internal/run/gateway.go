@@ -88,6 +88,7 @@ type ExchangeRequest struct {
 	Token, Target             string
 	Reason, Agent, OnBehalfOf string
 	Purpose                   string // "can": nothing will be connected
+	Hold                      string // wait, no-wait, or empty: as the rules say
 	TraceParent               string // W3C; left out where it is malformed
 }
 
@@ -111,7 +112,7 @@ func (g *Gateway) Exchange(ctx context.Context, r ExchangeRequest) (*Run, error)
 		"subject_token_type": {"urn:ietf:params:oauth:token-type:id_token"},
 		"resource":           {r.Target},
 	}
-	for name, value := range map[string]string{"reason": r.Reason, "agent": r.Agent, "on_behalf_of": r.OnBehalfOf, "purpose": r.Purpose} {
+	for name, value := range map[string]string{"reason": r.Reason, "agent": r.Agent, "on_behalf_of": r.OnBehalfOf, "purpose": r.Purpose, "hold": r.Hold} {
 		if value != "" {
 			form.Set(name, value)
 		}

@@ -46,6 +46,12 @@ Signals are passed on, and the command's exit code is ours (128 + n where signal
 n ended it, 127 where it was not found). Nothing is left behind: the sockets are
 removed, and the gateway is told that the run has ended, which ends its sessions.
 
+Holds
+  A command that needs an approval waits for it on its connection, or, where its
+  rule says hold: return or with --no-wait, is refused at once with the approval's
+  id. Approved, that very command then passes once when the same job runs again
+  at the same commit.
+
 What this does not contain: another process of the same user. It can read the
 command's memory and environment and enter the folder of the socket, as it could
 read a password file. Use a user or a container per job where that matters.
@@ -61,7 +67,7 @@ const example = `  gatestay run prod-db --reason "INC-2041: refund duplicate ord
 
 type flags struct {
 	reason, agent, onBehalfOf, audience, tokenFile string
-	tcp, direct, quiet                             bool
+	tcp, direct, quiet, wait, noWait               bool
 }
 
 // Command returns 'gatestay run'.
@@ -86,8 +92,21 @@ func Command(env *cli.Env) *cobra.Command {
 	c.Flags().BoolVar(&f.tcp, "tcp", false, "give the command a loopback port and a password instead of a Unix socket")
 	c.Flags().BoolVar(&f.direct, "direct", false, "let the command connect to the gateway itself")
 	c.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "do not print the run's id")
+	c.Flags().BoolVar(&f.wait, "wait", false, "keep the connection while an approval is pending, also where a rule says hold: return")
+	c.Flags().BoolVar(&f.noWait, "no-wait", false, "do not wait for approvals: a held command is refused with the approval's id, and passes when this job runs again, where its rule lets it")
 	c.MarkFlagsMutuallyExclusive("tcp", "direct")
+	c.MarkFlagsMutuallyExclusive("wait", "no-wait")
 	return c
+}
+
+func (f *flags) hold() string {
+	switch {
+	case f.wait:
+		return "wait"
+	case f.noWait:
+		return "no-wait"
+	}
+	return ""
 }
 
 func (f *flags) run(ctx context.Context, env *cli.Env, target string, command []string) error {
@@ -112,6 +131,7 @@ func (f *flags) run(ctx context.Context, env *cli.Env, target string, command []
 	name, _, _ := strings.Cut(target, "/")
 	r, err := g.Exchange(ctx, ExchangeRequest{
 		Token: found.Value, Target: name, Reason: f.reason, Agent: f.agent, OnBehalfOf: f.onBehalfOf, TraceParent: env.Getenv("TRACEPARENT"),
+		Hold: f.hold(),
 	})
 	if err != nil {
 		return err

@@ -66,7 +66,7 @@ func (h *Handler) exchange(w http.ResponseWriter, r *http.Request) {
 	}
 	e, err := h.Gate.Exchange(r.Context(), session.ExchangeRequest{
 		Token: r.PostForm.Get("subject_token"), Target: r.PostForm.Get("resource"), Protocol: "postgres",
-		Reason: r.PostForm.Get("reason"), Agent: r.PostForm.Get("agent"), OnBehalfOf: r.PostForm.Get("on_behalf_of"),
+		Reason: r.PostForm.Get("reason"), Agent: r.PostForm.Get("agent"), OnBehalfOf: r.PostForm.Get("on_behalf_of"), Hold: r.PostForm.Get("hold"),
 		TraceParent: r.Header.Get("traceparent"), Remote: r.RemoteAddr,
 	})
 	if err != nil {

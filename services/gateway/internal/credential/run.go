@@ -18,6 +18,12 @@ import (
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 )
 
+// How a run treats holds, whatever the rules say.
+const (
+	Wait   = "wait"
+	NoWait = "no-wait"
+)
+
 // Prefix marks a run-bound credential.
 const Prefix = "gsr_"
 
@@ -31,7 +37,9 @@ type Run struct {
 	TraceID     string
 	Connections int // open at the same time, at most
 	Expires     time.Time
-	Sequence    uint64 // of the run's last record
+	// Wait overrides what the rules say of holds: Wait, NoWait, or empty.
+	Wait     string
+	Sequence uint64 // of the run's last record
 
 	life context.Context //nolint:containedctx // the step's, which its sessions watch
 	end  context.CancelFunc

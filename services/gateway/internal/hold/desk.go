@@ -5,12 +5,13 @@ package hold
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 	"google.golang.org/protobuf/proto"
@@ -21,6 +22,7 @@ import (
 	"github.com/gatestay/gatestay/libs/refusal"
 	"github.com/gatestay/gatestay/libs/seal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
+	"github.com/gatestay/gatestay/services/gateway/internal/grant"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
 )
 
@@ -29,6 +31,7 @@ import (
 type Desk struct {
 	gateway string
 	trust   seal.Trust
+	grants  *grant.Book
 	log     zerolog.Logger
 	now     func() time.Time
 
@@ -40,8 +43,8 @@ type Desk struct {
 }
 
 // NewDesk returns a desk for one gateway.
-func NewDesk(gateway string, trust seal.Trust, log zerolog.Logger, now func() time.Time) *Desk {
-	return &Desk{gateway: gateway, trust: trust, log: log, now: now, waiting: map[string]chan *eventv1.Signed{}, stop: make(chan struct{})}
+func NewDesk(gateway string, trust seal.Trust, grants *grant.Book, log zerolog.Logger, now func() time.Time) *Desk {
+	return &Desk{gateway: gateway, trust: trust, grants: grants, log: log, now: now, waiting: map[string]chan *eventv1.Signed{}, stop: make(chan struct{})}
 }
 
 // Stop cancels every hold: the gateway is going down.
@@ -119,16 +122,21 @@ func (d *Desk) deliver(id string, s *eventv1.Signed) {
 
 // Result is how a hold ended in favour of the command.
 type Result struct {
-	Approvers []string // persons whose votes counted
-	Said      []string // what they gave as reasons, "dana: …"
-	Wait      time.Duration
+	ApprovalID string
+	Approvers  []string // persons whose votes counted
+	Said       []string // what they gave as reasons, "dana: …"
+	Wait       time.Duration
+	Grant      *grant.Taken // the use of a grant that it was; nil for one command's approval
 }
 
 // Hold publishes the request and blocks until it is decided, its deadline
 // passes, ctx ends (the client is gone or cancelled) or the gateway stops. It
 // returns a *refusal.Refusal unless the command may go on. want holds all that
-// the decision must be bound to but the request's hash.
-func (d *Desk) Hold(ctx context.Context, r *eventv1.ApprovalRequest, want approval.Expectation) (*Result, error) {
+// the decision must be bound to but the request's hash. take uses a grant that
+// covers the command, which may come while it waits.
+func (d *Desk) Hold(
+	ctx context.Context, r *eventv1.ApprovalRequest, want approval.Expectation, take func(context.Context) (*grant.Taken, error),
+) (*Result, error) {
 	raw, err := proto.Marshal(r)
 	if err != nil {
 		return nil, fmt.Errorf("hold: marshal request: %w", err)
@@ -144,18 +152,21 @@ func (d *Desk) Hold(ctx context.Context, r *eventv1.ApprovalRequest, want approv
 		delete(d.waiting, r.Id)
 		d.mu.Unlock()
 	}()
-	if err := d.publish(ctx, b, bus.Requested, r.Id, raw); err != nil {
-		return nil, fmt.Errorf("%w: %w", &refusal.Refusal{
-			Code:    refusal.BusUnavailable,
-			Message: "the command needs an approval, and the request could not be sent: the bus does not answer",
-			Hint:    "Try again in a moment.",
-		}, err)
+	if err := d.request(ctx, b, r.Id, raw); err != nil {
+		return nil, err
 	}
 	started := d.now()
 	deadline := time.NewTimer(r.Deadline.AsTime().Sub(started))
 	defer deadline.Stop()
+	changed := closed() // look once: a grant may have come since the caller looked
 	for {
 		select {
+		case <-changed:
+			changed = d.grants.Changed()
+			if result := d.passes(ctx, b, r.Id, take); result != nil {
+				result.Wait = d.now().Sub(started)
+				return result, nil
+			}
 		case s := <-decisions:
 			want.Now = d.now()
 			decision, err := approval.Verify(d.trust, s, want)
@@ -166,7 +177,7 @@ func (d *Desk) Hold(ctx context.Context, r *eventv1.ApprovalRequest, want approv
 			if err != nil {
 				return nil, err
 			}
-			return result(decision, d.now().Sub(started)), nil
+			return d.approved(ctx, decision, want, d.now().Sub(started))
 		case <-deadline.C:
 			d.cancel(ctx, b, r.Id, approval.DeadlinePassed)
 			return nil, &refusal.Refusal{
@@ -195,6 +206,30 @@ func (d *Desk) Hold(ctx context.Context, r *eventv1.ApprovalRequest, want approv
 	}
 }
 
+// Ask publishes a request whose client does not wait. It returns a
+// *refusal.Refusal where the bus does not answer.
+func (d *Desk) Ask(ctx context.Context, r *eventv1.ApprovalRequest) error {
+	raw, err := proto.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("hold: marshal request: %w", err)
+	}
+	d.mu.Lock()
+	b := d.bus
+	d.mu.Unlock()
+	return d.request(ctx, b, r.Id, raw)
+}
+
+func (d *Desk) request(ctx context.Context, b *bus.Bus, id string, raw []byte) error {
+	if err := d.publish(ctx, b, bus.Requested, id, raw, d.grants.Tag(approval.RequestHash(raw))); err != nil {
+		return fmt.Errorf("%w: %w", &refusal.Refusal{
+			Code:    refusal.BusUnavailable,
+			Message: "the command needs an approval, and the request could not be sent: the bus does not answer",
+			Hint:    "Try again in a moment.",
+		}, err)
+	}
+	return nil
+}
+
 // Void withdraws an approval that was given but no longer fits.
 func (d *Desk) Void(ctx context.Context, id string) {
 	d.mu.Lock()
@@ -210,7 +245,7 @@ var ErrClientCancelled = seam.ErrClientCancelled
 func (d *Desk) cancel(ctx context.Context, b *bus.Bus, id, reason string) {
 	raw, err := proto.Marshal(&eventv1.ApprovalCancelled{ApprovalId: id, Reason: reason, At: timestamppb.New(d.now())})
 	if err == nil {
-		err = d.publish(ctx, b, bus.Cancelled, id, raw)
+		err = d.publish(ctx, b, bus.Cancelled, id, raw, nil)
 	}
 	if err != nil {
 		d.log.Warn().Err(err).Str("approval_id", id).Msg("cancellation not sent; the approval will expire by itself")
@@ -219,29 +254,63 @@ func (d *Desk) cancel(ctx context.Context, b *bus.Bus, id, reason string) {
 
 // publish is not bound to the client's context: a cancellation goes out after
 // the client has gone.
-func (d *Desk) publish(ctx context.Context, b *bus.Bus, event, id string, raw []byte) error {
+func (d *Desk) publish(ctx context.Context, b *bus.Bus, event, id string, raw, tag []byte) error {
 	if b == nil {
 		return errors.New("hold: not connected yet")
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	subject := bus.ApprovalSubject(d.gateway, id, event)
-	if _, err := b.JS.Publish(ctx, subject, raw, jetstream.WithMsgID(subject)); err != nil {
+	m := nats.NewMsg(bus.ApprovalSubject(d.gateway, id, event))
+	m.Data = raw
+	if tag != nil {
+		m.Header.Set(bus.TagHeader, hex.EncodeToString(tag))
+	}
+	if _, err := b.JS.PublishMsg(ctx, m, jetstream.WithMsgID(m.Subject)); err != nil {
 		return fmt.Errorf("hold: publish %s: %w", event, err)
 	}
 	return nil
 }
 
-func result(d *eventv1.ApprovalDecision, wait time.Duration) *Result {
-	r := &Result{Wait: wait}
-	for _, v := range d.Votes {
-		if v.Vote != approval.Approve {
-			continue
+func closed() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}
+
+// passes lets a waiting command pass by a grant, nil where none covers it. Its
+// own request is withdrawn, unless it is what was granted.
+func (d *Desk) passes(ctx context.Context, b *bus.Bus, id string, take func(context.Context) (*grant.Taken, error)) *Result {
+	taken, err := take(ctx)
+	if err != nil {
+		if !errors.Is(err, grant.ErrNone) {
+			d.log.Warn().Err(err).Str("approval_id", id).Msg("uses of a grant could not be counted; the hold goes on")
 		}
-		r.Approvers = append(r.Approvers, v.Person)
-		if reason := strings.TrimSpace(v.Reason); reason != "" {
-			r.Said = append(r.Said, v.Person+": "+reason)
+		return nil
+	}
+	if taken.Decision.ApprovalId != id {
+		d.cancel(ctx, b, id, approval.Granted)
+	}
+	return result(taken.Decision, taken)
+}
+
+// approved uses an approval that fits the command, the first use of a grant
+// where it is one.
+func (d *Desk) approved(ctx context.Context, decision *eventv1.ApprovalDecision, want approval.Expectation, wait time.Duration) (*Result, error) {
+	var taken *grant.Taken
+	if decision.Grant != nil {
+		var err error
+		taken, err = d.grants.Spend(ctx, decision, grant.Use{Command: want.Command, Session: want.Session, Gateway: want.Gateway, At: want.Now.UTC()})
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", approval.UsedUp(decision.ApprovalId), err)
 		}
 	}
+	r := result(decision, taken)
+	r.Wait = wait
+	return r, nil
+}
+
+func result(d *eventv1.ApprovalDecision, taken *grant.Taken) *Result {
+	r := &Result{ApprovalID: d.ApprovalId, Grant: taken}
+	r.Approvers, r.Said = approval.Approving(d)
 	return r
 }

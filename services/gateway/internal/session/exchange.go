@@ -24,6 +24,7 @@ type ExchangeRequest struct {
 	Token, Target, Protocol   string
 	Reason, Agent, OnBehalfOf string
 	TraceParent               string // W3C, optional
+	Hold                      string // credential.Wait, credential.NoWait, or empty: as the rules say
 	Remote                    string
 }
 
@@ -55,6 +56,9 @@ func (g *Gate) exchange(ctx context.Context, s *Session, run *credential.Run, r 
 	if len([]rune(r.Reason)) > maxReason {
 		return nil, &refusal.Refusal{Code: refusal.LimitReached, Message: fmt.Sprintf("the reason is longer than %d characters", maxReason)}
 	}
+	if r.Hold != "" && r.Hold != credential.Wait && r.Hold != credential.NoWait {
+		return nil, &refusal.Refusal{Code: refusal.ProtocolViolation, Message: "hold is wait or no-wait", Hint: "Leave it out to do as the rules say."}
+	}
 	verified, err := g.Verifier.Verify(ctx, r.Token)
 	if err != nil {
 		return nil, err
@@ -75,6 +79,7 @@ func (g *Gate) exchange(ctx context.Context, s *Session, run *credential.Run, r 
 	}
 	conf := g.Config().Gateway
 	life := conf.RunLimit.Or(defaultRunLimit)
+	run.Wait = r.Hold
 	run.Principal, run.Connections, run.Expires = s.principal, conf.RunConnections, g.Now().Add(life)
 	if run.Connections <= 0 {
 		run.Connections = defaultConnections

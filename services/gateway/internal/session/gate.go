@@ -26,6 +26,7 @@ import (
 	"github.com/gatestay/gatestay/services/gateway/internal/bundle"
 	"github.com/gatestay/gatestay/services/gateway/internal/copied"
 	"github.com/gatestay/gatestay/services/gateway/internal/credential"
+	"github.com/gatestay/gatestay/services/gateway/internal/grant"
 	"github.com/gatestay/gatestay/services/gateway/internal/hold"
 	"github.com/gatestay/gatestay/services/gateway/internal/lease"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
@@ -49,6 +50,8 @@ type Gate struct {
 	Lease    *lease.Lease
 	Copied   *copied.Masks
 	Desk     *hold.Desk
+	Grants   *grant.Book
+	GrantKey []byte          // 32 bytes, the same on every gateway: what grants cover is told by it
 	Compared *allowance.Book // values of masked columns that were asked for
 	Records  *event.Producer
 	Log      zerolog.Logger

@@ -29,6 +29,7 @@ import (
 	"github.com/gatestay/gatestay/services/gateway/internal/bundle"
 	"github.com/gatestay/gatestay/services/gateway/internal/copied"
 	"github.com/gatestay/gatestay/services/gateway/internal/credential"
+	"github.com/gatestay/gatestay/services/gateway/internal/grant"
 	"github.com/gatestay/gatestay/services/gateway/internal/hold"
 	"github.com/gatestay/gatestay/services/gateway/internal/lease"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
@@ -55,6 +56,8 @@ const masks = `
 masks:
   - {name: email, column: public.customers.email, strategy: redact}
 `
+
+var fleetKey = []byte("0123456789abcdef0123456789abcdef")
 
 // world is a gate on a real bus, a real issuer and a recording sink.
 type world struct {
@@ -126,16 +129,19 @@ func newWorld(t *testing.T) *world {
 	used.Connect(w.bus)
 	producer := event.NewProducer("gateway/gw1", key(t), w.sink)
 	t.Cleanup(func() { _ = producer.Close(context.Background()) })
+	grants := grant.New(w.approvals.Public(), fleetKey, zerolog.Nop(), time.Now)
 	w.gate = &session.Gate{
 		Config: func() *config.Config { return cfg }, Verifier: verifier, Used: used, Runs: credential.NewRuns(time.Now),
 		Policy:  &bundle.Follower[*policy.Engine]{Kind: "policy", Trust: w.policyKey.Public(), Log: zerolog.Nop(), Compile: policy.Compile},
 		Masking: &bundle.Follower[*masking.Engine]{Kind: "masking", Trust: w.policyKey.Public(), Log: zerolog.Nop(), Compile: compileMasks},
 		Lease:   lease.New(w.policyKey.Public(), zerolog.Nop(), time.Now),
 		Copied:  &copied.Masks{Log: zerolog.Nop()},
-		Desk:    hold.NewDesk("gw1", w.approvals.Public(), zerolog.Nop(), time.Now),
+		Desk:    hold.NewDesk("gw1", w.approvals.Public(), grants, zerolog.Nop(), time.Now),
+		Grants:  grants, GrantKey: fleetKey,
 		Records: producer, Log: zerolog.Nop(), Now: time.Now,
 	}
 	running.Go(func() { _ = w.gate.Desk.Run(ctx, w.bus) })
+	running.Go(func() { _ = grants.Run(ctx, w.bus) })
 	w.follow(ctx, &running, w.gate.Copied)
 	w.publish("policy", map[string]string{"a.yaml": rules})
 	w.publish("masking", map[string]string{"a.yaml": masks})
@@ -234,7 +240,7 @@ func (w *world) decide(key *seal.Key, d *eventv1.ApprovalDecision) {
 func (w *world) token() string {
 	w.t.Helper()
 	raw, err := w.issuer.Mint("github-actions", map[string]any{
-		"repository": "acme/shop", "repository_id": "1001", "repository_owner_id": "2002",
+		"repository": "acme/shop", "repository_id": "1001", "repository_owner_id": "2002", "run_id": "4711",
 	})
 	must(w.t, err)
 	return raw

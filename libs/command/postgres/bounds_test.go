@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -88,5 +89,28 @@ func TestMasks_areBounded(t *testing.T) {
 		if strings.HasPrefix(from, "customers") && len(copies) == 0 {
 			t.Errorf("%s: nothing is copied", from)
 		}
+	}
+}
+
+// TestCallsWithoutArguments: what the grammar takes, and the server does not.
+func TestCallsWithoutArguments(t *testing.T) {
+	c := NewCatalog(shop())
+	m := c.Masks(maskedEmail)
+	read := 0
+	for _, call := range []string{"()", "(*)", "(DISTINCT a)", "() OVER ()", "(VARIADIC a)", "() WITHIN GROUP (ORDER BY a)"} {
+		for name := range maps.Keys(total) {
+			sql := `SELECT "` + name + `"` + call + `, pg_catalog."` + name + `"` + call
+			st, err := Parse(sql)
+			if err != nil {
+				t.Fatalf("%s: %v", sql, err)
+			}
+			f := c.Resolve(st[0].Facts, public, "")
+			m.Taint(&f).Copies()
+			m.Compared(&f)
+			read++
+		}
+	}
+	if read == 0 {
+		t.Error("no call was read")
 	}
 }

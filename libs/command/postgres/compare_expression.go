@@ -54,7 +54,7 @@ func (c *comparer) call(n *pg.FuncCall, s *compareScope) value {
 	}
 	c.condition(n.GetAggFilter(), s)
 	c.window(n.GetOver(), s)
-	own := len(parts) == 1 || parts[0] == "pg_catalog"
+	own := len(parts) == 1 || len(parts) == 2 && parts[0] == "pg_catalog"
 	if own && name == "count" { // how many are not NULL, or differ
 		for _, v := range args {
 			if n.GetAggDistinct() {
@@ -70,8 +70,10 @@ func (c *comparer) call(n *pg.FuncCall, s *compareScope) value {
 			c.groups(v)
 		}
 	}
-	if name == "array_agg" {
-		c.sized(args[0])
+	if name == "array_agg" { // what it is given may be nothing, or a star
+		for _, v := range args {
+			c.sized(v)
+		}
 	}
 	if own && readsLargeObject(name) {
 		args = append(args, value{from: []origin{{column: largeObjectData}}})

@@ -59,3 +59,19 @@ func TestRedteam07_ExplainRunsWhatItMakes(t *testing.T) {
 		}
 	}
 }
+
+// TestRedteam13_ACopyOfAnotherNumber: a text that is read as another of its shape
+// was keeps what that kept.
+func TestRedteam13_ACopyOfAnotherNumber(t *testing.T) {
+	c, cache := NewCatalog(shop()), NewCache(1<<20)
+	for _, sql := range []string{"SELECT email INTO t FROM customers WHERE id = 1", "SELECT email INTO t FROM customers WHERE id = 2"} {
+		st, err := cache.Parse(sql)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := c.Resolve(st[0].Facts, public, "")
+		if got := c.Masks(maskedEmail).Taint(&f).Copies(); len(got) != 1 {
+			t.Errorf("%s: copies %v", sql, got)
+		}
+	}
+}

@@ -134,7 +134,7 @@ func bind(statements []Statement, sql string) []Statement {
 	for i := range out {
 		s := &out[i]
 		s.Text = sql[s.Start:s.End]
-		s.Facts.Source = &text{sql: s.Text}
+		s.Facts.Source = &text{sql: s.Text, keeps: keeps(&s.Facts)}
 	}
 	return out
 }

@@ -15,6 +15,7 @@ var goals = []goal{
 	{figure: `^postgres/select/\w+/(16|64)/gateway(/tls)?$`, against: "splice", bound: 1},
 	{figure: `^postgres/select/\w+/(16|64)/gateway(/tls)?$`, against: "pgbouncer-session", bound: 1},
 	{figure: `^postgres/select/\w+/(16|64)/gateway/cpu$`, against: "splice", bound: 1, atMost: true},
+	{figure: `^postgres/lone_read/added/gateway(/tls)?$`, bound: 30, atMost: true},
 	{figure: `^postgres/rows1m/(gateway|gateway\+detectors)(/tls)?$`, against: "pgbouncer-session", bound: 1, atMost: true},
 	{figure: `^postgres/rows1m/gateway\+masking(/tls)?$`, against: "pgbouncer-session", bound: 1 / 0.9, atMost: true},
 	{figure: `^postgres/rows1m/gateway\+masking(/tls)?/cpu$`, bound: 0.4, atMost: true},

@@ -7,55 +7,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/gatestay/gatestay/e2e/kit"
 )
-
-// loneWrites are how many writes each contender does, one after the other.
-const loneWrites = 500
-
-// loneWrite times single writes of one client: through the gateway each waits
-// for its record. Writes of both contenders alternate; the figure is by how much
-// the gateway's median is longer, in each round.
-func loneWrite(ctx context.Context, _ *kit.Gatestay, all [2][]*contender, t *table) error {
-	const name = "journal/lone_write/added_p50"
-	if !t.wants(name) {
-		return nil
-	}
-	var pair [2]*pgconn.PgConn
-	for i, want := range []string{"direct", "gateway"} {
-		for _, c := range all[0] {
-			if c.name != want {
-				continue
-			}
-			via, err := c.connect(ctx)
-			if err != nil {
-				return err
-			}
-			if pair[i], err = via.dial(ctx); err != nil {
-				return err
-			}
-			defer func() { _ = pair[i].Close(ctx) }()
-		}
-	}
-	for r := range t.options.Rounds {
-		t.options.Log(fmt.Sprintf("lone writes: round %d of %d", r+1, t.options.Rounds))
-		var took [2]series
-		for n := range loneWrites {
-			for i, p := range pair {
-				began := time.Now()
-				_, err := p.Exec(ctx, fmt.Sprintf("UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = %d", 1+(n*7919)%100_000)).ReadAll()
-				if err != nil {
-					return fmt.Errorf("bench: %w", err)
-				}
-				took[i].add(float64(time.Since(began).Nanoseconds()) / 1e6)
-			}
-		}
-		t.at(name, "ms").add(took[1].median() - took[0].median())
-	}
-	return nil
-}
 
 // atRest counts what the audit has of the selects that the gateway answered, once
 // the services behind it have caught up.

@@ -23,7 +23,7 @@ type part struct {
 }
 
 // The last two restart the gateway, so that it has no past.
-var parts = []part{{"select", selects}, {"rows", rows}, {"sessions", sessions}, {"write", loneWrite}, {"slow", slow}, {"idle", idle}}
+var parts = []part{{"select", selects}, {"rows", rows}, {"sessions", sessions}, {"read", loneRead}, {"write", loneWrite}, {"slow", slow}, {"idle", idle}}
 
 // Parts are the names that Options.Only takes.
 func Parts() []string {
@@ -93,6 +93,7 @@ func Run(ctx context.Context, w io.Writer, o Options) (results []Result, err err
 		}
 		printSelects(t)
 		printRows(t)
+		printLone(t)
 		printConnections(t)
 		printRecords(t)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatestay/gatestay/libs/command"
 	pgfacts "github.com/gatestay/gatestay/libs/command/postgres"
+	"github.com/gatestay/gatestay/services/gateway/internal/postgres/copydata"
 	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
 )
@@ -76,7 +77,12 @@ func (s *session) describeCopy(r *run, sure, stay bool) error {
 		}
 		r.columns = columns
 	}
-	_, err := s.copyMasker(r)
+	masker, err := s.copyMasker(r)
+	if err == nil && masker != nil && copydata.New(r.copyFormat(), masker).NullHidden() {
+		// Which of the two a cell is must not show, or whoever guesses a value has it
+		// told by a NULL that is none.
+		err = copyUnlike("a value may look as its NULLs do; NULL '\\N', NULL '' and the format csv tell them apart")
+	}
 	return err
 }
 

@@ -165,6 +165,10 @@ func TestRedteam14_CopyOptionsAsOracles(t *testing.T) {
 		"(FORMAT csv, HEADER, NULL 'guess@a.example')",
 	} {
 		r.send(t, &pgproto3.Query{String: "COPY guesses TO STDOUT " + with})
+		if strings.HasPrefix(with, "(NULL 'g") || strings.Contains(with, "NULL '***'") {
+			equal(t, with, r.until(t, 1), []string{"error GS1204", "ready I"}) // whatever is in the table
+			continue
+		}
 		lines := strings.Split(strings.TrimSuffix(copied(t, r), "\n"), "\n")
 		if n := len(lines); n < 2 || lines[n-1] != lines[n-2] || !strings.Contains(lines[n-1], "***") {
 			t.Errorf("%s tells them apart: %q", with, lines)

@@ -69,6 +69,13 @@ func (s *session) copyStream(r *run, m wire.CopyResponse) (*copydata.Stream, err
 	if m.Binary != (r.copy.Format == pgfacts.CopyBinary) || len(m.Formats) != len(r.columns) {
 		return nil, copyUnlike("the target gives other columns, or another format, than it told before")
 	}
+	stream := copydata.New(r.copyFormat(), masker)
+	stream.MaxRows, stream.MaxRow = r.limit, s.server.limits.Row
+	return stream, nil
+}
+
+// copyFormat is how the data of a COPY TO STDOUT is written.
+func (r *run) copyFormat() copydata.Format {
 	f := copydata.Format{
 		Kind: copyKinds[r.copy.Format], Delimiter: r.copy.Delimiter, Quote: r.copy.Quote, Escape: r.copy.Escape,
 		Null: r.copy.Null, Header: r.copy.Header, Columns: make([]string, len(r.columns)),
@@ -76,9 +83,7 @@ func (s *session) copyStream(r *run, m wire.CopyResponse) (*copydata.Stream, err
 	for i, c := range r.columns {
 		f.Columns[i] = c.Name
 	}
-	stream := copydata.New(f, masker)
-	stream.MaxRows, stream.MaxRow = r.limit, s.server.limits.Row
-	return stream, nil
+	return f
 }
 
 var copyKinds = map[pgfacts.CopyFormat]copydata.Kind{

@@ -60,6 +60,8 @@ type Stream struct {
 	row   scanner
 	cells []cell
 	plain []byte // scratch: a cell, decoded
+
+	nullIsValue bool // text: a value may be written as the string for NULL is
 }
 
 // cell is one cell of a row: where its bytes stand.
@@ -81,7 +83,29 @@ func New(f Format, m Masker) *Stream {
 	for i := range s.touched {
 		s.touched[i] = m != nil && !m.Untouched(i)
 	}
+	if f.Kind == Text && f.Null != "" {
+		value, err := s.unescape(nil, []byte(f.Null))
+		s.nullIsValue = err == nil && string(s.appendText(nil, append([]byte{}, value...))) == f.Null
+	}
 	return s
+}
+
+// NullHidden reports that a NULL cannot be told from a value which would be
+// masked: both are shown as masked values. It does not depend on the data.
+func (s *Stream) NullHidden() bool {
+	if !s.nullIsValue {
+		return false
+	}
+	value, _ := s.unescape(nil, []byte(s.format.Null))
+	for i, touched := range s.touched {
+		if !touched {
+			continue
+		}
+		if _, changed := s.masker.Mask(i, value); changed {
+			return true
+		}
+	}
+	return false
 }
 
 // Feed takes the next piece of the data, and appends to dst what goes on. The
@@ -235,12 +259,12 @@ func (s *Stream) value(row []byte, c cell) (value []byte, err error) {
 }
 
 // null reports that a cell is NULL. In text format a value may be written as
-// the string for NULL is, unless no value can be: such a cell counts as a value.
+// the string for NULL is, unless no value can be: such a cell counts as a value,
+// save an empty one, which hides nothing.
 func (s *Stream) null(row []byte, c cell) bool {
 	switch s.format.Kind {
 	case Text:
-		raw := row[c.start:c.end]
-		return string(raw) == s.format.Null && (len(raw) == 0 || s.format.Null == `\N`)
+		return string(row[c.start:c.end]) == s.format.Null && !s.nullIsValue
 	case CSV:
 		return !c.quoted && string(row[c.start:c.end]) == s.format.Null
 	case Binary:

@@ -116,6 +116,11 @@ type Facts struct {
 	Parted []Column
 	// Freed are columns to which others may refer no more. A Table of * is all.
 	Freed []Column
+	// Confined reports a command that changes the definitions of relations, and of
+	// nothing else; Reach are their names, unqualified, those that inherit among
+	// them. Parsing says what it can, resolving the rest.
+	Confined bool
+	Reach    []string
 	// Copies are the masked columns whose values are stored where no mask is on
 	// them. Parsing does not know the masks: who does sets it, for PostgreSQL by
 	// postgres.Taint.Copies.

@@ -80,4 +80,6 @@ type Compared struct {
 	Mask Column
 	// Same reports that With has the same mask.
 	Same bool
+	// Why says why nothing is known of how the command uses columns, where that is so.
+	Why string
 }

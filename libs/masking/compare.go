@@ -143,6 +143,9 @@ func (c comparing) refusal(x command.Compared, target string) *refusal.Refusal {
 	switch {
 	case x.Column.Name == "":
 		r.Message = "columns of " + target + " are masked, and how this command uses their values could not be established"
+		if x.Why != "" {
+			r.Message += ": " + x.Why
+		}
 	case x.Use == command.Join && !x.Same, x.Use == command.Group && !x.Same:
 		r.Message = fmt.Sprintf("column %s is masked here, and this command compares it with something that does not have the same mask, which tells of its values", column)
 	}

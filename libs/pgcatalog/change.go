@@ -65,6 +65,7 @@ var watched = []struct {
 	{"pg_cast", "ARRAY[0::oid]", "oid", false, "oid >= 16384"},
 	{"pg_namespace", "ARRAY[0::oid]", "oid", false, ""},
 	{"pg_language", "ARRAY[0::oid]", "oid", false, ""},
+	{"pg_event_trigger", "ARRAY[0::oid]", "oid", false, ""},
 }
 
 // marksQuery has a row for each table: how many rows were there before the last
@@ -134,7 +135,7 @@ func mark(ctx context.Context, conn *pgx.Conn, last *reading) (marks, *change, e
 				c.types = slices.Clone(oids)
 			case "pg_constraint":
 				typed = slices.Clone(oids)
-			case "pg_cast", "pg_language":
+			case "pg_cast", "pg_language", "pg_event_trigger":
 				c.whole = c.whole || len(oids) > 0
 			}
 			return nil

@@ -87,7 +87,7 @@ func (s scope) args() []any {
 func (l *loader) run() error {
 	for _, queue := range []func(){
 		l.queueRelations, l.columns, l.generated, l.inheritance, l.dependencies, l.code, l.cascades, l.references, l.keys, l.partitioned,
-		l.queueFunctions, l.queueOperators, l.queueTypes,
+		l.queueFunctions, l.queueOperators, l.queueTypes, l.eventTriggers,
 	} {
 		queue()
 	}
@@ -123,6 +123,11 @@ func (l *loader) send() error {
 		return err //nolint:wrapcheck // each says what it was about
 	}
 	return nil
+}
+
+// eventTriggers finds out whether changes of definitions run somebody's code.
+func (l *loader) eventTriggers() {
+	l.each("event triggers", "SELECT true FROM pg_event_trigger WHERE evtenabled <> 'D'", scope{}, []any{&l.out.EventTriggers}, func() {})
 }
 
 // relation returns the relation with this OID, nil where it is of no interest.

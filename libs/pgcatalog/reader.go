@@ -98,7 +98,7 @@ func (l *loader) reading(now marks) *reading {
 // runs, and TRUNCATE, say, changes nothing that is read here.
 func (n *reading) or(last *reading, read []uint32) *reading {
 	a, b := n.out, last.out
-	same := len(a.Relations) == len(b.Relations) && len(a.Functions) == len(b.Functions) && len(a.Operators) == len(b.Operators) && reflect.DeepEqual(a.Types, b.Types)
+	same := a.EventTriggers == b.EventTriggers && len(a.Relations) == len(b.Relations) && len(a.Functions) == len(b.Functions) && len(a.Operators) == len(b.Operators) && reflect.DeepEqual(a.Types, b.Types)
 	for _, oid := range read {
 		if i, ok := n.index[oid]; same && ok {
 			same = reflect.DeepEqual(a.Relations[i], b.Relations[i])

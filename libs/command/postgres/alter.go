@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"slices"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/gatestay/gatestay/libs/command"
@@ -20,6 +22,7 @@ func (w *walker) alter(n *pg.Node, e env) bool {
 		}
 		w.cascades(s.DropStmt.GetBehavior())
 		w.drops(s.DropStmt)
+		w.f.Confined = s.DropStmt.GetBehavior() != pg.DropBehavior_DROP_CASCADE && slices.Contains(droppedAlone, s.DropStmt.GetRemoveType())
 	case *pg.Node_RenameStmt:
 		w.rename(s.RenameStmt)
 	case *pg.Node_AlterObjectSchemaStmt:
@@ -37,6 +40,7 @@ func (w *walker) alter(n *pg.Node, e env) bool {
 		w.altered(s.AlterObjectDependsStmt.GetObjectType(), s.AlterObjectDependsStmt.GetRelation(), s.AlterObjectDependsStmt.GetObject())
 	case *pg.Node_AlterSeqStmt:
 		w.ddl("alter sequence")
+		w.f.Confined = true
 		w.children(s.AlterSeqStmt.ProtoReflect(), e)
 	case *pg.Node_AlterFunctionStmt:
 		words, _, _, _ := kindOf(s.AlterFunctionStmt.GetObjtype())
@@ -75,6 +79,7 @@ func (w *walker) alter(n *pg.Node, e env) bool {
 		w.define1("text search configuration", names(s.AlterTsconfigurationStmt.GetCfgname()), false)
 	case *pg.Node_CommentStmt:
 		w.ddl("comment")
+		w.f.Confined = true
 		w.changed(s.CommentStmt.GetObjtype(), s.CommentStmt.GetObject())
 	case *pg.Node_TruncateStmt:
 		// All rows go at once: a write without a WHERE.
@@ -104,6 +109,21 @@ func (w *walker) alter(n *pg.Node, e env) bool {
 // accessShare is the mode of the lock that a SELECT takes, too.
 const accessShare = 1
 
+// droppedAlone are kinds of objects that take nothing along that others see, save
+// by CASCADE.
+var droppedAlone = []pg.ObjectType{pg.ObjectType_OBJECT_TABLE, pg.ObjectType_OBJECT_INDEX, pg.ObjectType_OBJECT_SEQUENCE}
+
+// alteredAlone are the changes of a table that nothing but the table, and what
+// inherits from it, shows.
+var alteredAlone = []pg.AlterTableType{
+	pg.AlterTableType_AT_AddColumn, pg.AlterTableType_AT_DropColumn, pg.AlterTableType_AT_ColumnDefault, pg.AlterTableType_AT_CookedColumnDefault,
+	pg.AlterTableType_AT_SetNotNull, pg.AlterTableType_AT_DropNotNull, pg.AlterTableType_AT_SetStatistics, pg.AlterTableType_AT_SetOptions,
+	pg.AlterTableType_AT_ResetOptions, pg.AlterTableType_AT_SetStorage, pg.AlterTableType_AT_SetCompression, pg.AlterTableType_AT_SetRelOptions,
+	pg.AlterTableType_AT_ResetRelOptions, pg.AlterTableType_AT_AddConstraint, pg.AlterTableType_AT_ValidateConstraint,
+	pg.AlterTableType_AT_DropConstraint, pg.AlterTableType_AT_AlterColumnType, pg.AlterTableType_AT_AddIdentity, pg.AlterTableType_AT_SetIdentity,
+	pg.AlterTableType_AT_DropIdentity,
+}
+
 // cascades notes that CASCADE takes along what is not named.
 func (w *walker) cascades(b pg.DropBehavior) {
 	if b == pg.DropBehavior_DROP_CASCADE {
@@ -121,9 +141,11 @@ func (w *walker) alterTable(s *pg.AlterTableStmt, e env) {
 		w.define1(kind, []string{s.GetRelation().GetSchemaname(), s.GetRelation().GetRelname()}, false)
 	}
 	e = w.over(s.GetRelation(), e)
+	w.f.Confined = s.GetObjtype() == pg.ObjectType_OBJECT_TABLE
 	for _, n := range s.GetCmds() {
 		c := n.GetAlterTableCmd()
 		cmd := e
+		w.f.Confined = w.f.Confined && slices.Contains(alteredAlone, c.GetSubtype()) && c.GetBehavior() != pg.DropBehavior_DROP_CASCADE
 		w.cascades(c.GetBehavior())
 		switch c.GetSubtype() { //nolint:exhaustive // the others run what they hold, and change no privilege
 		case pg.AlterTableType_AT_ChangeOwner:

@@ -21,6 +21,8 @@ type Snapshot struct {
 	// Types are all that are not in pg_catalog or information_schema and no
 	// relation's row type.
 	Types []Type
+	// EventTriggers reports that each change of a definition runs code of a user's.
+	EventTriggers bool
 }
 
 // Function is a function, procedure or aggregate of some name that is not
@@ -122,6 +124,7 @@ type Catalog struct {
 	shadows    map[string][]string // of those that are not plain
 	operators  map[string][]string
 	types      map[Name]Type
+	events     bool // Snapshot.EventTriggers
 }
 
 // relation is a Relation with what NewCatalog found out about it.
@@ -134,6 +137,9 @@ type relation struct {
 	// foreign: it is a foreign table, or shows the rows of one.
 	foreign bool
 	checks  checks
+	// coded reports that an expression or a type of it runs code that is not
+	// PostgreSQL's: when its rows are written anew, too.
+	coded bool
 }
 
 // NewCatalog indexes a snapshot and reads the queries of its views.
@@ -149,6 +155,7 @@ func NewCatalog(s *Snapshot) *Catalog {
 		shadows:   map[string][]string{},
 		operators: map[string][]string{},
 		types:     make(map[Name]Type, len(s.Types)),
+		events:    s.EventTriggers,
 	}
 	for _, f := range s.Functions {
 		c.functions[f.Name.Name] = append(c.functions[f.Name.Name], f.Schema)
@@ -175,7 +182,7 @@ func NewCatalog(s *Snapshot) *Catalog {
 			rel.numbers[col.Name] = col.Number
 			rel.names[col.Number] = col.Name
 			if coded[col.Type] {
-				rel.ReadCode = true
+				rel.ReadCode, rel.coded = true, true
 			}
 		}
 		c.relations[Name{r.Schema, r.Name}] = rel
@@ -217,6 +224,7 @@ func (c *Catalog) readExpressions() {
 		}
 	}
 	for _, r := range c.relations {
+		r.coded = r.coded || loud(r.ReadExpressions) || loud(r.WriteExpressions)
 		r.ReadCode = r.ReadCode || loud(r.ReadExpressions)
 		called := r.ReadCode || loud(r.WriteExpressions)
 		r.WriteCode = r.WriteCode || called

@@ -153,7 +153,7 @@ func (m *Masks) Compared(f *command.Facts) []command.Compared {
 		return nil
 	}
 	if f.IsUnknown("comparisons") && len(f.Comparisons) > 0 {
-		return []command.Compared{{Comparison: command.Comparison{Use: command.Other}, Same: true}}
+		return []command.Compared{{Comparison: command.Comparison{Use: command.Other}, Same: true, Why: f.Why}}
 	}
 	var out set[command.Compared]
 	for _, x := range f.Comparisons {

@@ -1,6 +1,9 @@
 package postgres
 
 import (
+	"slices"
+	"strings"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/gatestay/gatestay/libs/command"
@@ -21,10 +24,12 @@ func (w *walker) define(n *pg.Node, e env) bool {
 		w.ddl("create foreign table")
 		w.secretOptions()
 		w.createStmt(s.CreateForeignTableStmt.GetBaseStmt(), e)
+		w.f.Confined = false
 	case *pg.Node_CreateSchemaStmt:
 		w.createSchema(s.CreateSchemaStmt, e)
 	case *pg.Node_IndexStmt:
 		w.ddl("create index")
+		w.f.Confined = true
 		w.children(s.IndexStmt.ProtoReflect(), w.over(s.IndexStmt.GetRelation(), e))
 	case *pg.Node_ViewStmt:
 		w.ddl("create view")
@@ -34,6 +39,7 @@ func (w *walker) define(n *pg.Node, e env) bool {
 		w.each(stored, s.ViewStmt.GetOptions()...)
 	case *pg.Node_CreateSeqStmt:
 		w.ddl("create sequence")
+		w.f.Confined = true
 		w.creates(s.CreateSeqStmt.GetSequence())
 		w.each(stored, s.CreateSeqStmt.GetOptions()...)
 	case *pg.Node_CreateTrigStmt:
@@ -112,6 +118,8 @@ func (w *walker) ddl(verb string) {
 // bounds of a partition are computed now.
 func (w *walker) createStmt(s *pg.CreateStmt, e env) {
 	w.creates(s.GetRelation())
+	w.f.Confined = s.GetPartbound() == nil && len(s.GetInhRelations()) == 0 && s.GetOfTypename() == nil &&
+		!slices.ContainsFunc(s.GetTableElts(), func(n *pg.Node) bool { return n.GetTableLikeClause() != nil })
 	if s.GetPartbound() != nil {
 		w.message(e, s.GetPartbound())
 	}
@@ -135,6 +143,7 @@ func (w *walker) createSchema(s *pg.CreateSchemaStmt, e env) {
 	for _, el := range s.GetSchemaElts() {
 		w.statement(el, e)
 	}
+	w.f.Confined = false
 	var objects set[command.Object]
 	for _, o := range w.objects.list {
 		if o.New && o.Kind != "schema" && o.Schema == "" {
@@ -152,11 +161,17 @@ func (w *walker) columnDef(n *pg.ColumnDef, e env) {
 	typ.stored = e.stored || e.access == command.DDL
 	if n.GetTypeName() != nil {
 		w.typeName(n.GetTypeName(), typ)
+		if parts := names(n.GetTypeName().GetNames()); e.access == command.DDL && !builtinType(parts) && !has(serialTypes, parts[len(parts)-1]) {
+			w.columnTypes = append(w.columnTypes, strings.Join(parts, "."))
+		}
 	}
 	w.each(e, n.GetRawDefault())
 	w.each(e, n.GetConstraints()...)
 	w.each(e, n.GetFdwoptions()...)
 }
+
+// serialTypes are the grammar's, and no types: integers with a sequence.
+var serialTypes = []string{"bigserial", "serial", "serial2", "serial4", "serial8", "smallserial"}
 
 // indexed notes a column of an index, of statistics, or of ON CONFLICT.
 func (w *walker) indexed(name string, e env) {

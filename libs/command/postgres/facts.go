@@ -23,7 +23,7 @@ func facts(sql string, s Statement, stmt *pg.Node, toks []token) command.Facts {
 	w.finish(s)
 	w.comparisons(stmt, s)
 	w.f.Fingerprint = fingerprint(sql, w.toks)
-	w.f.Source = &text{sql: s.Text, keeps: w.keeps}
+	w.f.Source = &text{sql: s.Text, keeps: w.keeps, columnTypes: w.columnTypes}
 	return w.f
 }
 
@@ -46,6 +46,8 @@ type walker struct {
 	attributes set[string]
 	settings   set[string]
 	unknowns   set[string]
+
+	columnTypes []string
 	// assigned has the column for constants, by their offset in sql.
 	assigned map[int]place
 	// ranges are all names of FROM items; one that is mentioned as a column

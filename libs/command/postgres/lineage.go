@@ -75,6 +75,9 @@ type text struct {
 	sql   string
 	path  path
 	keeps kept
+	// columnTypes are the types of columns that the statement defines, where they are
+	// not PostgreSQL's own.
+	columnTypes []string
 	// resolved: path is known.
 	resolved bool
 	last     atomic.Pointer[proof]

@@ -23,6 +23,7 @@ func (c *Catalog) Resolve(f command.Facts, searchPath []string, tempSchema strin
 	}
 	if c == nil {
 		c = NewCatalog(&Snapshot{})
+		f.Confined = false
 	}
 	r := &resolver{catalog: c, path: newPath(searchPath, tempSchema), f: f, complete: true}
 	for _, u := range f.Unknown {
@@ -36,11 +37,12 @@ func (c *Catalog) Resolve(f command.Facts, searchPath []string, tempSchema strin
 	r.columns()
 	r.comparisons()
 	r.positions()
+	r.reach()
 	r.f.Unknown = r.unknown.list
 	r.f.Catalog = r.f.Class == command.Read && r.complete && catalogOnly(r.f.Objects)
 	r.f.Neutral = r.neutral()
 	if t, ok := f.Source.(*text); ok {
-		r.f.Source = &text{sql: t.sql, keeps: t.keeps, path: r.path, resolved: true}
+		r.f.Source = &text{sql: t.sql, keeps: t.keeps, path: r.path, columnTypes: t.columnTypes, resolved: true}
 	}
 	return r.f
 }

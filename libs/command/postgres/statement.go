@@ -74,6 +74,7 @@ func (w *walker) wrapped(n *pg.Node, e env) bool {
 		w.intoClause(s.CreateTableAsStmt.GetInto(), e)
 		e.top = false // its columns become those of the new table
 		w.statement(s.CreateTableAsStmt.GetQuery(), e)
+		w.f.Confined = w.f.Verb == "create table as"
 	case *pg.Node_CopyStmt:
 		w.copyStmt(s.CopyStmt, e)
 	case *pg.Node_ExecuteStmt:

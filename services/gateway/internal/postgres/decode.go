@@ -3,6 +3,7 @@ package postgres
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/gatestay/gatestay/libs/command"
 	pgfacts "github.com/gatestay/gatestay/libs/command/postgres"
@@ -183,8 +184,11 @@ func without(f command.Facts, why string, fields ...string) command.Facts {
 		}
 	}
 	f.Catalog = false
-	if f.Why == "" {
+	switch {
+	case f.Why == "":
 		f.Why = why
+	case !strings.Contains(f.Why, why):
+		f.Why += "; " + why
 	}
 	return f
 }
@@ -195,28 +199,29 @@ func afterEarlier(statements []pgfacts.Statement, facts []command.Facts, doubt r
 	moved := false
 	for i := range facts {
 		f, own := &facts[i], &statements[i].Facts
-		switch {
-		case own.Class == command.Session && len(own.Objects) == 0, plain(own):
-		case doubt == changedMeaning:
-			*f = without(*f, "an earlier statement of its text or transaction may change what it means", append(resolvedFields, "class", "functions")...)
-			f.Class, f.Neutral = command.Unknown, false
-		case doubt == changedTables && len(own.Objects) > 0:
-			*f = without(*f, "relations have changed in this transaction", resolvedFields...)
+		if why, whole := doubt.doubts(own); (own.Class != command.Session || len(own.Objects) > 0) && !plain(own) {
+			switch {
+			case whole:
+				*f = without(*f, why, append(resolvedFields, "class", "functions")...)
+				f.Class, f.Neutral = command.Unknown, false
+			case why != "":
+				*f = without(*f, why, resolvedFields...)
+			}
 		}
 		switch {
 		case own.Transaction != "":
 			if moved && own.Transaction != "begin" && own.Transaction != "savepoint" {
-				doubt = changedMeaning // what was set may be so no more
+				doubt.meaning = titled(own) // what was set may be so no more
 			}
 		case !own.Neutral && own.Class == command.Session:
 			moved = true
 			if !plainSettings(own) {
-				doubt = changedMeaning
+				doubt.meaning = titled(own)
 			}
 		case own.Class == command.Write && !f.Neutral: // a trigger, perhaps
-			doubt = changedMeaning
+			doubt.meaning = titled(own)
 		}
-		doubt = max(doubt, redefines(own))
+		doubt = doubt.after(f)
 	}
 }
 

@@ -44,7 +44,7 @@ func (t *track) forwarded(f *command.Facts, text string) {
 		t.suspect = true
 	}
 	t.hearsay.forwarded(f, text)
-	t.redefined = max(t.redefined, redefines(f))
+	t.redefined = t.redefined.after(f)
 	t.doubtful = t.doubtful || f.Class == command.Write && !f.Neutral
 	switch f.Transaction {
 	case "begin":
@@ -71,9 +71,9 @@ func (t *track) settled(tx byte) (redefined, doubtful bool) {
 	if tx != wire.Idle {
 		return false, false
 	}
-	redefined, doubtful = t.redefined != 0, t.doubtful
+	redefined, doubtful = t.redefined != redefinition{}, t.doubtful
 	t.known = t.known && !t.moved
-	t.moved, t.dirty, t.redefined, t.doubtful = false, false, 0, false
+	t.moved, t.dirty, t.redefined, t.doubtful = false, false, redefinition{}, false
 	return redefined, doubtful
 }
 
@@ -83,30 +83,4 @@ func chained(text string) bool {
 	words := strings.Fields(strings.ToLower(strings.TrimRight(text, "; \t\r\n")))
 	n := len(words)
 	return n >= 2 && words[n-1] == "chain" && words[n-2] == "and"
-}
-
-// redefinition says how much of what is known of definitions is in doubt.
-type redefinition int
-
-const (
-	changedTables  redefinition = iota + 1 // relations have come, gone or changed
-	changedMeaning                         // functions, views or who knows what
-)
-
-// tables are the statements that change relations and nothing that other
-// statements run.
-var tables = map[string]bool{
-	"create table": true, "create table as": true, "alter table": true, "drop table": true, "create index": true, "drop index": true,
-	"create sequence": true, "alter sequence": true, "drop sequence": true, "comment": true, "truncate": true, "analyze": true,
-	"vacuum": true, "reindex": true, "grant": true, "revoke": true, "refresh materialized view": true,
-}
-
-func redefines(f *command.Facts) redefinition {
-	switch {
-	case reads(f.Class), f.Class == command.Write:
-		return 0
-	case f.Class == command.DDL && tables[f.Verb]:
-		return changedTables
-	}
-	return changedMeaning
 }

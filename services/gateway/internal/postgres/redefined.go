@@ -1,0 +1,81 @@
+package postgres
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/gatestay/gatestay/libs/command"
+	pgfacts "github.com/gatestay/gatestay/libs/command/postgres"
+)
+
+// redefinition says how much of what is known of definitions is in doubt: what
+// statements of the open transaction have changed, which a catalog that is read
+// from outside of it does not show. The zero value is nothing. It may be compared.
+type redefinition struct {
+	// meaning is the statement that may have changed anything: functions, views or
+	// who knows what. Empty for none.
+	meaning string
+	// relations are those that have come, gone or changed, and nothing else has.
+	relations *relations
+}
+
+// relations are what one statement has changed, and what those before it have.
+// Immutable.
+type relations struct {
+	names  []string // unqualified
+	by     string   // the statement
+	before *relations
+}
+
+// after is what is in doubt behind one more statement.
+func (d redefinition) after(f *command.Facts) redefinition {
+	switch {
+	case reads(f.Class), f.Class == command.Write, d.meaning != "":
+	case f.Class != command.DDL || !tables[f.Verb] || !f.Confined:
+		d.meaning = titled(f)
+	case len(f.Reach) > 0:
+		d.relations = &relations{f.Reach, titled(f), d.relations}
+	}
+	return d
+}
+
+// changed returns the statement that has changed a relation of this name, empty
+// for none.
+func (r *relations) changed(name string) string {
+	for ; r != nil; r = r.before {
+		if slices.Contains(r.names, name) {
+			return r.by
+		}
+	}
+	return ""
+}
+
+// titled names a statement by what it does.
+func titled(f *command.Facts) string {
+	for _, o := range f.Objects {
+		if o.Access == command.DDL {
+			return f.Verb + " " + o.String()
+		}
+	}
+	return f.Verb
+}
+
+// doubts returns why a statement may mean something else than its facts say,
+// empty where it does not; whole reports that nothing of it is known.
+func (d redefinition) doubts(f *command.Facts) (why string, whole bool) {
+	if d.meaning != "" {
+		return fmt.Sprintf("an earlier statement of its text or transaction (%s) may change what it means; commit in between", d.meaning), true
+	}
+	name := pgfacts.Touches(f, func(name string) bool { return d.relations.changed(name) != "" })
+	if name == "" {
+		return "", false
+	}
+	return fmt.Sprintf("an earlier statement of its transaction (%s) changes %s, which it uses; commit in between", d.relations.changed(name), name), false
+}
+
+// tables are the statements that change relations and nothing that other
+// statements run.
+var tables = map[string]bool{
+	"create table": true, "create table as": true, "alter table": true, "drop table": true, "create index": true, "drop index": true,
+	"create sequence": true, "alter sequence": true, "drop sequence": true, "comment": true,
+}

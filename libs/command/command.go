@@ -53,7 +53,7 @@ type Column struct {
 type Move struct{ From, To Column }
 
 // Copy is a masked column whose values, or what derives from them, a command
-// stores where no mask is on them.
+// stores where no mask is on them, or another.
 type Copy struct {
 	From Column // as the masking rule names it; empty where that is not known
 	// To is the column, where it goes into one; a Name of * is all columns of a
@@ -63,6 +63,9 @@ type Copy struct {
 	Temporary bool
 	// Plain reports that the values are unchanged.
 	Plain bool
+	// Over is the masked column that lies there already, as its rule names it, and
+	// has another mask, which may tell more; empty where no mask is.
+	Over Column
 }
 
 // Literal is a constant in the command text. Offsets are bytes into the text

@@ -83,6 +83,29 @@ func (c comparing) allows(u command.Use) bool {
 	return c.otherwise == OtherwiseAllow || slices.Contains(c.allow, u)
 }
 
+// hides reports that c allows nothing that d does not.
+func (c comparing) hides(d comparing) bool {
+	order := []Otherwise{OtherwiseAllow, OtherwiseHold, OtherwiseDeny}
+	return c.valuesPerDay <= d.valuesPerDay && slices.Index(order, c.otherwise) >= slices.Index(order, d.otherwise) &&
+		!slices.ContainsFunc(command.Uses(), func(u command.Use) bool { return c.allows(u) && !d.allows(u) })
+}
+
+// Hides reports that what is stored from one masked column in another tells no
+// more there: its mask is as strict, and no more may be asked about it. From may
+// be none in particular, or what is computed from one.
+func (e *Engine) Hides(target string, to, from command.Column) bool {
+	v := e.view(target)
+	in := func(c command.Column) Column { return Column{Schema: c.Schema, Table: c.Table, Name: c.Name} }
+	there, here := v.of(in(to)), v.of(in(from))
+	if here == "" { // it may be of any of them
+		from, here = command.Column{}, Redact
+		for _, m := range v.columns {
+			here = stricter(here, m.strategy)
+		}
+	}
+	return there != "" && strictness(there) >= strictness(here) && v.comparing(to).hides(v.comparing(from))
+}
+
 // Counted is an equality of which the value counts: no principal may ask for
 // more than PerDay different ones.
 type Counted struct {

@@ -93,3 +93,42 @@ func TestEveryUseReadsBackFromYAML(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestRedteam13_AMaskThatTellsMoreHidesLess: a value that moves under another mask
+// is hidden as before only where that one is as strict in each respect.
+func TestRedteam13_AMaskThatTellsMoreHidesLess(t *testing.T) {
+	e := engine(t, `masks:
+  - {name: redact, column: public.t.redact, strategy: redact}
+  - {name: same, column: public.t.same, strategy: redact}
+  - {name: partial, column: public.t.partial, strategy: partial}
+  - {name: asked, column: public.t.asked, strategy: redact, compare: {otherwise: allow}}
+  - {name: final, column: public.t.final, strategy: redact, compare: {allow: [], otherwise: deny}}
+  - {name: ranged, column: public.t.ranged, strategy: redact, compare: {allow: [equality, range]}}
+  - {name: often, column: public.t.often, strategy: redact, compare: {values_per_day: 21}}
+  - {name: clear, column: public.t.clear, strategy: clear}
+`)
+	column := func(name string) command.Column { return command.Column{Schema: "public", Table: "t", Name: name} }
+	for _, tc := range []struct {
+		to, from string
+		want     bool
+	}{
+		{"redact", "same", true},
+		{"redact", "partial", true},
+		{"final", "redact", true},
+		{"redact", "asked", true},
+		{"partial", "redact", false},
+		{"asked", "redact", false},
+		{"redact", "final", false},
+		{"ranged", "redact", false},
+		{"often", "redact", false},
+		{"clear", "partial", false},
+		{"nowhere", "partial", false},
+		{"redact", "", false},
+		{"redact", "computed", false},
+		{"final", "computed", true},
+	} {
+		if got := e.Hides("x", column(tc.to), column(tc.from)); got != tc.want {
+			t.Errorf("%s hides what is of %q: %v", tc.to, tc.from, got)
+		}
+	}
+}

@@ -84,7 +84,11 @@ func whyCopy(f *command.Facts) string {
 	default:
 		to = columns([]command.Column{c.To})[0]
 	}
-	return "it would put " + from + " into " + to + ", where no mask covers it, and no rule that matches says masked_copies: allow"
+	where := "where no mask covers it"
+	if c.Over.Name != "" {
+		where = "where its mask does not cover it, and the one that does may tell more"
+	}
+	return "it would put " + from + " into " + to + ", " + where + ", and no rule that matches says masked_copies: allow"
 }
 
 func variablesOf(s set) []string {

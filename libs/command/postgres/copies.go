@@ -36,7 +36,7 @@ var keepers = []string{
 }
 
 // Copies are the masked columns whose values, or what derives from them, the
-// statement stores where no mask is on them: INSERT INTO log SELECT email,
+// statement stores where their mask is not on them: INSERT INTO log SELECT email,
 // CREATE TABLE AS, a view. It is for Facts.Copies.
 func (t Taint) Copies() []command.Copy {
 	if t.masks == nil || !t.masks.any {
@@ -58,8 +58,8 @@ func (t Taint) Copies() []command.Copy {
 	// Whatever it may have touched may go wherever it writes.
 	from := t.masks.mentioned(f)
 	for _, to := range f.Assigned {
-		if !t.masks.covered(to) {
-			out.add(command.Copy{From: from, To: to, Temporary: temporary(to.Schema)})
+		if over := t.masks.over(to); over == (command.Column{}) || over != from {
+			out.add(command.Copy{From: from, To: to, Temporary: temporary(to.Schema), Over: over})
 		}
 	}
 	if keeps(f) != keptNothing {
@@ -109,15 +109,18 @@ func temporary(schema string) bool {
 	return schema == "pg_temp" || strings.HasPrefix(schema, "pg_temp_")
 }
 
-// covered reports that a column is masked itself.
-func (m *Masks) covered(c command.Column) bool {
+// over is the masked column that a column is, empty where it is none.
+func (m *Masks) over(c command.Column) command.Column {
 	rel := m.catalog.relations[Name{c.Schema, c.Table}]
 	if rel == nil {
-		return false
+		return command.Column{}
 	}
-	_, is, _ := m.column(rel.OID, rel.numbers[c.Name])
-	return is
+	rule, _, _ := m.column(rel.OID, rel.numbers[c.Name])
+	return rule
 }
+
+// covered reports that a column is masked itself.
+func (m *Masks) covered(c command.Column) bool { return m.over(c) != (command.Column{}) }
 
 // moves finds masked columns that a statement takes away from their masks: a
 // column that a rule names by another name, or one that is masked for what it

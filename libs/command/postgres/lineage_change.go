@@ -53,17 +53,23 @@ func (p *prover) storeAll(r rows, rv *pg.RangeVar, columns []string) {
 	}
 }
 
-// store notes that a value comes to lie somewhere, if no mask is on it there.
+// store notes that a value comes to lie somewhere, if its mask is not on it there.
 func (p *prover) store(o trace, to command.Column, temp bool) {
-	if len(o.from) == 0 || to.Table != "" && p.masks.covered(to) {
+	if len(o.from) == 0 {
 		return
+	}
+	over := command.Column{}
+	if to.Table != "" {
+		over = p.masks.over(to)
 	}
 	plain := false
 	if o.origin != (ColumnRef{}) {
 		_, plain, _ = p.masks.column(o.origin.OID, o.origin.Number)
 	}
 	for _, c := range o.from {
-		p.copies.add(command.Copy{From: c, To: to, Temporary: temp, Plain: plain && len(o.from) == 1})
+		if over == (command.Column{}) || c != over {
+			p.copies.add(command.Copy{From: c, To: to, Temporary: temp, Plain: plain && len(o.from) == 1 && over == (command.Column{}), Over: over})
+		}
 	}
 }
 

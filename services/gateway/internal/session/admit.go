@@ -115,9 +115,14 @@ func (s *Session) judge(c *seam.Command) *admission {
 	return a
 }
 
-func (s *Session) input(c *seam.Command) policy.Input {
+func (a *admission) input() policy.Input {
+	s, facts := a.session, &a.command.Facts
+	if kept := a.copies(); len(kept) < len(facts.Copies) {
+		now := *facts
+		now.Copies, facts = kept, &now
+	}
 	return policy.Input{
-		Principal: s.principal, Target: s.policyTarget(), Facts: &c.Facts,
+		Principal: s.principal, Target: s.policyTarget(), Facts: facts,
 		Session: policy.Session{ID: s.id, Age: s.gate.Now().Sub(s.started), Reason: s.reason},
 	}
 }

@@ -196,16 +196,16 @@ func (a *admission) request(digest []byte, limit time.Duration) *eventv1.Approva
 		Rule: a.decision.Rule, RuleHash: a.decision.RuleHash, RuleDescription: a.decision.Description, PolicyVersion: a.policy.Version,
 		Approvers: a.decision.Approvers, Verb: a.command.Facts.Verb, Class: string(a.command.Facts.Class), Objects: objects(a.command.Facts.Objects),
 		Statement: a.scrubbed.statement, Parameters: a.scrubbed.parameters, Reason: s.reason, Digest: digest,
-		RequestedAt: timestamppb.New(now), Deadline: timestamppb.New(now.Add(limit)), Warnings: warnings(a.command),
+		RequestedAt: timestamppb.New(now), Deadline: timestamppb.New(now.Add(limit)), Warnings: a.warnings(),
 	}
 }
 
-func warnings(c *seam.Command) []string {
-	var w []string
+func (a *admission) warnings() []string {
+	c, w := a.command, []string(nil)
 	if !c.Facts.Filtered && (c.Facts.Verb == "update" || c.Facts.Verb == "delete") {
 		w = append(w, "no WHERE clause: every row of the table is affected")
 	}
-	if len(c.Facts.Copies) > 0 {
+	if len(a.copies()) > 0 {
 		w = append(w, "copies a masked column to where no mask covers it")
 	}
 	if c.Facts.Class == command.Unknown {

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"slices"
 
 	"github.com/gatestay/gatestay/libs/command"
 	"github.com/gatestay/gatestay/libs/masking"
@@ -90,7 +91,7 @@ func (g *Gate) firstLost(l lost) bool {
 // remember makes sure that what a command copies is masked from now on, before
 // it is forwarded: for every session where it outlives this one.
 func (s *Session) remember(ctx context.Context, a *admission) *refusal.Refusal {
-	for _, c := range a.command.Facts.Copies {
+	for _, c := range a.copies() {
 		if c.To.Table == "" {
 			continue
 		}
@@ -110,6 +111,31 @@ func (s *Session) remember(ctx context.Context, a *admission) *refusal.Refusal {
 		}
 	}
 	return nil
+}
+
+// copies are those of the command's copies that put a masked column where it is
+// hidden less: not where a mask lies that hides at least as much, nor where it
+// was copied to before, and is masked for it.
+func (a *admission) copies() []command.Copy {
+	all := a.command.Facts.Copies
+	if len(all) == 0 || a.masking == nil {
+		return all
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(c command.Copy) bool {
+		return c.Over.Name != "" && (a.masking.Engine.Hides(a.session.target, c.Over, c.From) || a.session.copied(c))
+	})
+}
+
+// copied reports that the same was copied there before.
+func (s *Session) copied(c command.Copy) bool {
+	for _, list := range []*copied.List{s.gate.Copied.Of(s.target, s.database), s.temporary.Load()} {
+		if list != nil && slices.ContainsFunc(list.Masks, func(m copied.Mask) bool {
+			return m.From.Name != "" && m.From == c.From && m.To.Name == c.To.Name && covers(m.To, seam.MaskedColumn{Schema: c.To.Schema, Table: c.To.Table, Column: c.To.Name})
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *Session) rememberTemporary(m copied.Mask) {

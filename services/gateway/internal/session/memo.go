@@ -14,7 +14,8 @@ import (
 // so that each execution is decided by the rules of its own moment.
 type known struct {
 	policy   *bundle.Compiled[*policy.Engine]
-	decision policy.Decision // an allow
+	under    *bundle.Compiled[*masking.Engine] // they say which copies are none
+	decision policy.Decision                   // an allow
 
 	masking   *bundle.Compiled[*masking.Engine]
 	statement string
@@ -40,13 +41,13 @@ func (a *admission) known() *known {
 // everything else is worth a second look.
 func (a *admission) decide() {
 	k := a.known()
-	if k.policy == a.policy {
+	if k.policy == a.policy && k.under == a.masking {
 		a.decision = k.decision
 		return
 	}
-	a.decision = a.policy.Engine.Decide(a.session.input(a.command))
+	a.decision = a.policy.Engine.Decide(a.input())
 	if a.decision.Effect == policy.Allow && a.policy.Engine.Lasting(a.session.policyTarget()) {
-		k.policy, k.decision = a.policy, a.decision
+		k.policy, k.under, k.decision = a.policy, a.masking, a.decision
 	}
 }
 

@@ -169,3 +169,31 @@ func TestCopiesOfAnotherGatewayArrive(t *testing.T) {
 		t.Error("they are in another database too")
 	}
 }
+
+// TestRedteam13_ACopyUnderAWeakerMask: another masked column is a place for a
+// value only while its mask hides as much; a newer mask is asked again.
+func TestRedteam13_ACopyUnderAWeakerMask(t *testing.T) {
+	w := newWorld(t)
+	w.publish("policy", map[string]string{"a.yaml": strings.Replace(copyingRules, "masked_copies: allow", "", 1)})
+	two := func(strategy string) {
+		w.publish("masking", map[string]string{"a.yaml": `masks:
+  - {name: email, targets: [prod-db], column: public.customers.email, strategy: token}
+  - {name: note, targets: [prod-db], column: public.archive.note, strategy: ` + strategy + "}\n"})
+	}
+	s := w.open()
+	c := copies()
+	c.Facts.Copies[0].Over = c.Facts.Copies[0].To
+	c.Memo = &seam.Memo{}
+	two("redact")
+	p, err := s.Admit(t.Context(), c)
+	must(t, err)
+	p.Done(seam.Outcome{Status: "ok"})
+	if len(s.Masks()) != 2 {
+		t.Errorf("what its own mask hides is a copy: %v", s.Masks())
+	}
+	two("partial")
+	_, err = s.Admit(t.Context(), c)
+	if r := refused(t, err, refusal.MaskedCopy); !strings.Contains(r.Message, "may tell more") {
+		t.Errorf("the refusal: %s", r.Message)
+	}
+}

@@ -48,6 +48,7 @@ func TestNothingReachesTheTargetBeforeTheDecision(t *testing.T) {
 				t.Error("the target has not seen the approved statement")
 			}
 			m.Await(t, "approved")
+			m.Await(t, "ran: 1 row")
 			usable(t, c)
 		})
 	}

@@ -64,10 +64,14 @@ func (m *Message) Approve(t testing.TB, user string) {
 	}
 }
 
-// Deny clicks Deny as a Slack user.
+// Deny clicks Deny as a Slack user, and gives a reason where it is asked for.
 func (m *Message) Deny(t testing.TB, user string) {
 	t.Helper()
-	if err := m.Click(t.Context(), user, "Deny"); err != nil {
+	err := m.Click(t.Context(), user, "Deny")
+	if err == nil {
+		_, _, err = m.g.Slack.Answer(t.Context(), user, "not in a test")
+	}
+	if err != nil {
 		t.Fatalf("%v\n%s", err, m.g.LogTail(Approval, 20))
 	}
 }

@@ -65,6 +65,7 @@ type Use struct {
 	RuleHash  string
 	Grants    *policy.Grants // of the matched rule
 	Count     uint32         // persons that the rule asks for
+	Reason    bool           // each of them must have said why
 	People    *policy.People
 	// Key is the gateways' common one, 32 bytes.
 	Key []byte
@@ -116,7 +117,7 @@ func Covers(d *eventv1.ApprovalDecision, u Use) bool {
 		holder != nil && maps.Equal(holder, g.Holder) &&
 		d.Uses >= 1 && d.Uses <= uses &&
 		u.Now.Before(d.ExpiresAt.AsTime()) && d.ExpiresAt.AsTime().Sub(d.DecidedAt.AsTime()) <= u.Grants.Life+slack &&
-		persons(d.Votes) >= max(u.Count, 1) && disinterested(d, u)
+		persons(d.Votes, u.Reason) >= max(u.Count, 1) && disinterested(d, u)
 }
 
 // disinterested reports that everybody behind the principal was behind the

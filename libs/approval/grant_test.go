@@ -130,3 +130,11 @@ func TestGrantScopesSayWhoseTheyAre(t *testing.T) {
 		t.Error("a grant for a run without a run id")
 	}
 }
+
+func TestRedteam21_AVoteWithoutItsReasonCountsForNothing(t *testing.T) {
+	for reason, want := range map[string]uint32{"": 0, "  ": 0, "\u200b\u202e": 0, "release 42": 1} {
+		if got := persons([]*eventv1.Vote{{Person: "kim", Vote: Approve, Reason: reason}}, true); got != want {
+			t.Errorf("%q counts as %d", reason, got)
+		}
+	}
+}

@@ -27,7 +27,9 @@ type Expectation struct {
 	RequestHash []byte // RequestHash of the request's bytes as published
 	// Count is how many distinct persons the rule asks for; less than 1 means 1.
 	Count uint32
-	Now   time.Time
+	// ReasonRequired: a vote to approve without a reason counts for nothing.
+	ReasonRequired bool
+	Now            time.Time
 }
 
 // Verify opens a signed decision and compares every bound field. It returns
@@ -74,7 +76,7 @@ func Verify(trust seal.Trust, signed *eventv1.Signed, want Expectation) (*eventv
 	if d.Uses < 1 {
 		return nil, invalid(want, "it is good for no use")
 	}
-	if n := persons(d.Votes); n < max(want.Count, 1) {
+	if n := persons(d.Votes, want.ReasonRequired); n < max(want.Count, 1) {
 		return nil, invalid(want, fmt.Sprintf("%d persons approved where the rule asks for %d", n, max(want.Count, 1)))
 	}
 	if d.ExpiresAt == nil || !want.Now.Before(d.ExpiresAt.AsTime()) {
@@ -110,14 +112,15 @@ func mismatch(d *eventv1.ApprovalDecision, want Expectation) string {
 }
 
 // persons counts the distinct persons who voted to approve. A vote without a
-// person counts for nothing; one vote to deny makes all of it worthless.
-func persons(votes []*eventv1.Vote) uint32 {
+// person, or without a reason that is required, counts for nothing; one vote to
+// deny makes all of it worthless.
+func persons(votes []*eventv1.Vote, reason bool) uint32 {
 	seen := map[string]bool{}
 	for _, v := range votes {
 		if v.GetVote() == Deny {
 			return 0
 		}
-		if v.GetVote() == Approve && v.GetPerson() != "" {
+		if v.GetVote() == Approve && v.GetPerson() != "" && (!reason || !Blank(v.GetReason())) {
 			seen[v.GetPerson()] = true
 		}
 	}

@@ -46,6 +46,16 @@ func reveal(s string, lines bool) string {
 	return b.String()
 }
 
+// Blank reports that s holds nothing that a reader sees.
+func Blank(s string) bool {
+	for _, r := range s {
+		if !unicode.IsSpace(r) && !hidden(r) {
+			return false
+		}
+	}
+	return true
+}
+
 func plain(s string) bool {
 	for i := range len(s) {
 		if s[i] < 0x20 || s[i] >= 0x7f {

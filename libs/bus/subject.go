@@ -14,6 +14,7 @@ import (
 //	approval.{gateway}.{id}.requested    Signed-less ApprovalRequest
 //	approval.{gateway}.{id}.cancelled    ApprovalCancelled
 //	approval.{gateway}.{id}.decided      Signed ApprovalDecision
+//	approval.{gateway}.{id}.ran          ApprovalOutcome, {gateway} being where the command ran
 //	control.lease                        Signed Lease, core NATS, every second
 //	token.{hash}                         a used token (one message a subject)
 //	comparison.{day}.{key}.{slot}        a value of a masked column that was asked for (one message a subject)
@@ -38,6 +39,7 @@ const (
 	Requested = "requested"
 	Cancelled = "cancelled"
 	Decided   = "decided"
+	Ran       = "ran"
 )
 
 // TagHeader carries, with an approval's request, the tag of the gateway that made it

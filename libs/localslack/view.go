@@ -156,6 +156,29 @@ func (w *Workspace) Submit(ctx context.Context, s Submission) (Delivery, error) 
 	return d, w.submitted(s.View, d.Response)
 }
 
+// Answer types text into the one field of the modal that a user has open, and
+// submits it. It reports false where the user has none open.
+func (w *Workspace) Answer(ctx context.Context, user, text string) (Delivery, bool, error) {
+	w.mu.Lock()
+	s := Submission{User: user}
+	for id, v := range w.views {
+		if v.user != user {
+			continue
+		}
+		for _, b := range v.blocks {
+			if b.Type == "input" {
+				s.View, s.Values = id, map[string]map[string]string{b.BlockID: {b.Element.ActionID: text}}
+			}
+		}
+	}
+	w.mu.Unlock()
+	if s.View == "" {
+		return Delivery{}, false, nil
+	}
+	d, err := w.Submit(ctx, s)
+	return d, true, err
+}
+
 func (v *view) values(given map[string]map[string]string) (map[string]any, error) {
 	values := map[string]any{}
 	for _, b := range v.blocks {

@@ -297,7 +297,7 @@ func (e *Engine) decision(a *activation, t *tally) Decision {
 func (a *Approvers) event() *eventv1.Approvers {
 	return &eventv1.Approvers{
 		SlackUsers: append([]string(nil), a.SlackUsers...), Persons: append([]string(nil), a.Persons...),
-		Count: a.Count, Channel: a.Channel,
+		Count: a.Count, Channel: a.Channel, ReasonRequired: a.ReasonRequired,
 	}
 }
 

@@ -34,7 +34,7 @@ const (
 var (
 	fileKeys     = []string{"rules"}
 	ruleKeys     = []string{"name", "description", "effect", "targets", "environments", "principals", "when", "approvers", "deadline", "reason", "row_limit", "byte_limit", "hold_in_transaction", "hold", "grants", "masked_copies"}
-	approverKeys = []string{"slack_users", "persons", "count", "channel"}
+	approverKeys = []string{"slack_users", "persons", "count", "channel", "reason"}
 	effects      = []string{string(Allow), string(Hold), string(Deny)}
 )
 
@@ -73,6 +73,8 @@ type Approvers struct {
 	Persons    []string `json:"persons,omitempty"`     // names in the people map
 	Count      uint32   `json:"count"`
 	Channel    string   `json:"channel,omitempty"` // Slack channel id
+	// ReasonRequired: who approves must say why.
+	ReasonRequired bool `json:"reason_required,omitempty"`
 }
 
 // rule is a compiled Rule.
@@ -211,11 +213,7 @@ func (s *source) ruleEntry(r *rule, e entry, conditions *conditions) {
 	case "grants":
 		r.Grants = s.grants(e.value)
 	case "reason":
-		t := s.text(e.value, "reason")
-		if t != "" && t != "required" {
-			s.bad(e.value, fmt.Sprintf("reason %q is not known", t), `write "reason: required", or leave the key out`)
-		}
-		r.ReasonRequired = t == "required"
+		r.ReasonRequired = s.required(e.value, "reason")
 	case "masked_copies":
 		t := s.text(e.value, "masked_copies")
 		if t != "" && t != "allow" {
@@ -227,6 +225,15 @@ func (s *source) ruleEntry(r *rule, e entry, conditions *conditions) {
 	case "byte_limit":
 		r.ByteLimit = s.number(e.value, "byte_limit", 1, maxByteLimit)
 	}
+}
+
+// required reads a key whose one value is "required".
+func (s *source) required(n ast.Node, key string) bool {
+	t := s.text(n, key)
+	if t != "" && t != "required" {
+		s.bad(n, fmt.Sprintf("%s %q is not known", key, t), fmt.Sprintf("write %q, or leave the key out", key+": required"))
+	}
+	return t == "required"
 }
 
 // completeRule checks what the keys say together, and fills in defaults.
@@ -290,6 +297,8 @@ func (s *source) approvers(n ast.Node) *Approvers {
 			a.Count = uint32(s.number(e.value, "count", 1, maxApprovers)) //nolint:gosec // bounded just now
 		case "channel":
 			a.Channel = s.text(e.value, "channel")
+		case "reason":
+			a.ReasonRequired = s.required(e.value, "reason")
 		}
 	}
 	if len(a.SlackUsers) == 0 && len(a.Persons) == 0 {

@@ -296,6 +296,7 @@ func (w *world) held(rule string, change ...func(*eventv1.ApprovalRequest)) *req
 			r.RuleHash, r.RuleDescription = w.engine.Hashes()[rule], known.Description
 			r.Approvers = &eventv1.Approvers{
 				SlackUsers: known.Approvers.SlackUsers, Persons: known.Approvers.Persons, Count: known.Approvers.Count, Channel: known.Approvers.Channel,
+				ReasonRequired: known.Approvers.ReasonRequired,
 			}
 		}
 	}
@@ -403,7 +404,17 @@ func (w *world) approve(r *request, user string) {
 
 func (w *world) deny(r *request, user string) {
 	w.t.Helper()
-	if err := w.click(r, user, denyButton); err != nil {
+	w.denyBecause(r, user, "")
+}
+
+// denyBecause clicks Deny and answers the dialog, where it comes.
+func (w *world) denyBecause(r *request, user, reason string) {
+	w.t.Helper()
+	err := w.click(r, user, denyButton)
+	if err == nil {
+		_, _, err = w.slack.Answer(w.t.Context(), user, reason)
+	}
+	if err != nil {
 		w.t.Fatal(err)
 	}
 }

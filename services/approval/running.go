@@ -203,6 +203,24 @@ func (v lateVoter) Vote(ctx context.Context, b desk.Ballot) (*machine.State, err
 	return r.desk.Vote(ctx, b)
 }
 
+// May implements chat.Voter.
+func (v lateVoter) May(ctx context.Context, b desk.Ballot) error {
+	r := v.s.runs.Load()
+	if r == nil {
+		return errors.New("approval: the bus is not connected yet")
+	}
+	return r.desk.May(ctx, b)
+}
+
+// Request implements chat.Voter.
+func (v lateVoter) Request(ctx context.Context, id string) (*eventv1.ApprovalRequest, error) {
+	r := v.s.runs.Load()
+	if r == nil {
+		return nil, errors.New("approval: the bus is not connected yet")
+	}
+	return r.desk.Request(ctx, id)
+}
+
 // Revoke implements chat.Voter.
 func (v lateVoter) Revoke(ctx context.Context, rev desk.Revocation) (*machine.State, error) {
 	r := v.s.runs.Load()

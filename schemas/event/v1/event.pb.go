@@ -926,13 +926,14 @@ func (x *Signed) GetSignature() []byte {
 
 // Approvers says who may approve, how many, and under which constraints.
 type Approvers struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SlackUsers    []string               `protobuf:"bytes,1,rep,name=slack_users,json=slackUsers,proto3" json:"slack_users,omitempty"` // Slack user ids
-	Persons       []string               `protobuf:"bytes,2,rep,name=persons,proto3" json:"persons,omitempty"`                         // names in the people map
-	Count         uint32                 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`                            // distinct persons needed, at least 1
-	Channel       string                 `protobuf:"bytes,4,opt,name=channel,proto3" json:"channel,omitempty"`                         // Slack channel id to post to
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	SlackUsers     []string               `protobuf:"bytes,1,rep,name=slack_users,json=slackUsers,proto3" json:"slack_users,omitempty"`              // Slack user ids
+	Persons        []string               `protobuf:"bytes,2,rep,name=persons,proto3" json:"persons,omitempty"`                                      // names in the people map
+	Count          uint32                 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`                                         // distinct persons needed, at least 1
+	Channel        string                 `protobuf:"bytes,4,opt,name=channel,proto3" json:"channel,omitempty"`                                      // Slack channel id to post to
+	ReasonRequired bool                   `protobuf:"varint,5,opt,name=reason_required,json=reasonRequired,proto3" json:"reason_required,omitempty"` // of who approves
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Approvers) Reset() {
@@ -993,6 +994,13 @@ func (x *Approvers) GetChannel() string {
 	return ""
 }
 
+func (x *Approvers) GetReasonRequired() bool {
+	if x != nil {
+		return x.ReasonRequired
+	}
+	return false
+}
+
 // ApprovalRequest is all that an approver is shown. Its SHA-256 (of these
 // exact bytes) is bound into the decision.
 type ApprovalRequest struct {
@@ -1022,8 +1030,9 @@ type ApprovalRequest struct {
 	Deadline        *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=deadline,proto3" json:"deadline,omitempty"`
 	Warnings        []string               `protobuf:"bytes,24,rep,name=warnings,proto3" json:"warnings,omitempty"` // "no WHERE clause", ...
 	RuleDescription string                 `protobuf:"bytes,25,opt,name=rule_description,json=ruleDescription,proto3" json:"rule_description,omitempty"`
-	Offer           *Offer                 `protobuf:"bytes,26,opt,name=offer,proto3" json:"offer,omitempty"`        // the grants that the rule lets an approver give; absent: none
-	Returned        bool                   `protobuf:"varint,27,opt,name=returned,proto3" json:"returned,omitempty"` // the client does not wait: it was refused, and passes when it runs again
+	Offer           *Offer                 `protobuf:"bytes,26,opt,name=offer,proto3" json:"offer,omitempty"`             // the grants that the rule lets an approver give; absent: none
+	Returned        bool                   `protobuf:"varint,27,opt,name=returned,proto3" json:"returned,omitempty"`      // the client does not wait: it was refused, and passes when it runs again
+	Fingerprint     string                 `protobuf:"bytes,28,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"` // equal for commands that differ in literals only
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -1245,6 +1254,13 @@ func (x *ApprovalRequest) GetReturned() bool {
 		return x.Returned
 	}
 	return false
+}
+
+func (x *ApprovalRequest) GetFingerprint() string {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return ""
 }
 
 // Offer is what an approver may give beyond the one command, as the rule says.
@@ -1744,6 +1760,124 @@ func (x *ApprovalCancelled) GetAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// ApprovalOutcome: how a command ended that an approval let pass, so that its
+// message can say it. The records are the truth; this is told once, if at all.
+type ApprovalOutcome struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ApprovalId    string                 `protobuf:"bytes,1,opt,name=approval_id,json=approvalId,proto3" json:"approval_id,omitempty"`
+	SessionId     string                 `protobuf:"bytes,2,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	CommandId     string                 `protobuf:"bytes,3,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	Use           uint32                 `protobuf:"varint,4,opt,name=use,proto3" json:"use,omitempty"`        // of a grant, from 1; 0 for one command's approval
+	Status        string                 `protobuf:"bytes,5,opt,name=status,proto3" json:"status,omitempty"`   // ok, error, cancelled, not_executed, unknown
+	Code          string                 `protobuf:"bytes,6,opt,name=code,proto3" json:"code,omitempty"`       // the target's error code
+	Message       string                 `protobuf:"bytes,7,opt,name=message,proto3" json:"message,omitempty"` // scrubbed
+	Rows          int64                  `protobuf:"varint,8,opt,name=rows,proto3" json:"rows,omitempty"`
+	DurationNs    int64                  `protobuf:"varint,9,opt,name=duration_ns,json=durationNs,proto3" json:"duration_ns,omitempty"`
+	At            *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApprovalOutcome) Reset() {
+	*x = ApprovalOutcome{}
+	mi := &file_event_v1_event_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApprovalOutcome) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApprovalOutcome) ProtoMessage() {}
+
+func (x *ApprovalOutcome) ProtoReflect() protoreflect.Message {
+	mi := &file_event_v1_event_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApprovalOutcome.ProtoReflect.Descriptor instead.
+func (*ApprovalOutcome) Descriptor() ([]byte, []int) {
+	return file_event_v1_event_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ApprovalOutcome) GetApprovalId() string {
+	if x != nil {
+		return x.ApprovalId
+	}
+	return ""
+}
+
+func (x *ApprovalOutcome) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *ApprovalOutcome) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *ApprovalOutcome) GetUse() uint32 {
+	if x != nil {
+		return x.Use
+	}
+	return 0
+}
+
+func (x *ApprovalOutcome) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *ApprovalOutcome) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *ApprovalOutcome) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *ApprovalOutcome) GetRows() int64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *ApprovalOutcome) GetDurationNs() int64 {
+	if x != nil {
+		return x.DurationNs
+	}
+	return 0
+}
+
+func (x *ApprovalOutcome) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
 // Bundle is a versioned set of source files, published by its owner.
 type Bundle struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1759,7 +1893,7 @@ type Bundle struct {
 
 func (x *Bundle) Reset() {
 	*x = Bundle{}
-	mi := &file_event_v1_event_proto_msgTypes[12]
+	mi := &file_event_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1771,7 +1905,7 @@ func (x *Bundle) String() string {
 func (*Bundle) ProtoMessage() {}
 
 func (x *Bundle) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[12]
+	mi := &file_event_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1784,7 +1918,7 @@ func (x *Bundle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bundle.ProtoReflect.Descriptor instead.
 func (*Bundle) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Bundle) GetKind() string {
@@ -1842,7 +1976,7 @@ type Lease struct {
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_event_v1_event_proto_msgTypes[13]
+	mi := &file_event_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1854,7 +1988,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[13]
+	mi := &file_event_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1867,7 +2001,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Lease) GetIssuer() string {
@@ -2009,13 +2143,14 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\x06Signed\x12\x18\n" +
 	"\apayload\x18\x01 \x01(\fR\apayload\x12\x15\n" +
 	"\x06key_id\x18\x02 \x01(\tR\x05keyId\x12\x1c\n" +
-	"\tsignature\x18\x03 \x01(\fR\tsignature\"v\n" +
+	"\tsignature\x18\x03 \x01(\fR\tsignature\"\x9f\x01\n" +
 	"\tApprovers\x12\x1f\n" +
 	"\vslack_users\x18\x01 \x03(\tR\n" +
 	"slackUsers\x12\x18\n" +
 	"\apersons\x18\x02 \x03(\tR\apersons\x12\x14\n" +
 	"\x05count\x18\x03 \x01(\rR\x05count\x12\x18\n" +
-	"\achannel\x18\x04 \x01(\tR\achannel\"\x8d\a\n" +
+	"\achannel\x18\x04 \x01(\tR\achannel\x12'\n" +
+	"\x0freason_required\x18\x05 \x01(\bR\x0ereasonRequired\"\xaf\a\n" +
 	"\x0fApprovalRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\agateway\x18\x02 \x01(\tR\agateway\x12\x1d\n" +
@@ -2050,7 +2185,8 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\bwarnings\x18\x18 \x03(\tR\bwarnings\x12)\n" +
 	"\x10rule_description\x18\x19 \x01(\tR\x0fruleDescription\x12%\n" +
 	"\x05offer\x18\x1a \x01(\v2\x0f.event.v1.OfferR\x05offer\x12\x1a\n" +
-	"\breturned\x18\x1b \x01(\bR\breturned\"\x8e\x01\n" +
+	"\breturned\x18\x1b \x01(\bR\breturned\x12 \n" +
+	"\vfingerprint\x18\x1c \x01(\tR\vfingerprint\"\x8e\x01\n" +
 	"\x05Offer\x12\x16\n" +
 	"\x06scopes\x18\x01 \x03(\tR\x06scopes\x12\x12\n" +
 	"\x04uses\x18\x02 \x01(\rR\x04uses\x12-\n" +
@@ -2106,7 +2242,23 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\vapproval_id\x18\x01 \x01(\tR\n" +
 	"approvalId\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12*\n" +
-	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xa3\x02\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xa9\x02\n" +
+	"\x0fApprovalOutcome\x12\x1f\n" +
+	"\vapproval_id\x18\x01 \x01(\tR\n" +
+	"approvalId\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x02 \x01(\tR\tsessionId\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x03 \x01(\tR\tcommandId\x12\x10\n" +
+	"\x03use\x18\x04 \x01(\rR\x03use\x12\x16\n" +
+	"\x06status\x18\x05 \x01(\tR\x06status\x12\x12\n" +
+	"\x04code\x18\x06 \x01(\tR\x04code\x12\x18\n" +
+	"\amessage\x18\a \x01(\tR\amessage\x12\x12\n" +
+	"\x04rows\x18\b \x01(\x03R\x04rows\x12\x1f\n" +
+	"\vduration_ns\x18\t \x01(\x03R\n" +
+	"durationNs\x12*\n" +
+	"\x02at\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xa3\x02\n" +
 	"\x06Bundle\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x121\n" +
@@ -2149,7 +2301,7 @@ func file_event_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_event_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_event_v1_event_proto_goTypes = []any{
 	(Kind)(0),                     // 0: event.v1.Kind
 	(*Principal)(nil),             // 1: event.v1.Principal
@@ -2164,49 +2316,51 @@ var file_event_v1_event_proto_goTypes = []any{
 	(*Vote)(nil),                  // 10: event.v1.Vote
 	(*ApprovalDecision)(nil),      // 11: event.v1.ApprovalDecision
 	(*ApprovalCancelled)(nil),     // 12: event.v1.ApprovalCancelled
-	(*Bundle)(nil),                // 13: event.v1.Bundle
-	(*Lease)(nil),                 // 14: event.v1.Lease
-	nil,                           // 15: event.v1.Principal.ClaimsEntry
-	nil,                           // 16: event.v1.Record.DetailsEntry
-	nil,                           // 17: event.v1.Record.CommitmentsEntry
-	nil,                           // 18: event.v1.Grant.HolderEntry
-	nil,                           // 19: event.v1.Bundle.FilesEntry
-	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
+	(*ApprovalOutcome)(nil),       // 13: event.v1.ApprovalOutcome
+	(*Bundle)(nil),                // 14: event.v1.Bundle
+	(*Lease)(nil),                 // 15: event.v1.Lease
+	nil,                           // 16: event.v1.Principal.ClaimsEntry
+	nil,                           // 17: event.v1.Record.DetailsEntry
+	nil,                           // 18: event.v1.Record.CommitmentsEntry
+	nil,                           // 19: event.v1.Grant.HolderEntry
+	nil,                           // 20: event.v1.Bundle.FilesEntry
+	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 22: google.protobuf.Duration
 }
 var file_event_v1_event_proto_depIdxs = []int32{
-	15, // 0: event.v1.Principal.claims:type_name -> event.v1.Principal.ClaimsEntry
-	20, // 1: event.v1.Record.time:type_name -> google.protobuf.Timestamp
+	16, // 0: event.v1.Principal.claims:type_name -> event.v1.Principal.ClaimsEntry
+	21, // 1: event.v1.Record.time:type_name -> google.protobuf.Timestamp
 	0,  // 2: event.v1.Record.kind:type_name -> event.v1.Kind
 	1,  // 3: event.v1.Record.principal:type_name -> event.v1.Principal
 	2,  // 4: event.v1.Record.objects:type_name -> event.v1.Object
-	16, // 5: event.v1.Record.details:type_name -> event.v1.Record.DetailsEntry
-	17, // 6: event.v1.Record.commitments:type_name -> event.v1.Record.CommitmentsEntry
-	20, // 7: event.v1.Batch.sealed_at:type_name -> google.protobuf.Timestamp
+	17, // 5: event.v1.Record.details:type_name -> event.v1.Record.DetailsEntry
+	18, // 6: event.v1.Record.commitments:type_name -> event.v1.Record.CommitmentsEntry
+	21, // 7: event.v1.Batch.sealed_at:type_name -> google.protobuf.Timestamp
 	3,  // 8: event.v1.Batch.records:type_name -> event.v1.Record
 	1,  // 9: event.v1.ApprovalRequest.principal:type_name -> event.v1.Principal
 	6,  // 10: event.v1.ApprovalRequest.approvers:type_name -> event.v1.Approvers
 	2,  // 11: event.v1.ApprovalRequest.objects:type_name -> event.v1.Object
-	20, // 12: event.v1.ApprovalRequest.requested_at:type_name -> google.protobuf.Timestamp
-	20, // 13: event.v1.ApprovalRequest.deadline:type_name -> google.protobuf.Timestamp
+	21, // 12: event.v1.ApprovalRequest.requested_at:type_name -> google.protobuf.Timestamp
+	21, // 13: event.v1.ApprovalRequest.deadline:type_name -> google.protobuf.Timestamp
 	8,  // 14: event.v1.ApprovalRequest.offer:type_name -> event.v1.Offer
-	21, // 15: event.v1.Offer.life:type_name -> google.protobuf.Duration
-	18, // 16: event.v1.Grant.holder:type_name -> event.v1.Grant.HolderEntry
-	20, // 17: event.v1.Vote.at:type_name -> google.protobuf.Timestamp
-	21, // 18: event.v1.Vote.life:type_name -> google.protobuf.Duration
+	22, // 15: event.v1.Offer.life:type_name -> google.protobuf.Duration
+	19, // 16: event.v1.Grant.holder:type_name -> event.v1.Grant.HolderEntry
+	21, // 17: event.v1.Vote.at:type_name -> google.protobuf.Timestamp
+	22, // 18: event.v1.Vote.life:type_name -> google.protobuf.Duration
 	10, // 19: event.v1.ApprovalDecision.votes:type_name -> event.v1.Vote
-	20, // 20: event.v1.ApprovalDecision.decided_at:type_name -> google.protobuf.Timestamp
-	20, // 21: event.v1.ApprovalDecision.expires_at:type_name -> google.protobuf.Timestamp
+	21, // 20: event.v1.ApprovalDecision.decided_at:type_name -> google.protobuf.Timestamp
+	21, // 21: event.v1.ApprovalDecision.expires_at:type_name -> google.protobuf.Timestamp
 	9,  // 22: event.v1.ApprovalDecision.grant:type_name -> event.v1.Grant
-	20, // 23: event.v1.ApprovalCancelled.at:type_name -> google.protobuf.Timestamp
-	19, // 24: event.v1.Bundle.files:type_name -> event.v1.Bundle.FilesEntry
-	20, // 25: event.v1.Bundle.published_at:type_name -> google.protobuf.Timestamp
-	20, // 26: event.v1.Lease.issued_at:type_name -> google.protobuf.Timestamp
-	27, // [27:27] is the sub-list for method output_type
-	27, // [27:27] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	21, // 23: event.v1.ApprovalCancelled.at:type_name -> google.protobuf.Timestamp
+	21, // 24: event.v1.ApprovalOutcome.at:type_name -> google.protobuf.Timestamp
+	20, // 25: event.v1.Bundle.files:type_name -> event.v1.Bundle.FilesEntry
+	21, // 26: event.v1.Bundle.published_at:type_name -> google.protobuf.Timestamp
+	21, // 27: event.v1.Lease.issued_at:type_name -> google.protobuf.Timestamp
+	28, // [28:28] is the sub-list for method output_type
+	28, // [28:28] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_event_v1_event_proto_init() }
@@ -2220,7 +2374,7 @@ func file_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_event_v1_event_proto_rawDesc), len(file_event_v1_event_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   19,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -53,6 +53,19 @@ type Approval struct {
 	Returned      bool       `json:"returned,omitempty"` // the client does not wait
 	Offer         *Offer     `json:"offer,omitempty"`
 	Grant         *Grant     `json:"grant,omitempty"`
+	Latest        *Run       `json:"latest,omitempty"`
+}
+
+// Run is how the command ended, or the latest of those that a grant let pass.
+type Run struct {
+	CommandID string    `json:"command_id"`
+	Status    string    `json:"status"` // ok, error, cancelled, not_executed, unknown
+	Code      string    `json:"code,omitempty"`
+	Message   string    `json:"message,omitempty"`
+	Rows      int64     `json:"rows"`
+	Millis    float64   `json:"duration_ms"`
+	At        time.Time `json:"at"`
+	Uses      uint32    `json:"uses,omitempty"`
 }
 
 // Offer is what an approver may give beyond the command.
@@ -107,6 +120,12 @@ func view(st *machine.State, r *eventv1.ApprovalRequest, e *electorate.Electorat
 	a.Returned = r.Returned
 	if o := r.GetOffer(); len(o.GetScopes()) > 0 {
 		a.Offer = &Offer{Scopes: o.Scopes, Uses: o.Uses, Seconds: int64(o.Life.AsDuration().Seconds())}
+	}
+	if l := st.Latest; l != nil {
+		a.Latest = &Run{
+			CommandID: l.Command, Status: l.Status, Code: l.Code, Message: l.Message, Rows: l.Rows, Millis: float64(l.Duration.Microseconds()) / 1000,
+			At: l.At, Uses: l.Uses,
+		}
 	}
 	if g := st.Grant; g != nil {
 		a.Grant = &Grant{Scope: g.Scope, Covers: approval.GrantedTo(g.Scope), Uses: g.Uses, ExpiresAt: g.Expires, RevokedBy: g.By}

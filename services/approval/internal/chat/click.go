@@ -11,8 +11,8 @@ import (
 	"github.com/slack-go/slack"
 
 	"github.com/gatestay/gatestay/libs/approval"
-	"github.com/gatestay/gatestay/libs/policy"
 	"github.com/gatestay/gatestay/libs/refusal"
+	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 	"github.com/gatestay/gatestay/services/approval/internal/desk"
 	"github.com/gatestay/gatestay/services/approval/internal/machine"
 	"github.com/gatestay/gatestay/services/approval/internal/message"
@@ -27,6 +27,8 @@ var ErrUnidentified = errors.New("chat: not connected with Slack yet")
 // Voter takes ballots (desk.Desk).
 type Voter interface {
 	Vote(ctx context.Context, b desk.Ballot) (*machine.State, error)
+	May(ctx context.Context, b desk.Ballot) error
+	Request(ctx context.Context, id string) (*eventv1.ApprovalRequest, error)
 	Revoke(ctx context.Context, r desk.Revocation) (*machine.State, error)
 }
 
@@ -40,92 +42,80 @@ type Clicks struct {
 }
 
 // Take takes one interaction whose origin was verified (a Socket Mode envelope,
-// or a signature). On nil it may be acknowledged: the vote is durable, or the
-// user is being told why there is none. On an error it must not be.
-func (c *Clicks) Take(ctx context.Context, transport string, i *slack.InteractionCallback) error {
+// or a signature). Without an error it may be acknowledged, with the answer, if
+// any: the vote is durable, or the user is being told why there is none. On an
+// error it must not be.
+func (c *Clicks) Take(ctx context.Context, transport string, i *slack.InteractionCallback) (*slack.ViewSubmissionResponse, error) {
 	started := time.Now()
-	result, err := c.take(ctx, i)
+	result, answer, err := c.take(ctx, i)
 	c.Client.o.Metrics.Clicks.WithLabelValues(transport, result).Inc()
 	if result == "taken" {
 		c.Client.o.Metrics.Seconds.Observe(time.Since(started).Seconds())
 	}
-	return err
+	return answer, err
 }
 
-func (c *Clicks) take(ctx context.Context, i *slack.InteractionCallback) (result string, err error) {
+func (c *Clicks) take(ctx context.Context, i *slack.InteractionCallback) (result string, answer *slack.ViewSubmissionResponse, err error) {
 	team, app := c.Client.identity()
 	switch {
 	case team == "":
-		return "unidentified", ErrUnidentified
+		return "unidentified", nil, ErrUnidentified
 	case i.Team.ID != team, app != "" && i.APIAppID != app:
 		c.Log.Warn().Str("team_id", clip(i.Team.ID)).Str("app_id", clip(i.APIAppID)).Msg("interaction of another workspace or app ignored")
-		return "foreign", ErrForeign
+		return "foreign", nil, ErrForeign
 	}
-	b, ok := ballot(i)
-	revoked, revokes := revocation(i)
-	if !ok && !revokes {
-		return "ignored", nil
+	in := read(i)
+	if in == nil {
+		return "ignored", nil, nil
 	}
 	if i.User.TeamID != "" && i.User.TeamID != team {
-		c.refuse(i, &refusal.Refusal{Message: "only members of this workspace may decide, not those of a connected one", Hint: "ask one of the approvers"})
-		return "refused", nil
+		return "refused", c.refuse(in, &refusal.Refusal{Message: "only members of this workspace may decide, not those of a connected one", Hint: "ask one of the approvers"}), nil
 	}
-	err = c.Client.Member(ctx, i.User.ID)
-	switch {
-	case err != nil:
-	case revokes:
-		_, err = c.Voter.Revoke(ctx, revoked)
-	default:
-		_, err = c.Voter.Vote(ctx, b)
+	if err = c.Client.Member(ctx, i.User.ID); err == nil {
+		err = c.act(ctx, i, in)
 	}
 	var r *refusal.Refusal
 	switch {
 	case err == nil:
-		return "taken", nil
+		return "taken", nil, nil
 	case errors.As(err, &r):
-		c.refuse(i, r)
-		return "refused", nil
+		return "refused", c.refuse(in, r), nil
 	}
-	c.Log.Warn().Err(err).Str("approval_id", b.Approval).Msg("click not acknowledged: the vote could not be made durable")
-	return "failed", err
+	c.Log.Warn().Err(err).Str("approval_id", in.ballot.Approval).Msg("click not acknowledged: the vote could not be made durable")
+	return "failed", nil, err
 }
 
-// pressed reads our button out of an interaction; nil where there is none.
-func pressed(i *slack.InteractionCallback) *slack.BlockAction {
-	if i.Type != slack.InteractionTypeBlockActions || len(i.ActionCallback.BlockActions) != 1 || i.User.ID == "" {
-		return nil
+// act votes, revokes, or asks for a reason first.
+func (c *Clicks) act(ctx context.Context, i *slack.InteractionCallback, in *input) error {
+	switch {
+	case in.revoke:
+		_, err := c.Voter.Revoke(ctx, desk.Revocation{Approval: in.ballot.Approval, Account: in.ballot.Account, Via: "slack"})
+		return err
+	case in.submitted:
+		_, err := c.Voter.Vote(ctx, in.ballot)
+		return err
 	}
-	a := i.ActionCallback.BlockActions[0]
-	if a.Type != "button" || i.Channel.ID == "" || i.Container.MessageTs == "" {
-		return nil
+	if err := c.Voter.May(ctx, in.ballot); err != nil {
+		return err
 	}
-	return a
-}
-
-// votes is what each button says.
-var votes = map[string]desk.Ballot{
-	message.ActionApprove:    {Vote: approval.Approve},
-	message.ActionApproveRun: {Vote: approval.Approve, Scope: policy.ScopeRun},
-	message.ActionApproveJob: {Vote: approval.Approve, Scope: policy.ScopeJob},
-	message.ActionDeny:       {Vote: approval.Deny},
-}
-
-func ballot(i *slack.InteractionCallback) (desk.Ballot, bool) {
-	a := pressed(i)
-	if a == nil {
-		return desk.Ballot{}, false
+	r, err := c.Voter.Request(ctx, in.ballot.Approval)
+	if err != nil {
+		return err
 	}
-	b, ok := votes[a.ActionID]
-	b.Approval, b.Account, b.Via, b.Channel, b.TS = a.Value, "slack:"+i.User.ID, "slack", i.Channel.ID, i.Container.MessageTs
-	return b, ok
-}
-
-func revocation(i *slack.InteractionCallback) (desk.Revocation, bool) {
-	a := pressed(i)
-	if a == nil || a.ActionID != message.ActionRevoke {
-		return desk.Revocation{}, false
+	required := in.ballot.Vote == approval.Approve && r.GetApprovers().GetReasonRequired()
+	if in.ballot.Vote == approval.Approve && !required {
+		_, err := c.Voter.Vote(ctx, in.ballot)
+		return err
 	}
-	return desk.Revocation{Approval: a.Value, Account: "slack:" + i.User.ID, Via: "slack"}, true
+	view := message.Dialog(r, in.ballot.Vote, in.metadata(), required)
+	err = c.Client.Open(ctx, i.TriggerID, view)
+	if err != nil && Diagnose(err).Code != "exchanged_trigger_id" { // else the click came twice, and its dialog is open
+		c.Log.Warn().Err(err).Str("approval_id", in.ballot.Approval).Msg("dialog not opened")
+		return &refusal.Refusal{
+			Message: "Slack did not open the dialog for your reason", Hint: "click again, or use 'gatestay approvals " + in.ballot.Vote + " " + in.ballot.Approval + "'",
+		}
+	}
+	return nil
 }
 
 var (
@@ -133,9 +123,15 @@ var (
 	slackIDs = regexp.MustCompile(`\b[UW][A-Z0-9]{5,20}\b`)
 )
 
-// refuse tells the user why, kindly.
-func (c *Clicks) refuse(i *slack.InteractionCallback, r *refusal.Refusal) {
+// refuse tells the user why, kindly: in the dialog where it came from one.
+func (c *Clicks) refuse(in *input, r *refusal.Refusal) *slack.ViewSubmissionResponse {
 	s := strings.ToUpper(r.Message[:1]) + r.Message[1:] + "."
+	if in.submitted {
+		if r.Hint != "" {
+			s += " " + strings.ToUpper(r.Hint[:1]) + r.Hint[1:] + "."
+		}
+		return slack.NewErrorsViewSubmissionResponse(map[string]string{message.DialogBlock: s})
+	}
 	text := entities.Replace(s)
 	if r.Detail != "" {
 		text += " " + slackIDs.ReplaceAllString(entities.Replace(approval.Visible(r.Detail)), "<@$0>")
@@ -143,7 +139,8 @@ func (c *Clicks) refuse(i *slack.InteractionCallback, r *refusal.Refusal) {
 	if r.Hint != "" {
 		text += "\n" + strings.ToUpper(r.Hint[:1]) + entities.Replace(r.Hint[1:]) + "."
 	}
-	c.Tell(i.Channel.ID, i.User.ID, text)
+	c.Tell(in.ballot.Channel, strings.TrimPrefix(in.ballot.Account, "slack:"), text)
+	return nil
 }
 
 // clip keeps what strangers sent out of the log beyond an id's length.

@@ -140,6 +140,15 @@ func (c *Client) Tell(ctx context.Context, channel, user, text string) error {
 	return wrap("tell", err)
 }
 
+// Open opens a dialog for whoever made an interaction, at most three seconds ago.
+func (c *Client) Open(ctx context.Context, trigger string, view slack.ModalViewRequest) error {
+	ctx, cancel := context.WithTimeout(ctx, memberLimit)
+	defer cancel()
+	_, err := c.api.OpenViewContext(ctx, trigger, view)
+	c.o.Metrics.call("views.open", err)
+	return wrap("open", err)
+}
+
 // Find looks for our message of an approval, whose answer may have been lost.
 func (c *Client) Find(ctx context.Context, channel, id string, since time.Time) (ts string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)

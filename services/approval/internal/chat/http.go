@@ -54,7 +54,10 @@ func (p *Posts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), postLimit)
 	defer cancel()
-	switch err := p.Clicks.Take(ctx, "http", i); {
+	switch answer, err := p.Clicks.Take(ctx, "http", i); {
+	case err == nil && answer != nil:
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(answer)
 	case err == nil:
 		w.WriteHeader(http.StatusOK)
 	case errors.Is(err, ErrForeign):

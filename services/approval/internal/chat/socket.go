@@ -96,10 +96,15 @@ func (s *Socket) click(ctx context.Context, client *socketmode.Client, e socketm
 	if !ok || e.Request == nil {
 		return
 	}
-	if err := s.Clicks.Take(ctx, "socket", &i); err != nil {
+	answer, err := s.Clicks.Take(ctx, "socket", &i)
+	if err != nil {
 		return // logged where it happened
 	}
-	if err := client.AckCtx(ctx, e.Request.EnvelopeID, nil); err != nil && ctx.Err() == nil {
+	var payload any
+	if answer != nil {
+		payload = answer
+	}
+	if err := client.AckCtx(ctx, e.Request.EnvelopeID, payload); err != nil && ctx.Err() == nil {
 		s.Log.Warn().Err(err).Msg("click not acknowledged; it comes again")
 	}
 }

@@ -67,6 +67,39 @@ func (d *Desk) Vote(ctx context.Context, b Ballot) (*machine.State, error) {
 	return st, nil
 }
 
+// May reports what Vote would answer, without voting: nil, or a
+// *refusal.Refusal. A reason that is still to be given is no refusal.
+func (d *Desk) May(ctx context.Context, b Ballot) error {
+	if !validID.MatchString(b.Approval) {
+		return unknown(b.Approval)
+	}
+	st, _, err := d.Store.Get(ctx, b.Approval)
+	if errors.Is(err, store.ErrUnknown) {
+		return unknown(b.Approval)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = d.vote(ctx, st.Clone(), b)
+	var r *refusal.Refusal
+	if errors.As(err, &r) && r.Code == refusal.ReasonRequired {
+		return nil
+	}
+	return err
+}
+
+// Request returns what is asked under an id, for a dialog about it.
+func (d *Desk) Request(ctx context.Context, id string) (*eventv1.ApprovalRequest, error) {
+	st, _, err := d.Store.Get(ctx, id)
+	if errors.Is(err, store.ErrUnknown) {
+		return nil, unknown(id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return st.Parse()
+}
+
 // vote is the transition.
 func (d *Desk) vote(_ context.Context, st *machine.State, b Ballot) (bool, error) {
 	r, err := st.Parse()
@@ -94,6 +127,12 @@ func (d *Desk) vote(_ context.Context, st *machine.State, b Ballot) (bool, error
 		refused.ID, refused.Rule = st.ID, r.Rule
 		refused.Detail = "It waits for " + e.People.Approvers(e.Approvers, e.Requesters) + "."
 		return false, refused
+	}
+	if b.Vote == approval.Approve && e.Approvers.GetReasonRequired() && approval.Blank(b.Reason) {
+		return false, &refusal.Refusal{
+			Code: refusal.ReasonRequired, ID: st.ID, Rule: r.Rule, Message: "the rule asks whoever approves to say why",
+			Hint: "give a reason: 'gatestay approvals approve " + st.ID + " --reason \"why\"', or the dialog in Slack",
+		}
 	}
 	if refused := scope(st, r, b); refused != nil {
 		return false, refused

@@ -58,6 +58,7 @@ type State struct {
 	Announced bool   `json:"announced,omitempty"`
 	Chain     Chain  `json:"chain"`
 	Grant     *Grant `json:"grant,omitempty"`
+	Latest    *Run   `json:"latest,omitempty"` // of the commands that it let pass
 	Slack     Slack  `json:"slack"`
 
 	request *eventv1.ApprovalRequest

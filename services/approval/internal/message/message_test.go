@@ -106,12 +106,20 @@ func TestGolden(t *testing.T) {
 			ended(machine.Approved, "", yes)(st)
 			st.Void = approval.ClientGone
 		}},
-		"denied":    {request(), ended(machine.Denied, "", machine.Vote{Person: "kim", Account: "oidc:kim@x", Vote: approval.Deny, Via: "cli", Reason: "wrong *table*"})},
-		"offering":  {offering, nil},
-		"returned":  {returned, nil},
-		"granted":   {offering, granted(machine.Grant{Scope: "run", Uses: 20, Expires: until})},
-		"revoked":   {offering, granted(machine.Grant{Scope: "job", Uses: 20, Expires: until, Revoked: began.Add(9 * time.Minute), By: "kim", Over: true})},
-		"over":      {offering, granted(machine.Grant{Scope: "run", Uses: 20, Expires: until, Over: true})},
+		"denied":   {request(), ended(machine.Denied, "", machine.Vote{Person: "kim", Account: "oidc:kim@x", Vote: approval.Deny, Via: "cli", Reason: "wrong *table*"})},
+		"offering": {offering, nil},
+		"returned": {returned, nil},
+		"granted":  {offering, granted(machine.Grant{Scope: "run", Uses: 20, Expires: until})},
+		"revoked":  {offering, granted(machine.Grant{Scope: "job", Uses: 20, Expires: until, Revoked: began.Add(9 * time.Minute), By: "kim", Over: true})},
+		"over":     {offering, granted(machine.Grant{Scope: "run", Uses: 20, Expires: until, Over: true})},
+		"ran": {request(), func(st *machine.State) {
+			ended(machine.Approved, "", yes)(st)
+			st.Latest = &machine.Run{Command: "c", Status: "ok", Rows: 1200, Duration: 34200 * time.Microsecond}
+		}},
+		"failed": {offering, func(st *machine.State) {
+			granted(machine.Grant{Scope: "run", Uses: 20, Expires: until})(st)
+			st.Latest = &machine.Run{Command: "c", Status: "error", Code: "23505", Message: "duplicate *key*", Duration: 2345678, Uses: 3}
+		}},
 		"expired":   {request(), ended(machine.Expired, "")},
 		"cancelled": {request(), ended(machine.Cancelled, approval.RuleChanged)},
 	} {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/slack-go/slack"
 
@@ -157,6 +158,9 @@ func (in Input) outcome() string {
 		if st.Grant != nil {
 			s += in.grant()
 		}
+		if st.Latest != nil {
+			s += "\n" + ran(st.Latest, st.Grant)
+		}
 		if st.Void != "" {
 			s += "\n:warning: *But it did not run:* " + inline(Reason(st.Void))
 		}
@@ -184,6 +188,39 @@ func (in Input) grant() string {
 		return s + ". Its time is over."
 	}
 	return s + ", until " + date(g.Expires)
+}
+
+// ran says how the command ended, or the latest of those that a grant let pass.
+func ran(r *machine.Run, g *machine.Grant) string {
+	took := r.Duration.Round(time.Millisecond)
+	if took < 10*time.Millisecond {
+		took = r.Duration.Round(100 * time.Microsecond)
+	}
+	s := ""
+	switch r.Status {
+	case "ok":
+		s = fmt.Sprintf(":white_check_mark: Ran: %s in %s", count(r.Rows, "row"), took)
+	case "error":
+		shown, _ := cut(approval.Visible(r.Message), maxField/4)
+		s = fmt.Sprintf(":x: *Failed* after %s: %s %s", took, span(r.Code), inline(shown))
+	case "cancelled":
+		s = fmt.Sprintf(":x: Cancelled by its client after %s", took)
+	case "not_executed":
+		s = ":x: It was not executed"
+	default:
+		s = ":grey_question: How it ended is not known"
+	}
+	if g != nil && r.Uses > 0 && g.Uses > 1 {
+		s += fmt.Sprintf(" (use %d of %d)", r.Uses, g.Uses)
+	}
+	return s
+}
+
+func count(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func (in Input) denial() string {

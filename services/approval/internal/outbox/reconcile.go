@@ -194,6 +194,7 @@ func (o *Outbox) shown(ctx context.Context, st *machine.State, want message.Cont
 // same reports that two states of an approval look the same.
 func same(a, b *machine.State) bool {
 	return a.Status == b.Status && a.Void == b.Void && len(a.Votes) == len(b.Votes) && (a.Grant == nil) == (b.Grant == nil) &&
+		(a.Latest == nil) == (b.Latest == nil) && (a.Latest == nil || a.Latest.Command == b.Latest.Command) &&
 		(a.Grant == nil || a.Grant.Over == b.Grant.Over && a.Grant.Revoked.Equal(b.Grant.Revoked))
 }
 

@@ -71,7 +71,7 @@ func (b *Book) Approvers(r *eventv1.ApprovalRequest) (*eventv1.Approvers, error)
 	a := rule.Approvers
 	said := r.GetApprovers()
 	if !slices.Equal(a.SlackUsers, said.GetSlackUsers()) || !slices.Equal(a.Persons, said.GetPersons()) ||
-		a.Count != said.GetCount() || a.Channel != said.GetChannel() {
+		a.Count != said.GetCount() || a.Channel != said.GetChannel() || a.ReasonRequired != said.GetReasonRequired() {
 		return nil, fmt.Errorf("%w: its approvers are others", ErrForged)
 	}
 	if r.Deadline.AsTime().Sub(r.RequestedAt.AsTime()) > rule.Deadline+slack {

@@ -45,6 +45,17 @@ type Approval struct {
 	Returned      bool      `json:"returned"`
 	Offer         *Offer    `json:"offer"`
 	Grant         *Grant    `json:"grant"`
+	Latest        *Run      `json:"latest"`
+}
+
+// Run is how the command ended, or the latest of those that a grant let pass.
+type Run struct {
+	Status  string  `json:"status"`
+	Code    string  `json:"code"`
+	Message string  `json:"message"`
+	Rows    int64   `json:"rows"`
+	Millis  float64 `json:"duration_ms"`
+	Uses    uint32  `json:"uses"`
 }
 
 // Offer is what an approver may give beyond the command.
@@ -104,6 +115,7 @@ func (t *tool) whole(a Approval) {
 		{"rule", strings.TrimSpace(fmt.Sprintf("%s, policy version %d. %s", approval.Visible(a.Rule), a.PolicyVersion, approval.Visible(a.Description)))},
 		{"approvers", approval.Visible(a.Approvers)},
 		{"grant", t.granted(a.Grant)},
+		{"ran", ran(a.Latest)},
 		{"session", a.SessionID},
 	}
 	for _, v := range a.Votes {
@@ -138,6 +150,21 @@ func wider(a Approval) string {
 			s += fmt.Sprintf("\ngatestay approvals approve %s --scope %s   # %s, any values, at most %d in %s", a.ID, scope,
 				approval.GrantedTo(scope), a.Offer.Uses, approval.Span(time.Duration(a.Offer.Seconds)*time.Second))
 		}
+	}
+	return s
+}
+
+// ran says how the command ended.
+func ran(r *Run) string {
+	if r == nil {
+		return ""
+	}
+	s := strings.TrimSpace(fmt.Sprintf("%s, %d rows, %.1f ms", approval.Visible(r.Status), r.Rows, r.Millis))
+	if r.Status == "error" {
+		s = fmt.Sprintf("failed after %.1f ms: %s %s", r.Millis, approval.Visible(r.Code), approval.Visible(r.Message))
+	}
+	if r.Uses > 0 {
+		s += fmt.Sprintf(" (use %d)", r.Uses)
 	}
 	return s
 }

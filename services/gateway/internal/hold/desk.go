@@ -5,6 +5,7 @@ package hold
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -40,11 +41,15 @@ type Desk struct {
 	waiting map[string]chan *eventv1.Signed
 	stop    chan struct{}
 	once    sync.Once
+	ran     chan *eventv1.ApprovalOutcome
 }
 
 // NewDesk returns a desk for one gateway.
 func NewDesk(gateway string, trust seal.Trust, grants *grant.Book, log zerolog.Logger, now func() time.Time) *Desk {
-	return &Desk{gateway: gateway, trust: trust, grants: grants, log: log, now: now, waiting: map[string]chan *eventv1.Signed{}, stop: make(chan struct{})}
+	return &Desk{
+		gateway: gateway, trust: trust, grants: grants, log: log, now: now, waiting: map[string]chan *eventv1.Signed{}, stop: make(chan struct{}),
+		ran: make(chan *eventv1.ApprovalOutcome, maxRan),
+	}
 }
 
 // Stop cancels every hold: the gateway is going down.
@@ -57,11 +62,14 @@ func (d *Desk) Waiting() int {
 	return len(d.waiting)
 }
 
-// Run receives decisions until ctx ends.
+// Run receives decisions, and tells how approved commands ended, until ctx ends.
 func (d *Desk) Run(ctx context.Context, b *bus.Bus) error {
 	d.mu.Lock()
 	d.bus = b
 	d.mu.Unlock()
+	var telling sync.WaitGroup
+	telling.Go(func() { d.tell(ctx, b) })
+	defer telling.Wait()
 	for ctx.Err() == nil {
 		if err := d.receive(ctx, b); err != nil && ctx.Err() == nil {
 			d.log.Warn().Err(err).Msg("decisions interrupted; listening again")
@@ -265,7 +273,12 @@ func (d *Desk) publish(ctx context.Context, b *bus.Bus, event, id string, raw, t
 	if tag != nil {
 		m.Header.Set(bus.TagHeader, hex.EncodeToString(tag))
 	}
-	if _, err := b.JS.PublishMsg(ctx, m, jetstream.WithMsgID(m.Subject)); err != nil {
+	once := m.Subject
+	if event == bus.Ran { // a grant lets many pass
+		sum := sha256.Sum256(raw)
+		once += "." + hex.EncodeToString(sum[:16])
+	}
+	if _, err := b.JS.PublishMsg(ctx, m, jetstream.WithMsgID(once)); err != nil {
 		return fmt.Errorf("hold: publish %s: %w", event, err)
 	}
 	return nil
@@ -290,7 +303,7 @@ func (d *Desk) passes(ctx context.Context, b *bus.Bus, id string, take func(cont
 	if taken.Decision.ApprovalId != id {
 		d.cancel(ctx, b, id, approval.Granted)
 	}
-	return result(taken.Decision, taken)
+	return Granted(taken)
 }
 
 // approved uses an approval that fits the command, the first use of a grant
@@ -304,12 +317,15 @@ func (d *Desk) approved(ctx context.Context, decision *eventv1.ApprovalDecision,
 			return nil, fmt.Errorf("%w: %w", approval.UsedUp(decision.ApprovalId), err)
 		}
 	}
-	r := result(decision, taken)
+	r := passed(decision, taken)
 	r.Wait = wait
 	return r, nil
 }
 
-func result(d *eventv1.ApprovalDecision, taken *grant.Taken) *Result {
+// Granted is the result of a use that was taken of a grant.
+func Granted(taken *grant.Taken) *Result { return passed(taken.Decision, taken) }
+
+func passed(d *eventv1.ApprovalDecision, taken *grant.Taken) *Result {
 	r := &Result{ApprovalID: d.ApprovalId, Grant: taken}
 	r.Approvers, r.Said = approval.Approving(d)
 	return r

@@ -72,7 +72,7 @@ func (s *Session) Admit(ctx context.Context, c *seam.Command) (seam.Permit, erro
 		if err := s.spend(ctx, a); err != nil {
 			return nil, err
 		}
-		return s.permit(ctx, a, nil, "")
+		return s.permit(ctx, a, nil)
 	case policy.Hold:
 		return s.hold(ctx, a)
 	default:

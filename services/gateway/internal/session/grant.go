@@ -16,6 +16,7 @@ import (
 	"github.com/gatestay/gatestay/libs/refusal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 	"github.com/gatestay/gatestay/services/gateway/internal/grant"
+	"github.com/gatestay/gatestay/services/gateway/internal/hold"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
 )
 
@@ -25,7 +26,7 @@ func (a *admission) use() approval.Use {
 	key := s.gate.GrantKey
 	return approval.Use{
 		Principal: s.principal, Target: s.target, Database: s.database, RuleHash: a.decision.RuleHash, Grants: a.decision.Grants,
-		Count: a.decision.Approvers.GetCount(), People: a.policy.Engine.People(), Now: s.gate.Now(), Key: key,
+		Count: a.decision.Approvers.GetCount(), Reason: a.decision.Approvers.GetReasonRequired(), People: a.policy.Engine.People(), Now: s.gate.Now(), Key: key,
 		Shape: command.Shape(key, &c.Facts, c.Parameters, c.State), Exact: command.Digest(key, c.Text, c.Parameters, c.State),
 	}
 }
@@ -52,16 +53,16 @@ func (s *Session) granted(ctx context.Context, a *admission, use approval.Use) (
 		}
 	}
 	return func() (seam.Permit, error) {
-		persons, _ := approval.Approving(taken.Decision)
+		by := hold.Granted(taken)
 		if a.command.Notify != nil {
 			a.command.Notify(seam.Notice{
 				Code:    "GS1300",
-				Message: fmt.Sprintf("granted by %s: use %d of %d", approval.Visible(strings.Join(persons, ", ")), taken.Number, taken.Decision.Uses),
+				Message: fmt.Sprintf("granted by %s: use %d of %d", approval.Visible(strings.Join(by.Approvers, ", ")), taken.Number, taken.Decision.Uses),
 				Detail: fmt.Sprintf("Grant %s covers %s, until %s.", taken.Decision.ApprovalId, approval.GrantedTo(taken.Decision.Grant.Scope),
 					taken.Decision.ExpiresAt.AsTime().UTC().Format("15:04:05 MST")),
 			})
 		}
-		return s.permit(ctx, a, persons, taken.Decision.ApprovalId, func(r *eventv1.Record) { noteUse(r, taken) })
+		return s.permit(ctx, a, by)
 	}, nil
 }
 
@@ -71,17 +72,6 @@ func (s *Session) passing(a *admission, use approval.Use) func(context.Context) 
 		use.Now = s.gate.Now()
 		return s.gate.Grants.Take(ctx, use, a.user())
 	}
-}
-
-func noteUse(r *eventv1.Record, taken *grant.Taken) {
-	if taken == nil {
-		return
-	}
-	if r.Details == nil {
-		r.Details = map[string]string{}
-	}
-	r.Details["grant"] = taken.Decision.Grant.Scope
-	r.Details["grant_use"] = fmt.Sprintf("%d of %d", taken.Number, taken.Decision.Uses)
 }
 
 // offer is what an approver may give beyond the command; nil for nothing.

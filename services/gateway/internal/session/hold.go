@@ -63,6 +63,7 @@ func (s *Session) hold(ctx context.Context, a *admission) (seam.Permit, error) {
 	result, err := s.gate.Desk.Hold(held, request, approval.Expectation{
 		ApprovalID: request.Id, Gateway: request.Gateway, Session: s.id, Command: a.id, Principal: s.principal,
 		Target: s.target, RuleHash: a.decision.RuleHash, Digest: digest, Count: a.decision.Approvers.GetCount(),
+		ReasonRequired: a.decision.Approvers.GetReasonRequired(),
 	}, s.passing(a, use))
 	if err != nil {
 		return nil, s.refuseHeld(a, request.Id, s.gate.Now().Sub(began), err)
@@ -80,10 +81,7 @@ func (s *Session) hold(ctx context.Context, a *admission) (seam.Permit, error) {
 			Detail:  approval.Visible(strings.Join(result.Said, "; ")),
 		})
 	}
-	return s.permit(ctx, a, result.Approvers, result.ApprovalID, func(r *eventv1.Record) {
-		r.WaitNs = result.Wait.Nanoseconds()
-		noteUse(r, result.Grant)
-	})
+	return s.permit(ctx, a, result)
 }
 
 // waits reports whether the client keeps its connection while a person decides.
@@ -195,7 +193,7 @@ func (a *admission) request(digest []byte, limit time.Duration) *eventv1.Approva
 		Principal: s.principal, Requesters: policy.Requesters(s.principal), Target: s.target, Database: s.database, Environment: s.conf.Environment,
 		Rule: a.decision.Rule, RuleHash: a.decision.RuleHash, RuleDescription: a.decision.Description, PolicyVersion: a.policy.Version,
 		Approvers: a.decision.Approvers, Verb: a.command.Facts.Verb, Class: string(a.command.Facts.Class), Objects: objects(a.command.Facts.Objects),
-		Statement: a.scrubbed.statement, Parameters: a.scrubbed.parameters, Reason: s.reason, Digest: digest,
+		Fingerprint: a.command.Facts.Fingerprint, Statement: a.scrubbed.statement, Parameters: a.scrubbed.parameters, Reason: s.reason, Digest: digest,
 		RequestedAt: timestamppb.New(now), Deadline: timestamppb.New(now.Add(limit)), Warnings: a.warnings(),
 	}
 }

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/gatestay/gatestay/libs/masking"
 	"github.com/gatestay/gatestay/libs/refusal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
+	"github.com/gatestay/gatestay/services/gateway/internal/hold"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
 )
 
@@ -19,6 +21,7 @@ import (
 type permit struct {
 	admission *admission
 	pending   event.Pending
+	by        *hold.Result // the approval that let it pass, or nil
 	masked    atomic.Int64
 	done      sync.Once
 }
@@ -26,16 +29,14 @@ type permit struct {
 var _ seam.Permit = (*permit)(nil)
 
 // permit records the intent and, for anything but a read, waits until the
-// record is durable: nothing that changes the target is forwarded before.
-func (s *Session) permit(ctx context.Context, a *admission, approvers []string, approvalID string, fill ...func(*eventv1.Record)) (seam.Permit, error) {
+// record is durable: nothing that changes the target is forwarded before. by is
+// the approval that let it pass, nil where it needed none.
+func (s *Session) permit(ctx context.Context, a *admission, by *hold.Result) (seam.Permit, error) {
 	if r := s.remember(ctx, a); r != nil {
 		return nil, s.refuse(a, r)
 	}
-	r := a.intent(approvers, approvalID)
-	for _, f := range fill {
-		f(r)
-	}
-	p := &permit{admission: a, pending: s.gate.Records.Offer(r)}
+	p := &permit{admission: a, by: by}
+	p.pending = s.gate.Records.Offer(p.intent())
 	if overlaps(a.command.Facts.Class) {
 		return p, nil
 	}
@@ -44,6 +45,22 @@ func (s *Session) permit(ctx context.Context, a *admission, approvers []string, 
 		return nil, err
 	}
 	return p, nil
+}
+
+func (p *permit) intent() *eventv1.Record {
+	if p.by == nil {
+		return p.admission.intent(nil, "")
+	}
+	r := p.admission.intent(p.by.Approvers, p.by.ApprovalID)
+	r.WaitNs = p.by.Wait.Nanoseconds()
+	if g := p.by.Grant; g != nil {
+		if r.Details == nil {
+			r.Details = map[string]string{}
+		}
+		r.Details["grant"] = g.Decision.Grant.Scope
+		r.Details["grant_use"] = fmt.Sprintf("%d of %d", g.Number, g.Decision.Uses)
+	}
+	return r
 }
 
 // overlaps reports whether a command may be forwarded while its record is on
@@ -188,12 +205,17 @@ func (i *inspector) Look(column int, piece []byte, last bool) error {
 func (p *permit) Done(o seam.Outcome) {
 	p.done.Do(func() {
 		s := p.admission.session
-		s.gate.Records.Later(s.outcome(p.admission.id, func(r *eventv1.Record) {
+		r := s.outcome(p.admission.id, func(r *eventv1.Record) {
 			r.Status, r.Code, r.Rows, r.Bytes = o.Status, o.Code, o.Rows, o.Bytes
 			r.DurationNs, r.MaskedCells = o.Duration.Nanoseconds(), p.masked.Load()
 			if o.Message != "" {
 				r.Message = s.scrubError(o.Message, p.admission.scrubbed.statement)
 			}
-		}))
+		})
+		if p.by != nil {
+			r.ApprovalId = p.by.ApprovalID
+			s.gate.Desk.Ran(p.by, r)
+		}
+		s.gate.Records.Later(r)
 	})
 }

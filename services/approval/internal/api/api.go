@@ -3,6 +3,7 @@
 //	GET  /v1/approvals?state=waiting|decided|all   those that the caller may see, newest first
 //	GET  /v1/approvals/{id}
 //	POST /v1/approvals/{id}/vote                   {"vote":"approve|deny","reason":"","scope":"run|job","uses":0,"seconds":0}
+//	GET  /v1/approvals/{id}/proof                  what 'gatestay approvals verify' checks: the exact bytes of request and decision
 //	GET  /v1/grants                                those in force
 //	POST /v1/approvals/{id}/revoke                 {"reason":""}
 //
@@ -23,6 +24,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/gatestay/gatestay/libs/approval"
 	"github.com/gatestay/gatestay/libs/identity"
 	"github.com/gatestay/gatestay/libs/refusal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
@@ -66,6 +68,7 @@ func (a *API) Mount(mux *http.ServeMux) {
 	mux.Handle("GET /v1/approvals", a.SignIn.RequirePerson(a.handle(a.list)))
 	mux.Handle("GET /v1/approvals/{id}", a.SignIn.RequirePerson(a.handle(a.show)))
 	mux.Handle("POST /v1/approvals/{id}/vote", a.SignIn.RequirePerson(a.handle(a.vote)))
+	mux.Handle("GET /v1/approvals/{id}/proof", a.SignIn.RequirePerson(a.handle(a.proof)))
 	mux.Handle("GET /v1/grants", a.SignIn.RequirePerson(a.handle(a.grants)))
 	mux.Handle("POST /v1/approvals/{id}/revoke", a.SignIn.RequirePerson(a.handle(a.revoke)))
 }
@@ -207,6 +210,22 @@ func (a *API) vote(r *http.Request, c *caller) (any, error) {
 		return nil, err
 	}
 	return c.one(st)
+}
+
+// proof is what a stranger needs to check the decision.
+func (a *API) proof(r *http.Request, c *caller) (any, error) {
+	id := r.PathValue("id")
+	if _, err := c.find(r.Context(), id); err != nil {
+		return nil, err
+	}
+	st, _, err := c.Store.Get(r.Context(), id)
+	if err != nil {
+		return nil, err
+	}
+	if len(st.Decision) == 0 {
+		return nil, &refusal.Refusal{Code: refusal.ApprovalOver, ID: id, Message: "nothing was decided here", Hint: "an approval that waits, or that its gateway withdrew, has no signed decision"}
+	}
+	return approval.Proof{ID: id, Request: st.Request, Decision: st.Decision}, nil
 }
 
 // grants lists those in force, newest first.

@@ -52,8 +52,17 @@ type Input struct {
 	People  electorate.People
 	// Tally is what the votes so far amount to; Attainable what they could.
 	Tally, Attainable electorate.Tally
+	// Earlier is what was decided before about the same statement, newest first.
+	Earlier []Earlier
 	// Admits says whether an account may vote; nil admits all.
 	Admits func(account string) bool
+}
+
+// Earlier is a decision about the same statement, with whatever values.
+type Earlier struct {
+	Status machine.Status
+	By     []string // persons
+	At     time.Time
 }
 
 // Content is a rendered message.
@@ -86,6 +95,9 @@ func Render(in Input) (Content, error) {
 		}
 	} else {
 		c.Approvable = whole && in.Attainable.Met()
+		if s := in.earlier(); s != "" {
+			add(slack.NewContextBlock("", markup(s)))
+		}
 		add(in.waiting())
 		if s := offers(r); s != "" && c.Approvable {
 			add(slack.NewContextBlock("", markup(s)))
@@ -245,6 +257,29 @@ func offers(r *eventv1.ApprovalRequest) string {
 		}
 	}
 	return strings.Join(lines, "\n")
+}
+
+// earlier says what became of the same statement before.
+func (in Input) earlier() string {
+	var parts []string
+	for _, e := range in.Earlier {
+		var names []string
+		for _, person := range e.By {
+			names = append(names, in.person(person))
+		}
+		sign := ":white_check_mark: approved"
+		if e.Status == machine.Denied {
+			sign = ":no_entry: denied"
+		}
+		if len(names) > 0 {
+			sign += " by " + strings.Join(names, " and ")
+		}
+		parts = append(parts, sign+" "+date(e.At))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "The same statement before, with these or other values: " + strings.Join(parts, "; ")
 }
 
 func (in Input) footer() string {

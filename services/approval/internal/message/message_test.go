@@ -146,6 +146,24 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+func TestEarlierDecisionsAreNamed(t *testing.T) {
+	in := input(t, request(), nil)
+	in.Earlier = []Earlier{
+		{Status: machine.Denied, By: []string{"*kim*"}, At: began.Add(-time.Hour)},
+		{Status: machine.Approved, By: []string{"dana", "sam"}, At: began.Add(-24 * time.Hour)},
+	}
+	c, err := Render(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := strings.Join(texts(c), "\n")
+	for _, want := range []string{":no_entry: denied by `*kim*`", ":white_check_mark: approved by dana and sam", "|2026-11-24 11:00 UTC>"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("no %q in\n%s", want, all)
+		}
+	}
+}
+
 // texts returns every text of a message that Slack reads as markup.
 func texts(c Content) []string {
 	var out []string

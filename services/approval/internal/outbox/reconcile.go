@@ -16,6 +16,9 @@ import (
 // errBusy: the message is another replica's, or the channel's, for a moment.
 var errBusy = errors.New("outbox: not now")
 
+// maxEarlier is how many earlier decisions a message names.
+const maxEarlier = 3
+
 // waitForPolicy is how often to look whether a request can be rendered.
 const waitForPolicy = time.Second
 
@@ -55,6 +58,9 @@ func (o *Outbox) reconcile(ctx context.Context, id string) (again time.Duration,
 
 func (o *Outbox) render(st *machine.State, r *eventv1.ApprovalRequest) (message.Content, error) {
 	in := message.Input{State: st, Request: r, People: o.People()}
+	for _, e := range o.Store.Earlier(st, maxEarlier) {
+		in.Earlier = append(in.Earlier, message.Earlier{Status: e.Status, By: e.By, At: e.Ended})
+	}
 	if !st.Done() {
 		e, err := o.Electorate(r)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 
+	"github.com/gatestay/gatestay/libs/approval"
 	"github.com/gatestay/gatestay/services/approval/internal/machine"
 )
 
@@ -57,6 +59,10 @@ type Summary struct {
 	Ended    time.Time
 	Deadline time.Time
 	Revision uint64
+	// Shape is equal for the same statement with other values on the same target;
+	// By are those whose votes made the outcome.
+	Shape string
+	By    []string
 }
 
 // New returns a store on a bucket.
@@ -124,6 +130,14 @@ func (s *Store) remember(st *machine.State, revision uint64) bool {
 	}}
 	if r, err := st.Parse(); err == nil && r != nil {
 		e.Deadline = r.Deadline.AsTime()
+		if r.Fingerprint != "" {
+			e.Shape = r.Target + "\x00" + r.Database + "\x00" + r.Fingerprint
+		}
+	}
+	for _, v := range st.Votes {
+		if v.Counted || st.Status == machine.Denied && v.Vote == approval.Deny {
+			e.By = append(e.By, v.Person)
+		}
 	}
 	if !st.Settled() {
 		e.State = st
@@ -158,6 +172,23 @@ func (s *Store) forget(id string) {
 // are shared: clone before a change.
 func (s *Store) Active() []*machine.State {
 	return collect(s, func(e *Entry) (*machine.State, bool) { return e.State, e.State != nil })
+}
+
+// Earlier returns what was approved or denied of the same shape before an
+// approval came, the newest first, at most n.
+func (s *Store) Earlier(st *machine.State, n int) []Summary {
+	s.mu.Lock()
+	own := s.states[st.ID]
+	s.mu.Unlock()
+	if own == nil || own.Shape == "" {
+		return nil
+	}
+	all := collect(s, func(e *Entry) (Summary, bool) {
+		decided := e.Status == machine.Approved || e.Status == machine.Denied
+		return e.Summary, e.Shape == own.Shape && e.ID != st.ID && decided && e.Ended.Before(st.Received)
+	})
+	slices.SortFunc(all, func(a, b Summary) int { return b.Ended.Compare(a.Ended) })
+	return all[:min(n, len(all))]
 }
 
 // Settled returns the summaries of those that ended before a time.

@@ -123,11 +123,8 @@ func (t *tool) whole(a Approval) {
 	}
 	p.Pairs(filled(pairs))
 	p.Line("")
-	for l := range strings.Lines(approval.VisibleText(a.Statement)) {
-		p.Line("  " + p.Accent(strings.TrimRight(l, "\n"))) // to the letter
-	}
-	for i, v := range a.Parameters {
-		p.Line("  " + p.Accent(fmt.Sprintf("$%d = %s", i+1, approval.Visible(v))))
+	for _, l := range shownLines(a.Statement, a.Parameters) {
+		p.Line("  " + p.Accent(l))
 	}
 	t.warn(p, a)
 	switch {
@@ -137,6 +134,19 @@ func (t *tool) whole(a Approval) {
 	case a.WhyNot != "":
 		p.Note("You may not vote: " + approval.Visible(a.WhyNot))
 	}
+}
+
+// shownLines is a statement with its parameters, to the letter, and safe for a
+// terminal.
+func shownLines(statement string, parameters []string) []string {
+	var lines []string
+	for l := range strings.Lines(approval.VisibleText(statement)) {
+		lines = append(lines, strings.TrimRight(l, "\n"))
+	}
+	for i, v := range parameters {
+		lines = append(lines, fmt.Sprintf("$%d = %s", i+1, approval.Visible(v)))
+	}
+	return lines
 }
 
 // wider names what an approver may give beyond the command.

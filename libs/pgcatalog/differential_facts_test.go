@@ -181,7 +181,7 @@ func changes(t *testing.T, tx pgx.Tx) map[string]int64 {
 // TestRedteam07_DifferentialFacts: of thousands of random statements, what facts
 // say is read and written covers what PostgreSQL's planner and its counters say.
 func TestRedteam07_DifferentialFacts(t *testing.T) {
-	const seeds, most = 4000, 60 * time.Second
+	seeds, most := long(4000, 60*time.Second)
 	conn := database(t, querytest.Schema+audited)
 	if _, err := conn.Exec(t.Context(), "SET statement_timeout = '2s'"); err != nil {
 		t.Fatal(err)

@@ -74,7 +74,7 @@ func (d *differ) result(t *testing.T, sql string) (result, command.Facts) {
 // the same number of rows, the same NULLs, the same errors, and the same cells
 // in what is not masked.
 func TestRedteam13_ComparisonsAreComplete(t *testing.T) {
-	const seeds, most = 6000, 60 * time.Second
+	seeds, most := long(6000, 60*time.Second)
 	d := newDiffer(t)
 	other := newDifferOf(t, "twin", twin())
 	end := time.Now().Add(most)
@@ -107,6 +107,42 @@ func TestRedteam13_ComparisonsAreComplete(t *testing.T) {
 	}
 	t.Logf("%d statements: %d without a comparison give the same (%d of them touch masked columns), %d the same error; of the others %d give other results", n, quiet, secret, failed, differ)
 	if quiet < n/10 || secret < quiet/10 || differ < n/100 {
+		t.Error("too few of them: the test shows nothing")
+	}
+}
+
+// TestRedteam13_PlansTellNothing: EXPLAIN shows estimates, which come from samples of
+// the values. Where no use of a masked column is found, and the plan passes, it is
+// the same over other values.
+func TestRedteam13_PlansTellNothing(t *testing.T) {
+	seeds, most := long(3000, 40*time.Second)
+	d := newDiffer(t)
+	other := newDifferOf(t, "twin", twin())
+	end := time.Now().Add(most)
+	var n, same, hidden int
+	for ; uint64(n) < seeds && time.Now().Before(end); n++ {
+		seed := uint64(7_000_000 + n)
+		g := querytest.New(seed)
+		g.Clean = seed%2 == 0
+		sql, _ := g.Query()
+		if seed%8 == 1 {
+			sql, _ = g.Change()
+		}
+		sql = []string{"EXPLAIN ", "EXPLAIN (VERBOSE) ", "EXPLAIN (FORMAT JSON, SETTINGS) "}[seed%3] + sql
+		one, f := d.result(t, sql)
+		two, _ := other.result(t, sql)
+		switch {
+		case len(d.masks.Compared(&f)) > 0 || one.state != "" && one.state == two.state:
+		case one.state != two.state || !slices.Equal(one.columns, two.columns):
+			t.Fatalf("no use of a masked column is found in\n%s\nand with other values its plan is another:\n%s\n%s", sql, one.columns, two.columns)
+		case d.masks.Taint(&f).Expressions:
+			hidden++
+		default:
+			same++
+		}
+	}
+	t.Logf("%d plans without a comparison or with one: of the former %d pass and are the same, %d are hidden", n, same, hidden)
+	if same < n/30 || hidden < n/30 {
 		t.Error("too few of them: the test shows nothing")
 	}
 }

@@ -98,7 +98,32 @@ func (g *Generator) expression(items []item, k kind, depth int) value {
 
 func (g *Generator) text(items []item, depth int, e func(kind) value) value {
 	a := e(text)
-	switch g.rand.IntN(22) {
+	switch g.rand.IntN(29) {
+	case 22:
+		b := e(text)
+		return join(text, g.pick("translate("+a.sql+", 'abc', "+b.sql+")", "overlay("+a.sql+" placing "+b.sql+" from 2)", "split_part("+a.sql+", '@', 1) || "+b.sql, "lpad("+a.sql+", 30, "+b.sql+")"), a, b)
+	case 23:
+		return a.as(text, g.pick("regexp_replace("+a.sql+", '^.', '')", "regexp_substr("+a.sql+", '.{3,}')", "md5("+a.sql+")", "quote_literal("+a.sql+")", "initcap("+a.sql+")", "(regexp_match("+a.sql+", '(.*)@'))[1]", a.sql+" COLLATE \"C\""))
+	case 24:
+		if it, ok := g.row(items); ok {
+			return value{g.pick("format('%s', "+it.alias+")", "concat_ws('-', "+it.alias+", 1)", "(to_jsonb("+it.alias+") #>> '{}')", "quote_nullable("+it.alias+")", "(ARRAY["+it.alias+"])[1]::text"), text, it.secret()}
+		}
+	case 25:
+		if j := e(json); g.chance(50) {
+			return j.as(text, g.pick("JSON_QUERY("+j.sql+", '$' RETURNING text)", "JSON_SERIALIZE("+j.sql+")"))
+		}
+		return a.as(text, g.pick("JSON_VALUE(to_jsonb("+a.sql+"), '$' DEFAULT 'none' ON ERROR)", "JSON_VALUE('[1]', '$[*] ? (@ != $v)' PASSING "+a.sql+" AS v)"))
+	case 26:
+		if depth > 1 {
+			q := g.single(items, text, depth-2)
+			return q.as(text, "(SELECT "+g.pick("mode() WITHIN GROUP (ORDER BY s.v)", "percentile_disc(0.5) WITHIN GROUP (ORDER BY s.v)", "(array_agg(s.v))[1]", "json_object_agg(s.v, 1)::text", "string_agg(DISTINCT s.v, '+')", "json_agg(s)::text", "xmlagg(xmlelement(name y, s.v))::text")+" FROM ("+q.sql+") AS s (v) WHERE s.v IS NOT NULL)")
+		}
+	case 27:
+		b, n := e(text), e(number)
+		return join(text, "(string_to_array("+a.sql+" || ',' || "+b.sql+", ','))[least(2, "+n.sql+")::int]", a, b, n)
+	case 28:
+		b := e(truth)
+		return join(text, "xpath('/x/text()', xmlelement(name x, "+a.sql+"))::text || "+b.sql, a, b)
 	case 0:
 		return a.as(text, "lower("+a.sql+")")
 	case 1:
@@ -159,7 +184,16 @@ func (g *Generator) text(items []item, depth int, e func(kind) value) value {
 
 func (g *Generator) number(items []item, depth int, e func(kind) value) value {
 	n := e(number)
-	switch g.rand.IntN(8) {
+	switch g.rand.IntN(11) {
+	case 8:
+		a, b := e(text), e(array)
+		return join(number, g.pick("num_nonnulls("+a.sql+", "+b.sql+")", "array_position("+b.sql+", "+a.sql+")", "width_bucket(length("+a.sql+"), 1, 30, 5) + cardinality("+b.sql+")", "hashtext("+a.sql+") + num_nulls("+b.sql+")"), a, b)
+	case 9:
+		a := e(text)
+		return a.as(number, g.pick("octet_length", "ascii", "pg_column_size", "bit_length")+"("+a.sql+")")
+	case 10:
+		a := e(text)
+		return join(number, "regexp_count("+a.sql+", 'e') + nullif("+n.sql+", 7)", a, n)
 	case 0:
 		b := e(number)
 		return join(number, "("+n.sql+" + "+b.sql+")", n, b)
@@ -186,7 +220,28 @@ func (g *Generator) number(items []item, depth int, e func(kind) value) value {
 }
 
 func (g *Generator) truth(items []item, depth int, e func(kind) value) value {
-	switch g.rand.IntN(6) {
+	switch g.rand.IntN(11) {
+	case 6:
+		a, b, n, m := e(text), e(text), e(number), e(number)
+		return join(truth, "(("+a.sql+", "+n.sql+") "+g.pick("=", "<", "<>", "IS DISTINCT FROM")+" ("+b.sql+", "+m.sql+"))", a, b, n, m)
+	case 7:
+		if depth > 1 {
+			a, n, q := e(text), e(number), g.pair(items, depth-2)
+			return join(truth, "(("+a.sql+", "+n.sql+") "+g.pick("= ANY ", "IN ", "= ", "< ", "NOT IN ", "< ALL ")+"("+q.sql+" LIMIT 1))", a, n, q)
+		}
+	case 8:
+		if depth > 1 {
+			a, n, q := e(text), e(number), g.pair(items, depth-2)
+			z := g.name()
+			return join(truth, "(SELECT bool_or(ROW("+z+".*) IN ("+q.sql+")) FROM (VALUES ("+a.sql+", "+n.sql+")) AS "+z+")", a, n, q)
+		}
+	case 9:
+		a, b := e(text), e(array)
+		return join(truth, "("+a.sql+" OPERATOR(pg_catalog."+g.pick("=", "<>", "<", "~~")+") "+g.pick("ANY", "ALL")+" ("+b.sql+"))", a, b)
+	case 10:
+		if it, ok := g.row(items); ok {
+			return value{g.pick("("+it.alias+" IS NOT NULL)", "("+it.alias+".* IS NULL)", "("+it.alias+" = "+it.alias+")", "("+it.alias+"::text LIKE '%e%')"), truth, it.secret()}
+		}
 	case 0:
 		a, b := e(text), e(text)
 		return join(truth, "("+a.sql+" "+g.pick("=", "<", ">", "LIKE", "~")+" "+b.sql+")", a, b)

@@ -110,7 +110,16 @@ func (g *Generator) produced(before []item, depth int, alias string) item {
 		}
 		return item{sql: sql + " WITH ORDINALITY AS " + alias + " (f, o)", alias: alias, columns: []value{{"f", k, v.secret}, {"o", number, v.secret}}}
 	}
-	switch g.rand.IntN(9) {
+	switch g.rand.IntN(12) {
+	case 9:
+		v := e(text)
+		return item{sql: "XMLTABLE('/r' PASSING xmlelement(name r, xmlelement(name x, " + v.sql + ")) COLUMNS xt text PATH 'x', n FOR ORDINALITY) AS " + alias, alias: alias, columns: []value{{"xt", text, v.secret}, {"n", number, v.secret}}}
+	case 10:
+		v := e(text)
+		return item{sql: "JSON_TABLE('[\"a\"]'::jsonb, '$[*]' PASSING " + v.sql + " AS p COLUMNS (jt text PATH '$', NESTED PATH '$' COLUMNS (k text PATH '$ ? (@ == $p)'))) AS " + alias, alias: alias, columns: []value{{"jt", text, v.secret}, {"k", text, v.secret}}}
+	case 11:
+		n := e(number)
+		return item{sql: "public.orders AS " + alias + " TABLESAMPLE BERNOULLI ((SELECT 100 + 0 * abs((" + n.sql + ")::numeric))) REPEATABLE (3)", alias: alias, columns: columns("id:n customer:n total:n note:t")}
 	case 0:
 		v := e(array)
 		return one(v, text, "unnest("+v.sql+")")

@@ -42,7 +42,7 @@ func (g *Generator) Query() (sql string, secret []bool) {
 	for _, c := range cols {
 		secret = append(secret, c.secret)
 	}
-	if !strings.Contains(sql, "LIMIT") {
+	if !strings.Contains(sql, "LIMIT") && !strings.Contains(sql, "FETCH") {
 		sql += " LIMIT 20"
 	}
 	return sql, secret
@@ -53,6 +53,14 @@ func (g *Generator) single(outer []item, k kind, depth int) value {
 	from, items := g.from(outer, depth)
 	v := g.expression(append(append([]item{}, outer...), items...), k, depth)
 	return v.as(k, "SELECT "+v.sql+" FROM "+from)
+}
+
+// pair writes a query of a text and a number.
+func (g *Generator) pair(outer []item, depth int) value {
+	from, items := g.from(outer, depth)
+	all := append(append([]item{}, outer...), items...)
+	a, n := g.expression(all, text, depth), g.expression(all, number, depth)
+	return join(text, "SELECT "+a.sql+", "+n.sql+" FROM "+from, a, n)
 }
 
 var kinds = []kind{text, text, text, number, truth, json, array}
@@ -90,8 +98,14 @@ func (g *Generator) query(outer []item, depth int) (string, []value) {
 	if g.chance(25) {
 		sql += " WHERE " + g.expression(all, truth, 1).sql
 	}
-	if g.chance(10) {
+	switch {
+	case g.chance(10):
 		sql += " ORDER BY 1 LIMIT 5"
+	case g.chance(4):
+		sql += " ORDER BY 1 USING > FETCH FIRST 3 ROWS WITH TIES"
+	case g.chance(4):
+		q := g.single(nil, number, 1)
+		sql += " " + g.pick("LIMIT", "OFFSET") + " (SELECT abs(max(s))::bigint % 4 FROM (" + q.sql + ") AS s (s))"
 	}
 	return sql, unique(cols)
 }
@@ -118,7 +132,15 @@ func (g *Generator) target(items []item, depth int) value {
 	v := g.expression(items, kinds[g.rand.IntN(len(kinds))], depth)
 	if g.chance(10) {
 		o := g.expression(items, text, 1)
-		return join(v.kind, g.pick("first_value", "lag", "last_value")+"("+v.sql+") OVER (PARTITION BY "+o.sql+" ORDER BY "+o.sql+")", v, o)
+		frame := g.pick("", "", " ROWS BETWEEN 1 PRECEDING AND CURRENT ROW", " GROUPS CURRENT ROW", " RANGE UNBOUNDED PRECEDING EXCLUDE TIES")
+		if n := g.expression(items, number, 1); g.chance(20) {
+			if q := g.single(items, number, 1); g.may(q.secret) { // what a frame says of its size has no columns of its own level
+				frame = " ROWS (SELECT abs(max(s))::bigint % 4 FROM (" + q.sql + ") AS s (s)) PRECEDING"
+				return join(v.kind, "last_value("+v.sql+") OVER (ORDER BY "+o.sql+frame+")", v, o, q)
+			}
+			return join(v.kind, "nth_value("+v.sql+", (abs("+n.sql+")::bigint % 3 + 1)::int) OVER (ORDER BY "+o.sql+")", v, o, n)
+		}
+		return join(v.kind, g.pick("first_value", "lag", "last_value")+"("+v.sql+") OVER (PARTITION BY "+o.sql+" ORDER BY "+o.sql+frame+")", v, o)
 	}
 	return v
 }
@@ -143,7 +165,11 @@ func (g *Generator) grouped(outer []item, depth int) (string, []value) {
 			cols = append(cols, value{name, t.kind, t.secret})
 		}
 	}
-	return "SELECT " + strings.Join(names, ", ") + " FROM " + from + " GROUP BY " + g.pick("1", "1", "ROLLUP (1)"), cols
+	by := g.pick("1", "1", "ROLLUP (1)", "GROUPING SETS ((1), ())", "CUBE (1)", "DISTINCT 1")
+	if g.chance(20) {
+		by += " HAVING " + g.pick("count(*) > 1", "min("+v.sql+") < 'm'", "bool_and("+t.sql+")")
+	}
+	return "SELECT " + strings.Join(names, ", ") + " FROM " + from + " GROUP BY " + by, cols
 }
 
 func (g *Generator) setOperation(outer []item, depth int) (string, []value) {
@@ -220,7 +246,20 @@ func (g *Generator) Change() (sql string, secret []bool) {
 	g.alias, g.with = 0, nil
 	source, items := g.from(nil, 1)
 	v, w := g.expression(items, text, 2), g.expression(items, text, 1)
-	switch g.rand.IntN(6) {
+	switch g.rand.IntN(12) {
+	case 6:
+		return "UPDATE orders AS t SET (note, total) = (SELECT " + v.sql + ", 1 FROM " + source + " LIMIT 1) RETURNING t.note, t.total + 1, t.note || ''", []bool{v.secret, v.secret, v.secret}
+	case 7:
+		return "INSERT INTO orders (id, note) SELECT 1, " + v.sql + " FROM " + source + " LIMIT 1 ON CONFLICT (id) DO UPDATE SET note = excluded.note || orders.note RETURNING note, upper(note), id + 1", []bool{v.secret, v.secret, false}
+	case 8:
+		return "MERGE INTO orders t USING (SELECT " + v.sql + " AS v, " + w.sql + " AS w FROM " + source + " LIMIT 1) s ON t.id = 1 WHEN MATCHED AND s.w IS NOT NULL THEN UPDATE SET note = s.v WHEN NOT MATCHED BY SOURCE THEN DELETE RETURNING merge_action(), t.note, s.w || '', t.total + 1",
+			[]bool{false, v.secret, w.secret, false}
+	case 9:
+		return "DELETE FROM orders AS t USING (SELECT " + v.sql + " AS v FROM " + source + " LIMIT 1) AS q WHERE t.id < 3 RETURNING t.*, q.v || '', q", []bool{false, false, false, false, v.secret, v.secret}
+	case 10:
+		return "WITH u AS (UPDATE orders SET note = (SELECT min(" + v.sql + ") FROM " + source + ") RETURNING id, note AS n), i AS (INSERT INTO archive SELECT id, n FROM u RETURNING note) SELECT i.note || '', u.id + 1 FROM i, u", []bool{v.secret, false}
+	case 11:
+		return "UPDATE customers AS t SET name = q.v, city = 'here' FROM (SELECT " + v.sql + " AS v FROM " + source + " LIMIT 1) AS q RETURNING t.id + 1, lower(t.name), lower(t.city), t.email, to_jsonb(t)", []bool{false, v.secret, false, true, true}
 	case 0:
 		return "UPDATE orders AS t SET note = q.v FROM (SELECT " + v.sql + " AS v FROM " + source + " LIMIT 1) AS q RETURNING t.note, t.total + 1, lower(q.v)", []bool{v.secret, false, v.secret}
 	case 1:

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/gatestay/gatestay/libs/command"
@@ -16,10 +17,10 @@ func (r *resolver) given(x command.Comparison, columns []command.Column) []comma
 		case x.Given == command.Typed:
 			r.typed(&out)
 		case x.Given == command.Sized && !r.array(col), x.Given == command.Routed && !r.routes(x.With, col.Name):
-		case rel != nil && (x.Given == command.Referred || x.Given == command.Checked):
-			for _, oid := range append(r.catalog.kin(rel.OID), rel.OID) {
-				if of := r.catalog.byOID[oid]; of != nil {
-					r.besides(x.Given, of, col.Name, &out)
+		case x.Given == command.Checked && rel != nil:
+			for of := range r.catalog.family(rel) {
+				for _, other := range of.checkedWith(col.Name) {
+					out.add(of.column(other))
 				}
 			}
 		default:
@@ -60,22 +61,32 @@ func (r *resolver) typed(out *set[command.Column]) {
 	}
 }
 
-// besides adds the columns that tell of themselves where a row of a relation is
-// changed or goes: those that refer to the column, or that a check is about, too.
-func (r *resolver) besides(what command.Given, rel *relation, name string, out *set[command.Column]) {
-	if what == command.Checked {
-		for _, other := range rel.checkedWith(name) {
-			out.add(rel.column(other))
+// referred notes the columns that refer to others, whose rows are changed or go:
+// an error says that they have the value.
+func (r *resolver) referred(columns []command.Column, out *set[command.Comparison]) {
+	for _, col := range columns {
+		rel := r.catalog.relations[Name{col.Schema, col.Table}]
+		if rel == nil {
+			continue
 		}
-		return
+		for of := range r.catalog.family(rel) {
+			num, ok := of.numbers[col.Name]
+			for _, ref := range r.catalog.references[ColumnRef{of.OID, num}] {
+				if from := r.catalog.byOID[ref.OID]; ok && from != nil {
+					out.add(command.Comparison{Column: from.column(from.names[ref.Number]), Use: command.Key, With: of.column(col.Name)})
+				}
+			}
+		}
 	}
-	num, ok := rel.numbers[name]
-	if !ok {
-		return
-	}
-	for _, ref := range r.catalog.references[ColumnRef{rel.OID, num}] {
-		if from := r.catalog.byOID[ref.OID]; from != nil {
-			out.add(from.column(from.names[ref.Number]))
+}
+
+// family yields a relation and those that show its rows or have its columns.
+func (c *Catalog) family(rel *relation) iter.Seq[*relation] {
+	return func(yield func(*relation) bool) {
+		for _, oid := range append(c.kin(rel.OID), rel.OID) {
+			if of := c.byOID[oid]; of != nil && !yield(of) {
+				return
+			}
 		}
 	}
 }

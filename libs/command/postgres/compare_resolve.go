@@ -16,6 +16,10 @@ func (r *resolver) comparisons() {
 			continue
 		}
 		columns, attribute := r.compared(x.Column, x.Dotted)
+		if x.Given == command.Referred {
+			r.referred(columns, &out)
+			continue
+		}
 		if x.Given != "" {
 			columns, x = r.given(x, columns), withoutGiven(x)
 		}
@@ -166,6 +170,13 @@ func (m *Masks) Compared(f *command.Facts) []command.Compared {
 		}
 		masks, exact := m.of(x.Column, f)
 		for _, mask := range masks {
+			x := x
+			if x.Use == command.Key && x.With != (command.Column{}) {
+				if m.under(x.With, f, mask) {
+					continue // it tells that two columns under one mask are equal, as a join does
+				}
+				x.With = command.Column{}
+			}
 			y := command.Compared{Comparison: x, Mask: mask, Same: x.Use != command.Join || x.With != (command.Column{})}
 			if !exact && x.Use != command.Other {
 				y.Use, y.Literal, y.Parameter = command.Expression, 0, 0

@@ -38,6 +38,9 @@ func seeds(f *testing.F) {
 // all facts holds.
 func FuzzParse(f *testing.F) {
 	seeds(f)
+	for _, place := range strings.Split(strings.TrimSpace(places), "\n") {
+		f.Add(strings.ReplaceAll(place, "{}", "(SELECT max(email) FROM public.customers)"))
+	}
 	catalog := NewCatalog(shop())
 	masks := catalog.Masks(maskedEmail)
 	f.Fuzz(func(t *testing.T, sql string) {
@@ -61,7 +64,10 @@ func FuzzParse(f *testing.F) {
 			if rank(r.Class) < rank(s.Facts.Class) {
 				t.Fatalf("resolving made %s of %s", r.Class, s.Facts.Class)
 			}
-			masks.Taint(&r)
+			taint := masks.Taint(&r)
+			taint.Copies()
+			taint.Columns([]ColumnRef{{}, {OID: oidCustomers, Number: 2}})
+			masks.Compared(&r)
 		}
 	})
 }

@@ -121,6 +121,14 @@ func TestRedteam13_ErrorsThatTellOfOtherColumns(t *testing.T) {
 			t.Errorf("%s: %q, want %q", sql, got, want)
 		}
 	}
+	// Two columns under one mask tell by that what a join does.
+	under := shop()
+	refs := table(810, "public", "refs", 'r', "id", "who")
+	refs.References = []Reference{{Number: 2, To: ColumnRef{oidCustomers, 2}}}
+	under.Relations = append(under.Relations, refs)
+	if got := comparedIn(t, under, "DELETE FROM customers WHERE id = '1'"); len(got) > 0 {
+		t.Errorf("a row that others under its mask refer to: %q", got)
+	}
 	// A domain is of whatever column has it.
 	f := resolved(t, NewCatalog(s), "ALTER DOMAIN postal ADD CHECK (VALUE < 'm')", public, "")
 	m := NewCatalog(s).Masks([]command.Column{{Schema: "public", Table: "child", Name: "tags"}})

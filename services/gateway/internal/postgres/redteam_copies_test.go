@@ -57,6 +57,8 @@ func TestRedteam13_CopiesOfMaskedColumnsAreSeen(t *testing.T) {
 		"ALTER TABLE customers ALTER name TYPE text USING email", "CREATE RULE made AS ON UPDATE TO customers DO ALSO INSERT INTO copied_to VALUES (1, new.email)",
 		"COPY customers TO '/tmp/never'", "COPY (SELECT email FROM customers) TO PROGRAM 'true'", "PREPARE q AS INSERT INTO copied_to SELECT id, email FROM customers",
 		"CREATE PUBLICATION made FOR TABLE customers", "CREATE PUBLICATION made FOR TABLE copied_to, customers (id, email)", "CREATE PUBLICATION made FOR ALL TABLES", "CREATE PUBLICATION made FOR TABLES IN SCHEMA public",
+		"EXPLAIN ANALYZE CREATE TABLE made AS SELECT * FROM customers", "EXPLAIN (ANALYZE) SELECT email INTO made FROM customers", "CREATE SCHEMA made CREATE VIEW v AS SELECT email FROM public.customers",
+		"CREATE TABLE made AS EXECUTE q", "ALTER INDEX customers RENAME TO clients", "SELECT pg_advisory_xact_lock(ascii(email)) FROM customers",
 		"ALTER PUBLICATION made ADD TABLE customers", "ALTER PUBLICATION made SET TABLE copied_to, ONLY customers", "ALTER PUBLICATION made ADD TABLES IN SCHEMA public", "CREATE PUBLICATION made FOR TABLE whole_log_1",
 	} {
 		refusedBoth(text, true)

@@ -62,6 +62,33 @@ func UseSubject(id string, n uint32) string {
 	return UsePrefix + id + "." + strconv.FormatUint(uint64(n), 10)
 }
 
+// CopySubject is where a copy of a masked column is remembered, lifted where the
+// mask on it is lifted; a generation, from 0, begins when a lifted one is made
+// anew. The key is of libs/copied.
+func CopySubject(key string, generation uint64, lifted bool) string {
+	what := ".made."
+	switch {
+	case lifted:
+		what = ".lifted."
+	case generation == 0:
+		return CopyPrefix + key
+	}
+	return CopyPrefix + key + what + strconv.FormatUint(generation, 10)
+}
+
+// ParseCopySubject is the reverse of CopySubject.
+func ParseCopySubject(subject string) (key string, generation uint64, lifted, ok bool) {
+	parts := strings.Split(subject, ".")
+	if len(parts) == 2 && parts[0]+"." == CopyPrefix {
+		return parts[1], 0, false, true
+	}
+	if len(parts) != 4 || parts[0]+"." != CopyPrefix || parts[2] != "made" && parts[2] != "lifted" {
+		return "", 0, false, false
+	}
+	generation, err := strconv.ParseUint(parts[3], 10, 32)
+	return parts[1], generation, parts[2] == "lifted", err == nil && subject == CopySubject(parts[1], generation, parts[2] == "lifted")
+}
+
 // RevokedSubject marks a grant as revoked.
 func RevokedSubject(id string) string { return UsePrefix + id + ".revoked" }
 

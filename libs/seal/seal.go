@@ -24,6 +24,7 @@ const (
 	ContextApproval = "gatestay/approval/v1"
 	ContextLease    = "gatestay/lease/v1"
 	ContextBatch    = "gatestay/batch/v1"
+	ContextLift     = "gatestay/lift/v1"
 )
 
 // ErrSignature is returned by Open for any message that does not verify.

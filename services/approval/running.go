@@ -12,9 +12,11 @@ import (
 	"github.com/gatestay/gatestay/libs/bus"
 	"github.com/gatestay/gatestay/libs/event"
 	"github.com/gatestay/gatestay/libs/policy"
+	"github.com/gatestay/gatestay/libs/seal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 	"github.com/gatestay/gatestay/services/approval/internal/api"
 	"github.com/gatestay/gatestay/services/approval/internal/chat"
+	"github.com/gatestay/gatestay/services/approval/internal/copies"
 	"github.com/gatestay/gatestay/services/approval/internal/desk"
 	"github.com/gatestay/gatestay/services/approval/internal/electorate"
 	"github.com/gatestay/gatestay/services/approval/internal/machine"
@@ -39,6 +41,7 @@ type running struct {
 	desk     *desk.Desk
 	outbox   *outbox.Outbox // nil without Slack
 	producer *event.Producer
+	copies   *copies.Registry
 	settling chan string
 	reviewed chan struct{}
 	findings chan *eventv1.Record
@@ -64,11 +67,26 @@ func (s *Service) newRunning(ctx context.Context, b *bus.Bus) (*running, error) 
 			Owner: s.instance + "/" + ulid.Make().String(), Now: s.deps.Now, Log: s.deps.Log, Metrics: s.metrics.outbox,
 		}
 	}
+	trust, err := seal.LoadTrust(s.cfg.Paths(s.cfg.Trust.Approval)...)
+	if err != nil {
+		return nil, fmt.Errorf("approval: trust.approval: %w", err)
+	}
+	r.producer = event.NewProducer("approval/"+s.instance, s.key, bus.NewSink(r.bus, bus.AdminSubject("approval", s.instance))) //nolint:contextcheck // it outlives ctx: Close waits for the last records
+	r.copies = &copies.Registry{JS: b.JS, Key: s.key, Trust: trust, Record: r.producer.Record, Now: s.deps.Now}
 	return r, nil
 }
 
 func (r *running) backend() *api.Backend {
-	return &api.Backend{Store: r.store, Desk: r.desk, People: r.people}
+	return &api.Backend{Store: r.store, Desk: r.desk, People: r.people, Copies: r.copies}
+}
+
+// close makes the last records durable.
+func (r *running) close(ctx context.Context) {
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
+	defer cancel()
+	if err := r.producer.Close(last); err != nil {
+		r.s.deps.Log.Warn().Err(err).Msg("records lost at shutdown")
+	}
 }
 
 // people is the people map; nobody before the first bundle.
@@ -82,6 +100,7 @@ func (r *running) people() electorate.People {
 // run works until ctx ends.
 func (r *running) run(ctx context.Context) error {
 	s := r.s
+	defer r.close(ctx)
 	policies, err := r.bus.JS.KeyValue(ctx, bus.BucketPolicy)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -89,7 +108,6 @@ func (r *running) run(ctx context.Context) error {
 		}
 		return fmt.Errorf("approval: bucket: %w", err)
 	}
-	r.producer = event.NewProducer("approval/"+s.instance, s.key, bus.NewSink(r.bus, bus.AdminSubject("approval", s.instance))) //nolint:contextcheck // it outlives ctx: Close waits for the last records
 	if rec := s.started(); rec != nil {
 		r.findings <- rec
 	}
@@ -103,13 +121,7 @@ func (r *running) run(ctx context.Context) error {
 	if s.slack != nil {
 		group.Go(func() error { return r.talk(inner) })
 	}
-	err = group.Wait()
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
-	defer cancel()
-	if err := r.producer.Close(last); err != nil {
-		s.deps.Log.Warn().Err(err).Msg("records lost at shutdown")
-	}
-	return err
+	return group.Wait()
 }
 
 // talk keeps Slack up to date and takes its clicks.

@@ -18,6 +18,7 @@ import (
 	"github.com/gatestay/gatestay/services/gatestay/internal/initialise"
 	"github.com/gatestay/gatestay/services/gatestay/internal/keys"
 	"github.com/gatestay/gatestay/services/gatestay/internal/login"
+	"github.com/gatestay/gatestay/services/gatestay/internal/masking"
 	"github.com/gatestay/gatestay/services/gatestay/internal/policy"
 	"github.com/gatestay/gatestay/services/gatestay/internal/run"
 	"github.com/gatestay/gatestay/services/gatestay/internal/token"
@@ -55,7 +56,7 @@ func Command(env *cli.Env) *cobra.Command {
 	}
 	group("job", "A job or an agent:", run.Command(env), can.Command(env), token.Command(env))
 	group("person", "A person:", login.Command(env), login.Logout(env), approvals.Command(env), audit.Command(env))
-	group("owner", "Who owns the rules:", initialise.Command(env), policy.Command(env), keys.Command(env))
+	group("owner", "Who owns the rules:", initialise.Command(env), policy.Command(env), masking.Command(env), keys.Command(env))
 	group("local", "On this machine:", demo.Command(env), dev.Command(env))
 	group("more", "More:", versionCommand(env, root.Version))
 	root.SetCompletionCommandGroupID("more")

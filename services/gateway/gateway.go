@@ -157,7 +157,7 @@ func (s *Service) build(cfg *config.Config) error {
 				return e.WithKey(maskingKey)
 			},
 		},
-		Copied:   &copied.Masks{Log: log},
+		Copied:   copied.New(trust["approval"], log),
 		Compared: &allowance.Book{},
 		Lease:    lease.New(trust["policy"], log, s.deps.Now),
 		Desk:     hold.NewDesk(cfg.Gateway.ID, trust["approval"], grants, log, s.deps.Now),

@@ -6,6 +6,8 @@
 //	GET  /v1/approvals/{id}/proof                  what 'gatestay approvals verify' checks: the exact bytes of request and decision
 //	GET  /v1/grants                                those in force
 //	POST /v1/approvals/{id}/revoke                 {"reason":""}
+//	GET  /v1/copies?target=                        what masked columns were copied to, for administrators and auditors
+//	POST /v1/copies/lift                           {"target":"","database":"","schema":"","table":"","column":"","reason":""}, for administrators
 //
 // Callers send "Authorization: Bearer" with the ID token of gatestay login. An
 // approval is shown to its approvers, its requesters, administrators and
@@ -28,6 +30,7 @@ import (
 	"github.com/gatestay/gatestay/libs/identity"
 	"github.com/gatestay/gatestay/libs/refusal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
+	"github.com/gatestay/gatestay/services/approval/internal/copies"
 	"github.com/gatestay/gatestay/services/approval/internal/desk"
 	"github.com/gatestay/gatestay/services/approval/internal/electorate"
 	"github.com/gatestay/gatestay/services/approval/internal/machine"
@@ -49,7 +52,7 @@ type API struct {
 	SignIn SignIn
 	// Backend returns what the API works on; nil before the bus is connected.
 	Backend func() *Backend
-	// Admins may revoke every grant.
+	// Admins may revoke every grant, and lift the masks of copies.
 	Admins []string
 	// Wide are the persons who may see every approval: administrators, auditors.
 	Wide []string
@@ -61,6 +64,7 @@ type Backend struct {
 	Store  *store.Store
 	Desk   *desk.Desk
 	People func() electorate.People
+	Copies *copies.Registry
 }
 
 // Mount adds the endpoints to a mux.
@@ -71,6 +75,8 @@ func (a *API) Mount(mux *http.ServeMux) {
 	mux.Handle("GET /v1/approvals/{id}/proof", a.SignIn.RequirePerson(a.handle(a.proof)))
 	mux.Handle("GET /v1/grants", a.SignIn.RequirePerson(a.handle(a.grants)))
 	mux.Handle("POST /v1/approvals/{id}/revoke", a.SignIn.RequirePerson(a.handle(a.revoke)))
+	mux.Handle("GET /v1/copies", a.SignIn.RequirePerson(a.handle(a.copies)))
+	mux.Handle("POST /v1/copies/lift", a.SignIn.RequirePerson(a.handle(a.lift)))
 }
 
 // caller is who asks, and what they work on.
@@ -293,7 +299,7 @@ func (a *API) fail(w http.ResponseWriter, err error) {
 		status = http.StatusNotFound
 	case refusal.ApprovalOver, refusal.RuleChanged, refusal.VoteNotHere:
 		status = http.StatusConflict
-	case refusal.ApprovalInvalid:
+	case refusal.ApprovalInvalid, refusal.ReasonRequired:
 		status = http.StatusBadRequest
 	default:
 	}

@@ -1,15 +1,17 @@
 // Package copied remembers where masked columns were copied to, so that the
-// copies are masked in every later session of every gateway.
+// copies are masked in every later session of every gateway, until an
+// administrator lifts that.
 //
 // Each copy is a message on a subject of its own in a plain stream that nobody
 // can delete from: the first to say it wins, and saying it again changes
-// nothing. A gateway admits nothing before it has read them all.
+// nothing. A gateway admits nothing before it has read them all. What lifts one
+// is a message, too, signed by the approval service. It is not obeyed while a
+// session is there that was let make the copy (and for a while after it): what it
+// copies after the lifting nobody else would tell of.
 package copied
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,49 +23,36 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/gatestay/gatestay/libs/bus"
-	"github.com/gatestay/gatestay/libs/command"
+	"github.com/gatestay/gatestay/libs/copied"
+	"github.com/gatestay/gatestay/libs/seal"
 )
 
 // Mask is a column that has what derives from a masked one.
-type Mask struct {
-	Target   string `json:"target"`
-	Database string `json:"database"`
-	// To is the column; a Name of * is all of its relation.
-	To command.Column `json:"to"`
-	// From is the column that a masking rule names; Plain says that To has its
-	// values unchanged.
-	From  command.Column `json:"from"`
-	Plain bool           `json:"plain"`
-	// By is the command that made the copy.
-	By string `json:"by"`
-}
+type Mask = copied.Mask
 
-// subject is the same for the same copy, whoever makes it.
-func (m Mask) subject() (string, error) {
-	m.By = ""
-	raw, err := json.Marshal(m)
-	if err != nil {
-		return "", fmt.Errorf("copied: %w", err)
-	}
-	sum := sha256.Sum256(raw)
-	return bus.CopyPrefix + hex.EncodeToString(sum[:]), nil
-}
-
-// Masks are all copies that are known. Safe for concurrent use; the zero value
-// is not ready.
+// Masks are all copies that are known. Safe for concurrent use.
 type Masks struct {
-	Log zerolog.Logger
+	log zerolog.Logger
 
-	bus   atomic.Pointer[bus.Bus]
-	ready atomic.Bool
-	mu    sync.Mutex
-	known map[place]*List
+	bus     atomic.Pointer[bus.Bus]
+	ready   atomic.Bool
+	mu      sync.Mutex
+	ledger  *copied.Ledger
+	known   map[place]*List
+	holders map[Mask]int
+	again   sync.WaitGroup
 }
 
 type place struct{ target, database string }
 
 // List are the copies in one database. It does not change.
 type List struct{ Masks []Mask }
+
+// New returns masks that nothing is known of yet. Trust are the keys that may
+// lift one.
+func New(trust seal.Trust, log zerolog.Logger) *Masks {
+	return &Masks{log: log, ledger: copied.NewLedger(trust), known: map[place]*List{}, holders: map[Mask]int{}}
+}
 
 // Of returns the copies in a target's database, nil for none.
 func (m *Masks) Of(target, database string) *List {
@@ -80,18 +69,52 @@ func (m *Masks) Ready() error {
 	return nil
 }
 
-const publishLimit = 5 * time.Second
+const (
+	publishLimit = 5 * time.Second
+	// linger is how long a lifting is not obeyed behind the last session that was let
+	// make the copy: longer than a gateway works without the bus.
+	linger = time.Minute
+)
 
 // Add remembers a copy that is about to be made. With an error it may not be
-// made: nobody would know.
-func (m *Masks) Add(ctx context.Context, mask Mask) error {
+// made: nobody would know. release is to be called, once, when what the caller
+// copies is over.
+func (m *Masks) Add(ctx context.Context, mask Mask) (release func(), err error) {
+	held := mask
+	held.By = ""
+	m.mu.Lock()
+	m.holders[held]++
+	m.mu.Unlock()
+	if err := m.remember(ctx, mask); err != nil {
+		m.leave(held)
+		return nil, err
+	}
+	return func() { time.AfterFunc(linger, func() { m.leave(held) }) }, nil
+}
+
+func (m *Masks) leave(held Mask) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.holders[held]--; m.holders[held] == 0 {
+		delete(m.holders, held)
+	}
+}
+
+// remember says on the bus that a copy is made, and takes it as made.
+func (m *Masks) remember(ctx context.Context, mask Mask) error {
 	b := m.bus.Load()
 	if b == nil {
 		return errors.New("copied: not connected yet")
 	}
-	subject, err := mask.subject()
+	m.mu.Lock()
+	masked, generation, next := m.ledger.Of(mask)
+	m.mu.Unlock()
+	if !masked {
+		generation = next
+	}
+	key, err := mask.Key()
 	if err != nil {
-		return err
+		return fmt.Errorf("copied: %w", err)
 	}
 	raw, err := json.Marshal(mask)
 	if err != nil {
@@ -99,44 +122,41 @@ func (m *Masks) Add(ctx context.Context, mask Mask) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, publishLimit)
 	defer cancel()
-	_, err = b.JS.Publish(ctx, subject, raw, jetstream.WithExpectLastSequencePerSubject(0))
+	_, err = b.JS.Publish(ctx, bus.CopySubject(key, generation, false), raw, jetstream.WithExpectLastSequencePerSubject(0))
 	var api *jetstream.APIError
 	if err != nil && (!errors.As(err, &api) || api.ErrorCode != jetstream.JSErrCodeStreamWrongLastSequence) {
 		return fmt.Errorf("copied: %w", err)
 	}
-	m.take(mask)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ledger.Made(mask, generation) {
+		m.list(mask)
+	}
 	return nil
 }
 
-// take adds a mask to what is known.
-func (m *Masks) take(mask Mask) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	mask.By = ""
-	at := place{mask.Target, mask.Database}
-	before := m.known[at]
+// list makes the list of a mask's database anew. The caller holds mu.
+func (m *Masks) list(of Mask) {
+	at := place{of.Target, of.Database}
 	next := &List{}
-	if before != nil {
-		for _, k := range before.Masks {
-			if k == mask {
-				return
-			}
+	for _, mask := range m.ledger.Active() {
+		if (place{mask.Target, mask.Database}) == at {
+			mask.By = ""
+			next.Masks = append(next.Masks, mask)
 		}
-		next.Masks = append(next.Masks, before.Masks...)
 	}
-	next.Masks = append(next.Masks, mask)
-	if m.known == nil {
-		m.known = map[place]*List{}
+	if m.known[at] = next; len(next.Masks) == 0 {
+		delete(m.known, at)
 	}
-	m.known[at] = next
 }
 
-// Run follows what all gateways say until ctx ends.
+// Run follows what all gateways, and the approval service, say until ctx ends.
 func (m *Masks) Run(ctx context.Context, b *bus.Bus) error {
 	m.bus.Store(b)
+	defer m.again.Wait()
 	for ctx.Err() == nil {
 		if err := m.follow(ctx, b); err != nil && ctx.Err() == nil {
-			m.Log.Warn().Err(err).Msg("following the copies of masked columns was interrupted; trying again")
+			m.log.Warn().Err(err).Msg("following the copies of masked columns was interrupted; trying again")
 			select {
 			case <-ctx.Done():
 			case <-time.After(500 * time.Millisecond):
@@ -177,14 +197,47 @@ func (m *Masks) follow(ctx context.Context, b *bus.Bus) error {
 		if err != nil {
 			return fmt.Errorf("copied: %w", err)
 		}
-		mask := Mask{}
-		if err := json.Unmarshal(msg.Data(), &mask); err != nil {
-			m.Log.Error().Err(err).Msg("what a masked column was copied to cannot be read")
-		} else {
-			m.take(mask)
+		if err := m.take(ctx, msg.Subject(), msg.Data()); err != nil {
+			m.log.Error().Err(err).Str("subject", msg.Subject()).Msg("what is said of a copy of a masked column is not taken")
 		}
 		if at.Sequence.Stream >= info.State.LastSeq {
 			m.ready.Store(true)
 		}
 	}
+}
+
+// take takes one message.
+func (m *Masks) take(ctx context.Context, subject string, raw []byte) error {
+	key, generation, lifted, ok := bus.ParseCopySubject(subject)
+	if !ok {
+		return errors.New("copied: a subject that is not known")
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !lifted {
+		mask, changed, err := m.ledger.Copy(key, generation, raw)
+		if changed {
+			m.list(mask)
+		}
+		return err //nolint:wrapcheck // of libs/copied, which says so
+	}
+	mask, changed, err := m.ledger.Lifted(key, generation, raw)
+	if err != nil || !changed {
+		return err //nolint:wrapcheck // as above
+	}
+	held := mask
+	if held.By = ""; m.holders[held] == 0 {
+		m.list(mask)
+		return nil
+	}
+	// It stays in the list; the others are told.
+	m.again.Go(func() {
+		for m.remember(ctx, mask) != nil && ctx.Err() == nil {
+			select {
+			case <-ctx.Done():
+			case <-time.After(500 * time.Millisecond):
+			}
+		}
+	})
+	return nil
 }

@@ -101,7 +101,11 @@ func (s *Session) remember(ctx context.Context, a *admission) *refusal.Refusal {
 			s.rememberTemporary(m)
 			continue
 		}
-		if err := s.gate.Copied.Add(ctx, m); err != nil {
+		if s.copies.holds(m) {
+			continue
+		}
+		release, err := s.gate.Copied.Add(ctx, m)
+		if err != nil {
 			s.gate.Log.Error().Err(err).Str("session_id", s.id).Msg("a copy of a masked column cannot be remembered")
 			return &refusal.Refusal{
 				Code: refusal.BusUnavailable, Rule: a.decision.Rule, ID: a.id,
@@ -109,6 +113,7 @@ func (s *Session) remember(ctx context.Context, a *admission) *refusal.Refusal {
 				Hint:    "Try again in a moment.",
 			}
 		}
+		s.copies.hold(m, release)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"context"
+	"encoding/json"
 	"runtime"
 	"slices"
 	"strings"
@@ -9,8 +10,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+
+	"github.com/gatestay/gatestay/libs/bus"
 	"github.com/gatestay/gatestay/libs/command"
+	shared "github.com/gatestay/gatestay/libs/copied"
 	"github.com/gatestay/gatestay/libs/refusal"
+	"github.com/gatestay/gatestay/libs/seal"
 	"github.com/gatestay/gatestay/services/gateway/internal/copied"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
 )
@@ -107,7 +114,7 @@ func TestRedteam13_ACopyIsMaskedInEveryLaterSession(t *testing.T) {
 		ctx, stop := context.WithCancel(context.Background())
 		var running sync.WaitGroup
 		defer func() { stop(); running.Wait() }()
-		other := &copied.Masks{}
+		other := copied.New(w.approvals.Public(), zerolog.Nop())
 		w.follow(ctx, &running, other)
 		here := w.gate.Copied
 		w.gate.Copied = other
@@ -116,7 +123,7 @@ func TestRedteam13_ACopyIsMaskedInEveryLaterSession(t *testing.T) {
 	})
 	t.Run("before it has read the copies", func(t *testing.T) {
 		here := w.gate.Copied
-		w.gate.Copied = &copied.Masks{}
+		w.gate.Copied = copied.New(w.approvals.Public(), zerolog.Nop())
 		defer func() { w.gate.Copied = here }()
 		_, err := s.Admit(t.Context(), read())
 		refused(t, err, refusal.BundleMissing)
@@ -157,9 +164,10 @@ func TestCopiesOfAnotherGatewayArrive(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	defer func() { stop(); running.Wait() }()
-	other := &copied.Masks{}
+	other := copied.New(w.approvals.Public(), zerolog.Nop())
 	w.follow(ctx, &running, other)
-	must(t, other.Add(t.Context(), copied.Mask{Target: "prod-db", Database: "shop", To: command.Column{Table: "t", Name: "c"}}))
+	_, err := other.Add(t.Context(), copied.Mask{Target: "prod-db", Database: "shop", To: command.Column{Table: "t", Name: "c"}})
+	must(t, err)
 	for end := time.Now().Add(10 * time.Second); w.gate.Copied.Of("prod-db", "shop") == nil; runtime.Gosched() {
 		if time.Now().After(end) {
 			t.Fatal("not within 10 s")
@@ -196,4 +204,79 @@ func TestRedteam13_ACopyUnderAWeakerMask(t *testing.T) {
 	if r := refused(t, err, refusal.MaskedCopy); !strings.Contains(r.Message, "may tell more") {
 		t.Errorf("the refusal: %s", r.Message)
 	}
+}
+
+// TestACopyIsLifted by whom the gateway trusts, for all gateways; it is remembered
+// again when it is made again.
+func TestACopyIsLifted(t *testing.T) {
+	w := newWorld(t)
+	w.publish("policy", map[string]string{"a.yaml": copyingRules})
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	defer func() { stop(); running.Wait() }()
+	other := copied.New(w.approvals.Public(), zerolog.Nop())
+	w.follow(ctx, &running, other)
+	m := copied.Mask{Target: "prod-db", Database: "shop", To: command.Column{Schema: "public", Table: "archive", Name: "note"}, From: command.Column{Schema: "public", Table: "customers", Name: "email"}, Plain: true}
+	until := func(what string, masked bool, in ...*copied.Masks) {
+		t.Helper()
+		for end := time.Now().Add(10 * time.Second); slices.ContainsFunc(in, func(c *copied.Masks) bool { return (c.Of("prod-db", "shop") != nil) != masked }); runtime.Gosched() {
+			if time.Now().After(end) {
+				t.Fatalf("%s: not within 10 s", what)
+			}
+		}
+	}
+	lift := func(key *seal.Key, generation uint64) {
+		t.Helper()
+		raw, err := shared.Lift{Mask: m, Generation: generation, Person: "dana", Reason: "the table is gone"}.Sign(key)
+		must(t, err)
+		id, err := m.Key()
+		must(t, err)
+		_, err = w.bus.JS.Publish(t.Context(), bus.CopySubject(id, generation, true), raw)
+		must(t, err)
+	}
+	// One that was made by a session which is gone for long.
+	id, err := m.Key()
+	must(t, err)
+	raw, err := json.Marshal(m)
+	must(t, err)
+	_, err = w.bus.JS.Publish(t.Context(), bus.CopySubject(id, 0, false), raw)
+	must(t, err)
+	until("made", true, w.gate.Copied, other)
+	lift(w.approvals, 0)
+	until("lifted", false, w.gate.Copied, other)
+	fresh := copied.New(w.approvals.Public(), zerolog.Nop())
+	w.follow(ctx, &running, fresh)
+	if fresh.Of("prod-db", "shop") != nil {
+		t.Error("a gateway that starts does not hear of it")
+	}
+
+	s := w.open()
+	p, err := s.Admit(t.Context(), copies())
+	must(t, err)
+	p.Done(seam.Outcome{Status: "ok"})
+	until("made again", true, w.gate.Copied, other, fresh)
+	// Its session is still there: what it may still copy is told anew.
+	lift(w.approvals, 1)
+	for end := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+		if msg, err := lastOf(t, w, bus.CopySubject(id, 2, false)); err == nil && msg != nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("a session that may still copy does not keep it")
+		}
+	}
+	until("kept", true, w.gate.Copied, other, fresh)
+	if got := cell(t, s, "note", "ada@example.com"); got == "ada@example.com" {
+		t.Error("it is not masked meanwhile")
+	}
+	// A stranger's lifting is none, and takes the place of none that counts.
+	lift(w.policyKey, 3)
+	until("a stranger", true, w.gate.Copied, other, fresh)
+}
+
+func lastOf(t *testing.T, w *world, subject string) (*jetstream.RawStreamMsg, error) {
+	t.Helper()
+	stream, err := w.bus.JS.Stream(t.Context(), bus.StreamCopies)
+	must(t, err)
+	return stream.GetLastMsgForSubject(t.Context(), subject) //nolint:wrapcheck // a test
 }

@@ -47,6 +47,7 @@ type Session struct {
 	ending sync.Mutex
 	done   chan struct{}
 	cause  error
+	copies copies
 }
 
 var _ seam.Session = (*Session)(nil)
@@ -140,6 +141,7 @@ func (s *Session) Close(reason string) {
 		s.end(&refusal.Refusal{Code: refusal.SessionEnded, ID: s.id, Message: "the session is closed"})
 		s.gate.remove(s)
 		s.release()
+		s.copies.end()
 		s.gate.Records.Later(s.record(eventv1.Kind_KIND_SESSION_CLOSED, func(r *eventv1.Record) {
 			r.Action = reason
 			r.DurationNs = s.gate.Now().Sub(s.started).Nanoseconds()

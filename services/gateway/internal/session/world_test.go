@@ -135,7 +135,7 @@ func newWorld(t *testing.T) *world {
 		Policy:  &bundle.Follower[*policy.Engine]{Kind: "policy", Trust: w.policyKey.Public(), Log: zerolog.Nop(), Compile: policy.Compile},
 		Masking: &bundle.Follower[*masking.Engine]{Kind: "masking", Trust: w.policyKey.Public(), Log: zerolog.Nop(), Compile: compileMasks},
 		Lease:   lease.New(w.policyKey.Public(), zerolog.Nop(), time.Now),
-		Copied:  &copied.Masks{Log: zerolog.Nop()},
+		Copied:  copied.New(w.approvals.Public(), zerolog.Nop()),
 		Desk:    hold.NewDesk("gw1", w.approvals.Public(), grants, zerolog.Nop(), time.Now),
 		Grants:  grants, GrantKey: fleetKey,
 		Records: producer, Log: zerolog.Nop(), Now: time.Now,

@@ -117,7 +117,7 @@ func (e *Engine) whole(s Strategy, c ResultColumn) (func([]byte) ([]byte, bool),
 		return toNull, nil
 	case opaque && c.Binary:
 		return nil, inBinary(c, "is masked, and its type cannot be masked in binary format",
-			"Text, varchar, json, jsonb, bytea and arrays of these are masked in both formats; other types become NULL in text format.")
+			"Text, varchar, json, jsonb, bytea and arrays of these are masked in both formats. In text format numbers and times become NULL, and other types (enums, composites, ranges) a text.")
 	case opaque:
 		return toNull, nil
 	}

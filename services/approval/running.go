@@ -64,6 +64,7 @@ func (s *Service) newRunning(ctx context.Context, b *bus.Bus) (*running, error) 
 	if s.slack != nil {
 		r.outbox = &outbox.Outbox{
 			Store: r.store, Poster: s.slack.client, Electorate: r.desk.Electorate, People: r.people, Channel: s.cfg.Approval.Slack.Channel,
+			Inbox: s.cfg.Approval.URL,
 			Owner: s.instance + "/" + ulid.Make().String(), Now: s.deps.Now, Log: s.deps.Log, Metrics: s.metrics.outbox,
 		}
 	}

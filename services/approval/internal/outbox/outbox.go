@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -49,6 +50,7 @@ type Outbox struct {
 	Electorate func(*eventv1.ApprovalRequest) (*electorate.Electorate, error)
 	People     func() electorate.People
 	Channel    string // default
+	Inbox      string // the web inbox's URL, or empty
 	Owner      string // unique to this process
 	Now        func() time.Time
 	Log        zerolog.Logger
@@ -60,12 +62,14 @@ type Outbox struct {
 	outage  int                  // failures in a row that concern Slack as a whole
 	pause   time.Time            // until when nothing is sent
 	next    map[string]time.Time // per channel, when the next post may go
+	rooms   map[string]room      // per channel
 	wake    chan struct{}
 	started sync.Once
 }
 
 func (o *Outbox) init() {
 	o.started.Do(func() {
+		o.rooms = map[string]room{}
 		o.due, o.tries, o.next, o.wake = map[string]time.Time{}, map[string]int{}, map[string]time.Time{}, make(chan struct{}, 1)
 	})
 }
@@ -106,6 +110,7 @@ func (o *Outbox) schedule(id string, at time.Time) {
 // Run works until ctx ends.
 func (o *Outbox) Run(ctx context.Context) error {
 	o.init()
+	o.digests(ctx)
 	for {
 		id, wait := o.pop()
 		if id != "" {
@@ -152,11 +157,20 @@ func (o *Outbox) pop() (string, time.Duration) {
 	return first, 0
 }
 
-// work brings one message up to date, and schedules the next look.
+// work brings one message, or a channel's digest, up to date, and schedules the
+// next look.
 func (o *Outbox) work(ctx context.Context, id string) {
-	again, err := o.reconcile(ctx, id)
+	var again time.Duration
+	var err error
+	if channel, ok := strings.CutPrefix(id, digestPrefix); ok {
+		again, err = o.digest(ctx, channel)
+	} else {
+		again, err = o.reconcile(ctx, id)
+	}
 	if ctx.Err() != nil {
-		o.release(context.WithoutCancel(ctx), id)
+		if !strings.HasPrefix(id, digestPrefix) {
+			o.release(context.WithoutCancel(ctx), id)
+		}
 		return
 	}
 	o.mu.Lock()

@@ -39,6 +39,10 @@ func (o *Outbox) reconcile(ctx context.Context, id string) (again time.Duration,
 	if st.Done() && st.Slack.TS == "" && !st.Slack.Attempted { // nobody has seen it, nobody needs to
 		return 0, o.finish(ctx, st, "")
 	}
+	if o.crowded(st) {
+		o.schedule(digestPrefix+o.channel(st), o.Now())
+		return digestEvery, nil
+	}
 	want, err := o.render(st, r)
 	if err != nil {
 		return waitForPolicy, nil //nolint:nilerr // the policy is on its way, or the approval about to be ended

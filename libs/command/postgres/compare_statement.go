@@ -171,7 +171,7 @@ func (c *comparer) sets(list []*pg.Node, rv *pg.RangeVar, s *compareScope) {
 			c.rewrites(several, rv, r.GetName())
 			continue
 		}
-		c.rewrites(c.eval(r.GetVal(), s), rv, r.GetName())
+		c.rewrites(c.chosen(r.GetVal(), s), rv, r.GetName())
 	}
 }
 
@@ -217,11 +217,31 @@ func (c *comparer) rewrites(v value, rv *pg.RangeVar, name string) {
 	into := command.Column{Schema: rv.GetSchemaname(), Table: rv.GetRelname(), Name: name}
 	for _, o := range v.from {
 		x := comparison{Comparison: command.Comparison{Column: o.column, Use: command.Expression, Dotted: o.dotted, Into: into}}
-		if o.exact && !v.mixed {
+		if o.exact {
 			x.Use = command.Other // and one where the masks differ
 		}
 		c.note(x)
 	}
+}
+
+// chosen is eval of what a column is given. What chooses among values changes none.
+func (c *comparer) chosen(n *pg.Node, s *compareScope) value {
+	among := n.GetCoalesceExpr().GetArgs()
+	if w := n.GetCaseExpr(); w != nil {
+		c.eval(n, s)
+		for _, when := range w.GetArgs() {
+			among = append(among, when.GetCaseWhen().GetResult())
+		}
+		among = append(among, w.GetDefresult())
+	}
+	if len(among) == 0 || !c.spend(len(among)) {
+		return c.eval(n, s)
+	}
+	out := nothing
+	for _, a := range among {
+		out = c.union(out, c.chosen(a, s))
+	}
+	return out
 }
 
 // given notes a use that depends on what the catalog says of a column.

@@ -119,6 +119,9 @@ type Facts struct {
 	Parted []Column
 	// Freed are columns to which others may refer no more. A Table of * is all.
 	Freed []Column
+	// Triggers are the functions, with their schema, that triggers may run at a
+	// write. Resolving finds them; what they do is not looked into.
+	Triggers []string
 	// Confined reports a command that changes the definitions of relations, and of
 	// nothing else; Reach are their names, unqualified, those that inherit among
 	// them. Parsing says what it can, resolving the rest.

@@ -9,7 +9,7 @@ func (f *Facts) Same(g *Facts) bool {
 	return f.Class == g.Class && f.Verb == g.Verb && f.Neutral == g.Neutral && f.Changes == g.Changes && f.Catalog == g.Catalog &&
 		sameSet(f.Copies, g.Copies) && f.WholeRow == g.WholeRow &&
 		sameSet(f.Objects, g.Objects) && sameSet(f.Columns, g.Columns) && sameSet(f.Unknown, g.Unknown) && sameSet(f.Functions, g.Functions) &&
-		sameSet(f.Compared, g.Compared)
+		sameSet(f.Compared, g.Compared) && sameSet(f.Triggers, g.Triggers)
 }
 
 func sameSet[T comparable](a, b []T) bool {

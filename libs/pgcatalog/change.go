@@ -170,6 +170,11 @@ func (c *change) touched(last *reading) []uint32 {
 			set[oid] = true
 		}
 	}
+	for i := range last.out.Relations { // a function's name may be another
+		if r := &last.out.Relations[i]; len(c.functions) > 0 && len(r.Triggers) > 0 {
+			set[r.OID] = true
+		}
+	}
 	for more := true; more; {
 		more = false
 		for i := range last.out.Relations {

@@ -86,7 +86,7 @@ func (s scope) args() []any {
 // run reads what is in scope, and ends the transaction.
 func (l *loader) run() error {
 	for _, queue := range []func(){
-		l.queueRelations, l.columns, l.generated, l.inheritance, l.dependencies, l.code, l.cascades, l.references, l.keys, l.partitioned,
+		l.queueRelations, l.columns, l.generated, l.inheritance, l.dependencies, l.code, l.triggers, l.cascades, l.references, l.keys, l.partitioned,
 		l.queueFunctions, l.queueOperators, l.queueTypes, l.eventTriggers,
 	} {
 		queue()

@@ -174,6 +174,25 @@ func (l *loader) references() {
 		})
 }
 
+// triggers are the functions that a write fires, by name.
+func (l *loader) triggers() {
+	var (
+		oid              uint32
+		events           int16
+		schema, function string
+	)
+	l.each("triggers", `
+		SELECT t.tgrelid, t.tgtype, n.nspname::text, p.proname::text
+		FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace
+		WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND `+l.relations.has("t.tgrelid")+`
+		ORDER BY t.tgrelid, t.tgname`,
+		l.relations, []any{&oid, &events, &schema, &function}, func() {
+			if r := l.relation(oid); r != nil {
+				r.Triggers = append(r.Triggers, postgres.Trigger{Events: events, Function: postgres.Name{Schema: schema, Name: function}})
+			}
+		})
+}
+
 // code finds what runs at a write, whatever its text: triggers and rules.
 // Which of them decide what the write returns goes by the bits of
 // pg_trigger.tgtype (catalog/pg_trigger.h): 1 for each row, 2 before, 64

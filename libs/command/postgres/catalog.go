@@ -69,9 +69,19 @@ type Relation struct {
 	// ReadCode reports that reading it runs code that is not PostgreSQL's;
 	// WriteCode that writing it does (triggers, rules, cascades).
 	ReadCode, WriteCode bool
+	// Triggers are what writing it fires; those of PostgreSQL itself are not among
+	// them, nor those that are off.
+	Triggers []Trigger
 	// Rewrites reports that such code decides what a write returns: a rule, or
 	// a trigger before or instead of the write, and not one after it.
 	Rewrites bool
+}
+
+// Trigger is a trigger's function, and the bits of pg_trigger.tgtype that say what
+// fires it: 4 INSERT, 8 DELETE, 16 UPDATE, 32 TRUNCATE.
+type Trigger struct {
+	Events   int16
+	Function Name
 }
 
 // CatalogColumn is a column of a relation.

@@ -38,6 +38,7 @@ func (c *Catalog) Resolve(f command.Facts, searchPath []string, tempSchema strin
 	r.comparisons()
 	r.positions()
 	r.reach()
+	r.triggers(f.Objects)
 	r.f.Unknown = r.unknown.list
 	r.f.Catalog = r.f.Class == command.Read && r.complete && catalogOnly(r.f.Objects)
 	r.f.Neutral = r.neutral()

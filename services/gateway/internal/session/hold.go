@@ -206,6 +206,9 @@ func (a *admission) warnings() []string {
 	if len(a.copies()) > 0 {
 		w = append(w, "copies a masked column to where no mask covers it")
 	}
+	if f := fired(c.Facts.Triggers); f != "" {
+		w = append(w, "fires triggers, which run "+f)
+	}
 	if c.Facts.Class == command.Unknown {
 		w = append(w, "what this does could not be established: "+c.Facts.Why)
 	}

@@ -66,10 +66,35 @@ func (a *admission) intent(approvers []string, approvalID string) *eventv1.Recor
 			r.MaskingVersion = a.masking.Version
 		}
 		r.ApprovalId, r.Approvers = approvalID, approvers
-		if len(a.translated) > 0 {
-			r.Details = map[string]string{"translated": a.translations()}
-		}
+		r.Details = a.details()
 	})
+}
+
+// details are what else is known of a command, nil for nothing.
+func (a *admission) details() map[string]string {
+	var out map[string]string
+	put := func(key, value string) {
+		if value != "" && out == nil {
+			out = map[string]string{}
+		}
+		if value != "" {
+			out[key] = value
+		}
+	}
+	put("translated", a.translations())
+	put("triggers", fired(a.command.Facts.Triggers))
+	return out
+}
+
+// maxFired bounds how many functions of triggers are named.
+const maxFired = 20
+
+// fired names the functions that triggers may run, empty for none.
+func fired(triggers []string) string {
+	if len(triggers) > maxFired {
+		return strings.Join(triggers[:maxFired], ", ") + fmt.Sprintf(" and %d more", len(triggers)-maxFired)
+	}
+	return strings.Join(triggers, ", ")
 }
 
 func (s *Session) outcome(commandID string, fill func(*eventv1.Record)) *eventv1.Record {

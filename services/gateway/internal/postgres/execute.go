@@ -106,8 +106,8 @@ func (s *session) closeName(message, body []byte) error {
 	})
 }
 
-// stillFits refuses to run a command under another state of the session than
-// it was decided under.
+// stillFits refuses to run a command under another state of the session, or other
+// rules, than it was decided under.
 func (s *session) stillFits(p *portal) error {
 	if p.run == nil {
 		return nil
@@ -120,7 +120,7 @@ func (s *session) stillFits(p *portal) error {
 	}
 	s.pipeline.mu.Lock()
 	same := !uses || p.handles == s.handles.version
-	known, failed, tx := s.track.known, s.track.tx == wire.Failed, s.track.tx
+	known, failed, tx, begun := s.track.known, s.track.tx == wire.Failed, s.track.tx, p.executed
 	s.pipeline.mu.Unlock()
 	if failed {
 		return nil // the target refuses
@@ -138,7 +138,7 @@ func (s *session) stillFits(p *portal) error {
 		}
 	}
 	if p.version == s.asked.version && p.tx == tx && same {
-		return nil
+		return p.run.permit.Stands(begun) //nolint:wrapcheck // a refusal, for the client
 	}
 	return &refusal.Refusal{
 		Code: refusal.StateChanged, Message: "the session's state is not the one that this command was decided under",

@@ -159,6 +159,10 @@ type Permit interface {
 	Durable(ctx context.Context) error
 	// DurableNow reports, without blocking, that Durable would return nil.
 	DurableNow() bool
+	// Stands reports, by a *refusal.Refusal, a command that may not run any more
+	// although it was admitted: a protocol that runs it later asks at that moment.
+	// begun: a part of its result has been sent, and only its masks may have changed.
+	Stands(begun bool) error
 	// Result returns the masker for a result of this shape, nil where it passes
 	// untouched, or a *refusal.Refusal (a mask touches what cannot be masked).
 	Result(columns []Column) (Masker, error)

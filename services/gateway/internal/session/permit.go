@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/gatestay/gatestay/libs/command"
 	"github.com/gatestay/gatestay/libs/event"
 	"github.com/gatestay/gatestay/libs/masking"
+	"github.com/gatestay/gatestay/libs/policy"
 	"github.com/gatestay/gatestay/libs/refusal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 	"github.com/gatestay/gatestay/services/gateway/internal/hold"
@@ -93,6 +95,42 @@ func (p *permit) DurableNow() bool {
 		return p.pending.Wait(context.Background()) == nil
 	default:
 		return false
+	}
+}
+
+// Stands implements seam.Permit. A change of other rules, or one by which the same
+// is decided, is none for this command.
+func (p *permit) Stands(begun bool) error {
+	a, s := p.admission, p.admission.session
+	if !begun {
+		if err := s.alive(); err != nil {
+			return err
+		}
+	}
+	masks := s.gate.Masking.Current()
+	if masks != a.masking && (!slices.Equal(masks.Engine.Masks(s.target), a.masking.Engine.Masks(s.target)) ||
+		!begun && !slices.Equal(masks.Engine.Comparisons(s.target), a.masking.Engine.Comparisons(s.target))) {
+		return outdated("masks")
+	}
+	if begun || a.policy == s.gate.Policy.Current() {
+		return nil
+	}
+	again := s.judge(a.command)
+	switch d := again.decision; {
+	case d.Effect == policy.Deny:
+		return s.refuse(again, again.denied())
+	case d.Effect != a.decision.Effect || d.Effect == policy.Hold && d.RuleHash != a.decision.RuleHash, d.RowLimit != a.decision.RowLimit, d.ByteLimit != a.decision.ByteLimit,
+		d.ReasonRequired && s.reason == "":
+		return outdated("rules")
+	}
+	return nil
+}
+
+// outdated refuses what was decided under other rules or masks.
+func outdated(what string) *refusal.Refusal {
+	return &refusal.Refusal{
+		Code: refusal.StateChanged, Message: "the " + what + " have changed since this command was decided",
+		Hint: "Send it again (in the extended protocol: bind it again): it is decided anew.",
 	}
 }
 

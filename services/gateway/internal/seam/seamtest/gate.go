@@ -28,6 +28,8 @@ type Decision struct {
 	Written func(columns []string) (seam.Inspector, error)
 	// Durable, where set, is closed by the test when the intent is durable.
 	Durable <-chan struct{}
+	// Stands, where set, is Permit.Stands.
+	Stands func(begun bool) error
 	// Wait lets Admit wait for Durable, as for a write.
 	Wait bool
 }
@@ -354,6 +356,14 @@ func (p *permit) DurableNow() bool {
 	default:
 		return false
 	}
+}
+
+// Stands implements seam.Permit.
+func (p *permit) Stands(begun bool) error {
+	if p.decision.Stands == nil {
+		return nil
+	}
+	return p.decision.Stands(begun)
 }
 
 // Translated implements seam.Permit.

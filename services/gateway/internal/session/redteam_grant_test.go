@@ -209,7 +209,7 @@ func TestRedteam18_AReturnedCommandPassesOnce(t *testing.T) {
 	refused(t, err, refusal.ApprovalPending)
 	select {
 	case <-w.requests:
-	default:
+	case <-time.After(10 * time.Second): // the request is on its way
 		t.Fatal("used up, it is not asked for anew")
 	}
 }

@@ -51,19 +51,20 @@ type Hooks struct {
 
 // Server takes PostgreSQL clients. It is safe for concurrent use.
 type Server struct {
-	tls       *tls.Config
-	plain     bool
-	bearer    bool
-	discovery Discovery
-	gate      seam.Gate
-	log       zerolog.Logger
-	limits    Limits
-	facts     *pgfacts.Cache
-	hooks     Hooks
-	room      *room
-	keys      *keyring
-	elders    elders
-	catalogs  *catalog.Cache
+	tls         *tls.Config
+	plain       bool
+	bearer      bool
+	discovery   Discovery
+	gate        seam.Gate
+	log         zerolog.Logger
+	limits      Limits
+	facts       *pgfacts.Cache
+	hooks       Hooks
+	room        *room
+	keys        *keyring
+	elders      elders
+	authorities authorities
+	catalogs    *catalog.Cache
 }
 
 // New returns a Server. Either TLS or AllowPlaintext is required.

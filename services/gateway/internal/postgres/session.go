@@ -72,7 +72,7 @@ func newSession(s *Server, gate seam.Session, o *opening, c net.Conn, in *wire.R
 	ses.hold.renew(ses.ctx)
 	ses.resolved.texts = map[string]*decoded{}
 	ses.callees = map[uint32]*callee{}
-	ses.catalog = s.catalogs.For(catalog.Key{Target: o.target, Database: o.database}, func(ctx context.Context) (catalog.Source, error) { return openCatalog(ctx, gate) })
+	ses.catalog = s.catalogs.For(catalog.Key{Target: o.target, Database: o.database}, func(ctx context.Context) (catalog.Source, error) { return openCatalog(ctx, gate, &s.authorities) })
 	in.BeforeRead = ses.up.out.Flush
 	up.in.BeforeRead = ses.flushClient
 	return ses
@@ -125,42 +125,44 @@ func (s *session) shown(name, value string) string {
 
 // run serves the session until it is over.
 func (s *session) run(ctx context.Context) {
-	over, overseen := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(overseen)
-		s.oversee(ctx, over)
-	}()
+	leave := s.oversee(ctx)
 	s.serveClient()
 	s.background.Wait()
-	close(over)
-	<-overseen
+	leave()
 	s.close("ended")
 	hangUp(s.client)
 }
 
-// oversee ends the session when the core or the server says so.
-func (s *session) oversee(ctx context.Context, over <-chan struct{}) {
-	stopping := ctx.Done()
-	var patience <-chan time.Time
-	for {
+// oversee ends the session when the core or the server says so. No goroutine
+// waits for it: most sessions are idle, and none is ended in most. leave stops
+// that, and waits for what has begun.
+func (s *session) oversee(ctx context.Context) (leave func()) {
+	over := make(chan struct{})
+	var begun sync.WaitGroup
+	begun.Add(2)
+	told := context.AfterFunc(s.gate.Context(), func() { //nolint:contextcheck // it ends by a cause, not by the server's context
+		defer begun.Done()
+		s.end(context.Cause(s.gate.Context()))
+	})
+	stopping := context.AfterFunc(ctx, func() {
+		defer begun.Done()
+		s.drain()
+		patience := time.NewTimer(s.server.limits.Drain)
+		defer patience.Stop()
 		select {
-		case <-over:
-			return
-		case <-s.gate.Done():
-			s.end(s.gate.Cause())
-			<-over
-			return
-		case <-stopping:
-			stopping = nil
-			t := time.NewTimer(s.server.limits.Drain)
-			defer t.Stop()
-			patience = t.C
-			s.drain()
-		case <-patience:
+		case <-patience.C:
 			s.end(shuttingDown())
-			<-over
-			return
+		case <-over:
 		}
+	})
+	return func() {
+		close(over)
+		for _, stop := range []func() bool{told, stopping} {
+			if stop() {
+				begun.Done()
+			}
+		}
+		begun.Wait()
 	}
 }
 

@@ -32,7 +32,7 @@ func (s *Server) connect(ctx context.Context, gate seam.Session, target string, 
 	if err != nil {
 		return nil, fmt.Errorf("postgres: upstream: %w", err)
 	}
-	config, err := connectConfig(up)
+	config, err := s.authorities.connectConfig(up)
 	if err != nil {
 		return nil, loginRefusal(target, err)
 	}

@@ -23,12 +23,12 @@ type source struct {
 var _ catalog.Source = (*source)(nil)
 
 // openCatalog connects to a session's target.
-func openCatalog(ctx context.Context, gate seam.Session) (*source, error) {
+func openCatalog(ctx context.Context, gate seam.Session, a *authorities) (*source, error) {
 	up, err := gate.Upstream(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: upstream: %w", err)
 	}
-	inner, err := connectConfig(up)
+	inner, err := a.connectConfig(up)
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ import (
 
 // connectConfig turns a target into a configuration that the environment of
 // the gateway's process has no part in.
-func connectConfig(up seam.Upstream) (*pgconn.Config, error) {
+func (a *authorities) connectConfig(up seam.Upstream) (*pgconn.Config, error) {
 	config, err := pgconn.ParseConfig("host=127.0.0.1 port=5432 user=x password=x dbname=x sslmode=disable passfile=/dev/null target_session_attrs=any")
 	if err != nil {
 		return nil, fmt.Errorf("postgres: upstream configuration: %w", err)
@@ -47,7 +47,7 @@ func connectConfig(up seam.Upstream) (*pgconn.Config, error) {
 		}
 		return wire.NewConn(c), nil
 	}
-	if config.TLSConfig, err = tlsConfig(up, host); err != nil {
+	if config.TLSConfig, err = a.tlsConfig(up, host); err != nil {
 		return nil, err
 	}
 	config.SSLNegotiation, config.SSLCertMode, config.ChannelBinding = "", "disable", "prefer"

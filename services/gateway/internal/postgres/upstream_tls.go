@@ -6,23 +6,53 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
 )
 
+// authorities are the pools of CA certificates, by what their files hold: a
+// thousand sessions with one target need one. The file is read anew each time, so
+// that a renewed one counts at once. Safe for concurrent use; the zero value is
+// empty.
+type authorities struct {
+	mu    sync.Mutex
+	pools map[string]*x509.CertPool
+}
+
+// maxAuthorities bounds the pools that are kept.
+const maxAuthorities = 64
+
+func (a *authorities) pool(path string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(path) //nolint:gosec // the operator's own configuration names it
+	if err != nil {
+		return nil, fmt.Errorf("postgres: target CA: %w", err)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if pool := a.pools[string(pem)]; pool != nil {
+		return pool, nil
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, errors.New("postgres: target CA: the file holds no certificate")
+	}
+	if a.pools == nil || len(a.pools) >= maxAuthorities {
+		a.pools = map[string]*x509.CertPool{}
+	}
+	a.pools[string(pem)] = pool
+	return pool, nil
+}
+
 // tlsConfig is nil only where the target's configuration says "disable".
-func tlsConfig(up seam.Upstream, host string) (*tls.Config, error) {
+func (a *authorities) tlsConfig(up seam.Upstream, host string) (*tls.Config, error) {
 	// The name of the protocol keeps the connection from being led to a server of
 	// another one.
 	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host, NextProtos: []string{alpn}}
 	if up.CA != "" {
-		pem, err := os.ReadFile(up.CA)
-		if err != nil {
-			return nil, fmt.Errorf("postgres: target CA: %w", err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, errors.New("postgres: target CA: the file holds no certificate")
+		var err error
+		if c.RootCAs, err = a.pool(up.CA); err != nil {
+			return nil, err
 		}
 	}
 	if up.Certificate != "" {
@@ -53,8 +83,9 @@ func tlsConfig(up seam.Upstream, host string) (*tls.Config, error) {
 	default:
 		return nil, fmt.Errorf("postgres: unknown TLS mode %q", up.TLS)
 	}
+	direct := up.Direct // by itself: the session keeps this, and must not keep the password
 	c.VerifyConnection = func(s tls.ConnectionState) error {
-		if up.Direct && s.NegotiatedProtocol != alpn {
+		if direct && s.NegotiatedProtocol != alpn {
 			return errors.New("postgres: the target does not say that it is a PostgreSQL server")
 		}
 		return chain(s)

@@ -80,10 +80,9 @@ type Session interface {
 	// Refused records an attempt that the protocol itself refuses before any
 	// rule is asked, because it could not follow it.
 	Refused(c *Command, cause error)
-	// Done is closed when the session must end (hard limit, run ended, kill,
-	// shutdown); Cause then tells why, as a *refusal.Refusal.
-	Done() <-chan struct{}
-	Cause() error
+	// Context is cancelled when the session must end (hard limit, run ended, kill,
+	// shutdown); its cause then tells why, as a *refusal.Refusal.
+	Context() context.Context
 	// ScrubError masks an upstream error text before it reaches the client.
 	ScrubError(text string) string
 	Close(reason string)

@@ -92,12 +92,10 @@ func (s *Session) Refused(c *seam.Command, cause error) {
 }
 
 func (s *Session) alive() error {
-	select {
-	case <-s.done:
-		return s.Cause()
-	default:
-		return s.gate.admissible()
+	if s.life.Err() != nil {
+		return context.Cause(s.life) //nolint:wrapcheck // a refusal, for the client
 	}
+	return s.gate.admissible()
 }
 
 // begin decides a command by policy and by what its masks allow.
@@ -111,7 +109,8 @@ func (s *Session) begin(c *seam.Command) *admission {
 func (s *Session) judge(c *seam.Command) *admission {
 	a := &admission{session: s, command: c, id: "cmd_" + ulid.Make().String(), policy: s.gate.Policy.Current(), masking: s.gate.Masking.Current()}
 	a.decide()
-	s.text.Store(&c.Text)
+	text := c.Text // by itself: the whole command would be kept with it
+	s.text.Store(&text)
 	return a
 }
 

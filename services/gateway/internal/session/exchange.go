@@ -40,7 +40,7 @@ type Exchanged struct {
 func (g *Gate) Exchange(ctx context.Context, r ExchangeRequest) (*Exchanged, error) {
 	g.setup()
 	run := &credential.Run{ID: credential.NewRunID(), Target: r.Target}
-	s := &Session{gate: g, id: run.ID, started: g.Now(), done: make(chan struct{}), protocol: r.Protocol, target: r.Target}
+	s := g.begun(run.ID, r.Protocol, r.Target)
 	e, err := g.exchange(ctx, s, run, r)
 	if err != nil {
 		g.recordRefused(seam.Credentials{Remote: r.Remote}, s, err)

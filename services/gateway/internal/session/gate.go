@@ -113,7 +113,7 @@ func (g *Gate) Authenticate(ctx context.Context, c seam.Credentials) (seam.Sessi
 
 // authenticate returns the session as far as it got, for the record of a refusal.
 func (g *Gate) authenticate(ctx context.Context, c seam.Credentials) (*Session, error) {
-	s := &Session{gate: g, id: "ses_" + ulid.Make().String(), started: g.Now(), done: make(chan struct{}), protocol: c.Protocol, target: c.Target}
+	s := g.begun("ses_"+ulid.Make().String(), c.Protocol, c.Target)
 	if err := g.admissible(); err != nil {
 		return s, err
 	}

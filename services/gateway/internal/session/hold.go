@@ -115,18 +115,10 @@ func (a *admission) holdLimit() (time.Duration, *refusal.Refusal) {
 // holdContext ends a hold when the session ends, too. release must be called.
 func (s *Session) holdContext(ctx context.Context) (held context.Context, release func()) {
 	held, cancel := context.WithCancelCause(ctx)
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		select {
-		case <-s.done:
-			cancel(s.Cause())
-		case <-held.Done():
-		}
-	}()
+	unwatch := context.AfterFunc(s.life, func() { cancel(context.Cause(s.life)) })
 	return held, func() {
+		unwatch()
 		cancel(nil)
-		<-watched
 	}
 }
 

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -44,13 +45,20 @@ type Session struct {
 	closed   sync.Once
 	released sync.Once
 
-	ending sync.Mutex
-	done   chan struct{}
-	cause  error
 	copies copies
+
+	life context.Context //nolint:containedctx // the session's own, which ends with a cause
+	stop context.CancelCauseFunc
 }
 
 var _ seam.Session = (*Session)(nil)
+
+// begun returns a session as it is before anything is known of who opens it.
+func (g *Gate) begun(id, protocol, target string) *Session {
+	s := &Session{gate: g, id: id, protocol: protocol, target: target, started: g.Now()}
+	s.life, s.stop = context.WithCancelCause(context.Background())
+	return s
+}
 
 // resolveTarget finds the target and the database in the present configuration.
 func (s *Session) resolveTarget(c seam.Credentials) error {
@@ -88,27 +96,14 @@ func (s *Session) endWithRun() {
 	s.end(&refusal.Refusal{Code: refusal.SessionEnded, ID: s.id, Message: "the step that opened this session has ended"})
 }
 
-func (s *Session) end(cause error) {
-	s.ending.Lock()
-	defer s.ending.Unlock()
-	if s.cause == nil {
-		s.cause = cause
-		close(s.done)
-	}
-}
+// end ends the session; the first cause counts.
+func (s *Session) end(cause error) { s.stop(cause) }
 
 // ID implements seam.Session.
 func (s *Session) ID() string { return s.id }
 
-// Done implements seam.Session.
-func (s *Session) Done() <-chan struct{} { return s.done }
-
-// Cause implements seam.Session.
-func (s *Session) Cause() error {
-	s.ending.Lock()
-	defer s.ending.Unlock()
-	return s.cause
-}
+// Context implements seam.Session.
+func (s *Session) Context() context.Context { return s.life }
 
 // ScrubError implements seam.Session: what the client itself has just sent is
 // no secret to it, and an error that names a mistyped column stays readable.

@@ -98,7 +98,7 @@ func TestRunServesManyConnectionsAndEndsThem(t *testing.T) {
 	must(t, w.gate.EndRun(t.Context(), e.Credential))
 	for _, s := range open {
 		select {
-		case <-s.Done():
+		case <-s.Context().Done():
 		case <-time.After(5 * time.Second):
 			t.Fatal("a session outlives its run")
 		}

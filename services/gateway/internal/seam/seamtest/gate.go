@@ -145,7 +145,8 @@ func (g *Gate) Authenticate(_ context.Context, c seam.Credentials) (seam.Session
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s := &Session{gate: g, Credentials: c, id: fmt.Sprintf("ses_test%d", len(g.sessions)), done: make(chan struct{})}
+	s := &Session{gate: g, Credentials: c, id: fmt.Sprintf("ses_test%d", len(g.sessions))}
+	s.life, s.stop = context.WithCancelCause(context.Background())
 	g.sessions = append(g.sessions, s)
 	return s, nil
 }
@@ -158,8 +159,8 @@ type Session struct {
 	id   string
 
 	mu     sync.Mutex
-	done   chan struct{}
-	cause  error
+	life   context.Context //nolint:containedctx // the session's own
+	stop   context.CancelCauseFunc
 	closed string
 }
 
@@ -268,8 +269,8 @@ func (s *Session) hold(ctx context.Context, c *seam.Command) error {
 		return err //nolint:wrapcheck // what the adapter says, as the core passes it on
 	case <-ctx.Done():
 		return &refusal.Refusal{Code: refusal.ApprovalCancelled, Message: "cancelled: " + context.Cause(ctx).Error()}
-	case <-s.done:
-		return s.Cause()
+	case <-s.life.Done():
+		return context.Cause(s.life) //nolint:wrapcheck,contextcheck // a refusal, of the session's own life
 	}
 }
 
@@ -280,25 +281,11 @@ func (s *Session) Refused(c *seam.Command, cause error) {
 	s.gate.refused = append(s.gate.refused, &Admitted{Command: *c, Err: cause})
 }
 
-// Done implements seam.Session.
-func (s *Session) Done() <-chan struct{} { return s.done }
-
-// Cause implements seam.Session.
-func (s *Session) Cause() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.cause
-}
+// Context implements seam.Session.
+func (s *Session) Context() context.Context { return s.life }
 
 // End ends the session, as a kill or a hard limit would.
-func (s *Session) End(cause *refusal.Refusal) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cause == nil {
-		s.cause = cause
-		close(s.done)
-	}
-}
+func (s *Session) End(cause *refusal.Refusal) { s.stop(cause) }
 
 // ScrubError implements seam.Session.
 func (s *Session) ScrubError(text string) string {

@@ -58,6 +58,13 @@ type SignIn struct {
 	Loopback bool     `yaml:"loopback"`
 	Admins   []string `yaml:"admins"`   // persons of the people map
 	Auditors []string `yaml:"auditors"` // persons who may read audits
+	Web      Web      `yaml:"web"`
+}
+
+// Web is the client of the pages in a browser.
+type Web struct {
+	ClientID     string `yaml:"client_id"`     // default: that of sign_in
+	ClientSecret Secret `yaml:"client_secret"` // where the provider wants one in spite of PKCE
 }
 
 // Trust lists the public key files of who signs what.

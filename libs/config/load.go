@@ -140,6 +140,7 @@ func (c *Config) Validate() error {
 	for path, s := range map[string]Secret{
 		"approval.slack.bot_token": c.Approval.Slack.BotToken, "approval.slack.app_token": c.Approval.Slack.AppToken,
 		"approval.slack.signing_secret": c.Approval.Slack.SigningSecret, "archival.clickhouse.password": c.Archival.ClickHouse.Password,
+		"sign_in.web.client_secret": c.People.Web.ClientSecret,
 	} {
 		if s != "" && !s.Valid() {
 			bad(path, "secrets are references: write env:NAME or file:PATH")

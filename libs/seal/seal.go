@@ -5,6 +5,7 @@ package seal
 
 import (
 	"crypto/ed25519"
+	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
@@ -38,6 +39,17 @@ type Key struct {
 
 // ID returns the first 16 hex digits of the SHA-256 of the public key.
 func (k *Key) ID() string { return k.id }
+
+// Derive returns a secret of 32 bytes for a purpose of its own (HKDF-SHA256 over
+// the private key), the same for every holder of this key. It tells nothing
+// about the key.
+func (k *Key) Derive(purpose string) ([]byte, error) {
+	secret, err := hkdf.Key(sha256.New, k.private.Seed(), nil, "gatestay/"+purpose, 32)
+	if err != nil {
+		return nil, fmt.Errorf("seal: derive: %w", err)
+	}
+	return secret, nil
+}
 
 // Public returns the key as a trust set of one.
 func (k *Key) Public() Trust {

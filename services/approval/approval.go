@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"regexp"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +25,7 @@ import (
 	"github.com/gatestay/gatestay/services/approval/internal/chat"
 	"github.com/gatestay/gatestay/services/approval/internal/desk"
 	"github.com/gatestay/gatestay/services/approval/internal/outbox"
+	"github.com/gatestay/gatestay/services/approval/internal/web"
 )
 
 // Deps are what the service does not make itself.
@@ -49,6 +49,7 @@ type Service struct {
 	listener net.Listener
 	health   *service.Health
 	handler  http.Handler
+	inbox    *web.Web // nil where nobody can sign in to it
 	slack    *slackParts
 	metrics  struct {
 		desk   *desk.Metrics
@@ -97,13 +98,14 @@ func New(cfg *config.Config, deps Deps) (*Service, error) {
 	if err := s.newSlack(); err != nil {
 		return nil, err
 	}
-	if err := s.mount(); err != nil {
-		return nil, err
-	}
 	s.health.Check("bus", s.connected)
 	s.health.Check("policy bundle", s.informed)
 	if s.listener, err = net.Listen("tcp", cfg.Approval.Listen); err != nil {
 		return nil, fmt.Errorf("approval: listen: %w", err)
+	}
+	if err := s.mount(); err != nil { // the inbox may have the listener's own address
+		_ = s.listener.Close()
+		return nil, err
 	}
 	return s, nil
 }
@@ -125,6 +127,11 @@ func (s *Service) validate() error {
 	}
 	if len(s.cfg.Trust.Policy) == 0 {
 		errs = append(errs, errors.New("  $.trust.policy: missing; name the policy service's public key: who may approve comes from its signed bundle"))
+	}
+	if a.URL != "" {
+		if err := web.CheckURL(a.URL); err != nil {
+			bad("url", err.Error())
+		}
 	}
 	switch a.Slack.Transport {
 	case "", "socket", "http":
@@ -186,16 +193,19 @@ func (s *Service) newSlack() error {
 func (s *Service) mount() error {
 	mux := http.NewServeMux()
 	s.health.Mount(mux)
-	(&api.API{
-		SignIn: s.deps.SignIn, Backend: s.backend.Load, Log: s.deps.Log,
-		Admins: s.cfg.People.Admins,
-		Wide:   slices.Concat(s.cfg.People.Admins, s.cfg.People.Auditors),
-	}).Mount(mux)
+	(&api.API{SignIn: s.deps.SignIn, Backend: s.backend.Load, Log: s.deps.Log}).Mount(mux)
 	if s.slack != nil && s.slack.posts != nil {
 		mux.Handle("POST /slack/interactions", s.slack.posts)
 	}
 	s.handler = mux
-	return page.Mount(mux)
+	if err := s.newInbox(); err != nil {
+		return err
+	}
+	if s.inbox == nil {
+		return page.Mount(mux)
+	}
+	s.inbox.Mount(mux)
+	return nil
 }
 
 // Addr returns the address of the HTTP API.
@@ -222,6 +232,9 @@ func (s *Service) informed() error {
 // Run serves until ctx ends. It waits for the bus by itself.
 func (s *Service) Run(ctx context.Context) error {
 	group, inner := errgroup.WithContext(ctx)
+	if s.inbox != nil {
+		context.AfterFunc(inner, s.inbox.Close) // open pages would hold up the end
+	}
 	group.Go(func() error { return service.ServeHTTP(inner, s.listener, s.handler) })
 	group.Go(func() error { return s.onBus(inner) })
 	if err := group.Wait(); err != nil && ctx.Err() == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -63,8 +64,7 @@ func (s *Service) newRunning(ctx context.Context, b *bus.Bus) (*running, error) 
 	}
 	if s.slack != nil {
 		r.outbox = &outbox.Outbox{
-			Store: r.store, Poster: s.slack.client, Electorate: r.desk.Electorate, People: r.people, Channel: s.cfg.Approval.Slack.Channel,
-			Inbox: s.cfg.Approval.URL,
+			Store: r.store, Poster: s.slack.client, Electorate: r.desk.Electorate, People: r.people, Channel: s.cfg.Approval.Slack.Channel, Inbox: s.InboxURL(),
 			Owner: s.instance + "/" + ulid.Make().String(), Now: s.deps.Now, Log: s.deps.Log, Metrics: s.metrics.outbox,
 		}
 	}
@@ -78,7 +78,11 @@ func (s *Service) newRunning(ctx context.Context, b *bus.Bus) (*running, error) 
 }
 
 func (r *running) backend() *api.Backend {
-	return &api.Backend{Store: r.store, Desk: r.desk, People: r.people, Copies: r.copies}
+	persons := r.s.cfg.People
+	return &api.Backend{
+		Store: r.store, Desk: r.desk, People: r.people, Copies: r.copies,
+		Admins: persons.Admins, Wide: slices.Concat(persons.Admins, persons.Auditors),
+	}
 }
 
 // close makes the last records durable.
@@ -148,6 +152,9 @@ func (r *running) changed(st *machine.State, own bool) {
 	if r.outbox != nil {
 		r.outbox.Changed(st, own)
 	}
+	if r.s.inbox != nil {
+		r.s.inbox.Changed(st)
+	}
 	if own {
 		select {
 		case r.settling <- st.ID:
@@ -158,6 +165,9 @@ func (r *running) changed(st *machine.State, own bool) {
 
 // rulesChanged has every waiting approval looked at under the new rules.
 func (r *running) rulesChanged() {
+	if r.s.inbox != nil {
+		r.s.inbox.Changed(nil) // who may vote may be others now
+	}
 	select {
 	case r.reviewed <- struct{}{}:
 	default:

@@ -95,6 +95,9 @@ func (r *running) lookAt(ctx context.Context, now time.Time, undone map[string]t
 }
 
 func (r *running) forget(ctx context.Context, now time.Time) {
+	if err := r.store.ForgetSignOuts(ctx, now); err != nil {
+		r.s.deps.Log.Debug().Err(err).Msg("sign-outs not forgotten yet")
+	}
 	for _, s := range r.store.Settled(now.Add(-keep)) {
 		if err := r.store.Purge(ctx, s.ID, s.Revision); err != nil {
 			r.s.deps.Log.Debug().Err(err).Str("approval_id", s.ID).Msg("approval not forgotten yet")

@@ -2,7 +2,6 @@ package api
 
 import (
 	"net/http"
-	"slices"
 
 	"github.com/gatestay/gatestay/libs/copied"
 	"github.com/gatestay/gatestay/libs/refusal"
@@ -36,7 +35,7 @@ func shown(list []copied.Mask) map[string]any {
 
 // copies lists the copies of a target that are masked: for administrators and
 // auditors.
-func (a *API) copies(r *http.Request, c *caller) (any, error) {
+func (a *API) copies(r *http.Request, c *Caller) (any, error) {
 	if !c.wide {
 		return nil, notAdmin("see what was copied")
 	}
@@ -48,9 +47,8 @@ func (a *API) copies(r *http.Request, c *caller) (any, error) {
 }
 
 // lift lifts the masks of copies: for administrators.
-func (a *API) lift(r *http.Request, c *caller) (any, error) {
-	person, mapped := c.People().Person(c.account)
-	if !mapped || !slices.Contains(a.Admins, person) {
+func (a *API) lift(r *http.Request, c *Caller) (any, error) {
+	if !c.admin {
 		return nil, notAdmin("lift a mask")
 	}
 	var body struct {
@@ -66,7 +64,7 @@ func (a *API) lift(r *http.Request, c *caller) (any, error) {
 	}
 	list, err := c.Copies.Lift(r.Context(), copies.Request{
 		Target: body.Target, Database: body.Database, Schema: body.Schema, Table: body.Table, Column: body.Column,
-		Person: person, Account: c.account, Reason: body.Reason, Via: "cli",
+		Person: c.Person, Account: c.Account, Reason: body.Reason, Via: "cli",
 	})
 	if err != nil {
 		return nil, err //nolint:wrapcheck // copies says so

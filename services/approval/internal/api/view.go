@@ -41,7 +41,9 @@ type Approval struct {
 	Missing       int        `json:"missing"`
 	Unplaced      []string   `json:"requesters_unknown,omitempty"` // each needs one more approver
 	Votes         []Vote     `json:"votes"`
+	Unattainable  bool       `json:"unattainable,omitempty"` // nobody is left who could approve it
 	MayVote       bool       `json:"may_vote"`
+	MayRevoke     bool       `json:"may_revoke,omitempty"`
 	WhyNot        string     `json:"why_not,omitempty"`
 	Why           string     `json:"why,omitempty"`  // of a cancellation, in words
 	Void          string     `json:"void,omitempty"` // why an approval was not used, in words
@@ -149,6 +151,7 @@ func view(st *machine.State, r *eventv1.ApprovalRequest, e *electorate.Electorat
 	}
 	t := e.Tally(st.Approving())
 	a.Needed, a.Missing, a.Unplaced = t.Needed, max(0, t.Needed-len(t.Counted)), t.Unplaced
+	a.Unattainable = !e.Attainable().Met()
 	if _, refused := e.Admit(account); refused != nil {
 		a.WhyNot = refused.Message
 	} else {

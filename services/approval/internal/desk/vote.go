@@ -28,7 +28,7 @@ type Ballot struct {
 	Account  string // slack:U0DANA, oidc:dana@acme.example
 	Vote     string // approve, deny
 	Reason   string
-	Via      string // slack, cli
+	Via      string // slack, cli, web
 	// Scope, of a vote to approve, is empty for the command alone, or one that the
 	// request offers; Uses and Life, 0 for all that the rule lets, limit it.
 	Scope string

@@ -70,7 +70,7 @@ type Vote struct {
 	Account string    `json:"account"`
 	Vote    string    `json:"vote"` // approve, deny
 	Reason  string    `json:"reason,omitempty"`
-	Via     string    `json:"via"` // slack, cli
+	Via     string    `json:"via"` // slack, cli, web
 	At      time.Time `json:"at"`
 	// Scope is empty for the command alone; Uses and Life, 0 for all that the rule
 	// lets, are of a grant.

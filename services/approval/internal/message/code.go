@@ -14,7 +14,7 @@ const (
 // and reports whether all of it fits. Where it does not, only the first block
 // is returned, and how many characters of how many it shows.
 func fence(s string, sections int) (blocks []string, whole bool) {
-	text := strings.ReplaceAll(reveal(s), "```", "``‹U+0060›")
+	text := strings.ReplaceAll(Reveal(s), "```", "``‹U+0060›")
 	if strings.TrimSpace(text) == "" {
 		text = "‹empty›"
 	}

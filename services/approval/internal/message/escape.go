@@ -74,10 +74,10 @@ var (
 	notSpace = regexp.MustCompile(`[^\n]`)
 )
 
-// reveal makes everything in a text of several lines visible that could hide a
+// Reveal makes everything in a text of several lines visible that could hide a
 // part of it: invisible characters, and runs of space that push text out of
 // sight.
-func reveal(s string) string {
+func Reveal(s string) string {
 	s = approval.VisibleText(s)
 	s = tallGap.ReplaceAllStringFunc(s, func(gap string) string {
 		return fmt.Sprintf("\n‹%d blank lines›\n", len(notSpace.ReplaceAllString(gap, ""))-1)

@@ -54,6 +54,8 @@ type Input struct {
 	Tally, Attainable electorate.Tally
 	// Earlier is what was decided before about the same statement, newest first.
 	Earlier []Earlier
+	// Inbox is where the approval's page is, empty where there is none.
+	Inbox string
 	// Admits says whether an account may vote; nil admits all.
 	Admits func(account string) bool
 }
@@ -83,7 +85,7 @@ func Render(in Input) (Content, error) {
 	add := func(b ...slack.Block) { c.Blocks = append(c.Blocks, b...) }
 	header := slack.NewHeaderBlock(&slack.TextBlockObject{Type: slack.PlainTextType, Text: headline})
 	add(header, section(who(r)))
-	whole := c.statement(r)
+	whole := c.statement(r, in.Inbox)
 	add(fields(r))
 	if w := warnings(r); w != "" {
 		add(section(w))
@@ -117,7 +119,7 @@ func Render(in Input) (Content, error) {
 // Approvable reports whether a request can be shown whole in a message.
 func Approvable(r *eventv1.ApprovalRequest) bool {
 	c := Content{}
-	return c.statement(r)
+	return c.statement(r, "")
 }
 
 // markup turns off what Slack would guess from plain text: links, mentions.
@@ -156,7 +158,7 @@ var withheld = regexp.MustCompile(`‹[a-z]+ \d+( #[0-9a-f]+)?›`)
 
 // statement adds the statement and its parameters and reports whether all of
 // it is there.
-func (c *Content) statement(r *eventv1.ApprovalRequest) bool {
+func (c *Content) statement(r *eventv1.ApprovalRequest, inbox string) bool {
 	blocks, whole := fence(r.Statement, maxSections)
 	if len(r.Parameters) > 0 {
 		var b strings.Builder
@@ -175,8 +177,12 @@ func (c *Content) statement(r *eventv1.ApprovalRequest) bool {
 		c.Blocks = append(c.Blocks, slack.NewContextBlock("", markup("`‹kind length #tag›` stands for a value that is hidden here too. Equal tags are equal values.")))
 	}
 	if !whole {
+		where := "with `gatestay approvals show " + r.Id + "`"
+		if inbox != "" {
+			where = "<" + escape(inbox) + "|in the inbox>, or " + where
+		}
 		c.Blocks = append(c.Blocks, section(":warning: *This is not all of it.* It is too long to be shown whole here, so it cannot be approved here. "+
-			"Read and decide it with `gatestay approvals show "+r.Id+"`"))
+			"Read and decide it "+where))
 	}
 	return whole
 }
@@ -284,6 +290,9 @@ func (in Input) earlier() string {
 
 func (in Input) footer() string {
 	s := "`" + in.State.ID + "`"
+	if in.Inbox != "" {
+		s = "<" + escape(in.Inbox) + "|" + in.State.ID + ">"
+	}
 	if !in.State.Done() {
 		return "Expires " + date(in.Request.Deadline.AsTime()) + " · " + s
 	}

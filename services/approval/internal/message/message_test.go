@@ -337,13 +337,13 @@ func TestAnyRequestFitsSlack(t *testing.T) {
 			return
 		}
 		shown := strings.ReplaceAll(codeOf(c), "\n", "")
-		want := strings.ReplaceAll(strings.ReplaceAll(reveal(r.Statement), "```", "``‹U+0060›"), "\n", "")
+		want := strings.ReplaceAll(strings.ReplaceAll(Reveal(r.Statement), "```", "``‹U+0060›"), "\n", "")
 		if strings.TrimSpace(want) != "" && !strings.HasPrefix(shown, want) {
 			t.Fatalf("shown %q of %q", shown, want)
 		}
 		for i, p := range r.Parameters {
 			line := fmt.Sprintf("$%d = %s", i+1, approval.Visible(p))
-			if line = strings.ReplaceAll(reveal(line), "```", "``‹U+0060›"); !strings.Contains(shown, line) {
+			if line = strings.ReplaceAll(Reveal(line), "```", "``‹U+0060›"); !strings.Contains(shown, line) {
 				t.Fatalf("parameter %d is missing: %q in %q", i+1, line, shown)
 			}
 		}

@@ -136,8 +136,11 @@ func (in Input) voter(v machine.Vote) string {
 	if id, ok := strings.CutPrefix(v.Account, "slack:"); ok {
 		who = mention(id)
 	}
-	if v.Via == "cli" {
+	switch v.Via {
+	case "cli":
 		who += " (from the terminal)"
+	case "web":
+		who += " (from the web)"
 	}
 	return who
 }

@@ -50,7 +50,7 @@ type Outbox struct {
 	Electorate func(*eventv1.ApprovalRequest) (*electorate.Electorate, error)
 	People     func() electorate.People
 	Channel    string // default
-	Inbox      string // the web inbox's URL, or empty
+	Inbox      string // where people reach the pages, without a slash at its end; empty where they cannot
 	Owner      string // unique to this process
 	Now        func() time.Time
 	Log        zerolog.Logger

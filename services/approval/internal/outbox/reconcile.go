@@ -65,6 +65,9 @@ func (o *Outbox) render(st *machine.State, r *eventv1.ApprovalRequest) (message.
 	for _, e := range o.Store.Earlier(st, maxEarlier) {
 		in.Earlier = append(in.Earlier, message.Earlier{Status: e.Status, By: e.By, At: e.Ended})
 	}
+	if o.Inbox != "" {
+		in.Inbox = o.Inbox + "/approvals/" + st.ID
+	}
 	if !st.Done() {
 		e, err := o.Electorate(r)
 		if err != nil {

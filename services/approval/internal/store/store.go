@@ -40,7 +40,8 @@ type Store struct {
 
 	mu     sync.Mutex
 	states map[string]*Entry
-	caught chan struct{} // closed when the bucket has been read through once
+	out    map[string]time.Time // sign-outs of the pages' sessions, by key
+	caught chan struct{}        // closed when the bucket has been read through once
 	once   sync.Once
 }
 
@@ -67,7 +68,7 @@ type Summary struct {
 
 // New returns a store on a bucket.
 func New(kv jetstream.KeyValue, log zerolog.Logger) *Store {
-	return &Store{kv: kv, log: log, states: map[string]*Entry{}, caught: make(chan struct{})}
+	return &Store{kv: kv, log: log, states: map[string]*Entry{}, out: map[string]time.Time{}, caught: make(chan struct{})}
 }
 
 // Get reads an approval from the bucket.
@@ -247,6 +248,8 @@ func (s *Store) watch(ctx context.Context, changed func(*machine.State)) error {
 				return errors.New("store: watch ended")
 			case entry == nil:
 				s.once.Do(func() { close(s.caught) })
+			case strings.HasPrefix(entry.Key(), signOutPrefix):
+				s.sawSignOut(entry)
 			case !strings.HasPrefix(entry.Key(), idPrefix):
 			case entry.Operation() != jetstream.KeyValuePut:
 				s.forget(entry.Key())

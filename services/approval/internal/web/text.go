@@ -1,0 +1,83 @@
+package web
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/gatestay/gatestay/libs/approval"
+	"github.com/gatestay/gatestay/services/approval/internal/message"
+)
+
+// run is a piece of text; a marked one stands for something that a reader would
+// not see, or would take for something else.
+type run struct {
+	Text string
+	Mark bool
+	Why  string
+}
+
+// stands are the marks of libs/approval and internal/message.
+var stands = regexp.MustCompile(`‹(?:U\+[0-9A-F]{4,6}|0x[0-9A-F]{2}|\d+ blank lines|\d+ spaces)›`)
+
+// marked splits one line of foreign text at what is marked: characters that
+// hide, and words that look like others.
+func marked(s string) []run { return split(approval.Visible(s), approval.LookAlikes(s)) }
+
+// lines is marked for a text of several lines.
+func lines(s string) [][]run {
+	alike := approval.LookAlikes(s)
+	var out [][]run
+	for line := range strings.SplitSeq(strings.TrimSuffix(message.Reveal(s), "\n"), "\n") {
+		out = append(out, split(line, alike))
+	}
+	return out
+}
+
+func split(s string, alike []string) []run {
+	var out []run
+	at := 0
+	for _, m := range stands.FindAllStringIndex(s, -1) {
+		out = append(words(out, s[at:m[0]], alike), run{Text: s[m[0]:m[1]], Mark: true, Why: "not visible by itself"})
+		at = m[1]
+	}
+	return words(out, s[at:], alike)
+}
+
+// words adds a text without marks of its own, its look-alikes spelled out.
+func words(out []run, s string, alike []string) []run {
+	for s != "" {
+		first, word := len(s), ""
+		for _, w := range alike {
+			if i := strings.Index(s, w); i >= 0 && (i < first || i == first && len(w) > len(word)) {
+				first, word = i, w
+			}
+		}
+		if word == "" {
+			break
+		}
+		if first > 0 {
+			out = append(out, run{Text: s[:first]})
+		}
+		out = append(out, run{Text: approval.SpellOut(word), Mark: true, Why: "looks like another name: " + word})
+		s = s[first+len(word):]
+	}
+	if s != "" {
+		out = append(out, run{Text: s})
+	}
+	return out
+}
+
+// hides reports that a text holds what is shown as ‹U+…›.
+func hides(s string) bool {
+	return strings.Count(approval.VisibleText(s), "‹U+")+strings.Count(approval.VisibleText(s), "‹0x") > strings.Count(s, "‹U+")+strings.Count(s, "‹0x")
+}
+
+// link returns an address that a page may lead to: a plain https one; else "".
+func link(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || len(address) > 1000 {
+		return ""
+	}
+	return u.String()
+}

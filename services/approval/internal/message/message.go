@@ -253,7 +253,7 @@ func button(action, id, label string) *slack.ButtonBlockElement {
 func offers(r *eventv1.ApprovalRequest) string {
 	o := r.GetOffer()
 	var lines []string
-	limit := fmt.Sprintf("at most %d in %s", o.GetUses(), span(approval.Span(o.GetLife().AsDuration())))
+	limit := fmt.Sprintf("at most %d in %s", o.GetUses(), inline(approval.Span(o.GetLife().AsDuration())))
 	for _, scope := range o.GetScopes() {
 		switch scope {
 		case policy.ScopeRun:

@@ -55,7 +55,7 @@ func (in Input) waiting() slack.Block {
 			in.Attainable.Needed, len(in.Attainable.Counted), names))
 	case in.Request.Returned && missing <= 1:
 		lines = append(lines, "Waiting for "+either(in.approvers()), ":leftwards_arrow_with_hook: The job does not wait. Approved, this very command passes once when the job runs again, within "+
-			span(approval.Span(in.Request.GetOffer().GetLife().AsDuration()))+".")
+			inline(approval.Span(in.Request.GetOffer().GetLife().AsDuration()))+".")
 	case missing > 1 || in.Tally.Needed > 1:
 		lines = append(lines, fmt.Sprintf("*%d of %d approvals* still needed, from %s", missing, in.Tally.Needed, names))
 	default:
@@ -195,10 +195,7 @@ func (in Input) grant() string {
 
 // ran says how the command ended, or the latest of those that a grant let pass.
 func ran(r *machine.Run, g *machine.Grant) string {
-	took := r.Duration.Round(time.Millisecond)
-	if took < 10*time.Millisecond {
-		took = r.Duration.Round(100 * time.Microsecond)
-	}
+	took := took(r.Duration)
 	s := ""
 	switch r.Status {
 	case "ok":
@@ -217,6 +214,19 @@ func ran(r *machine.Run, g *machine.Grant) string {
 		s += fmt.Sprintf(" (use %d of %d)", r.Uses, g.Uses)
 	}
 	return s
+}
+
+// took writes how long something took: "2.3 ms", "34 ms", "1.2 s", "4 min".
+func took(d time.Duration) string {
+	switch {
+	case d < 10*time.Millisecond:
+		return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
+	return approval.Span(d)
 }
 
 func count(n int64, what string) string {

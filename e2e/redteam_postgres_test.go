@@ -110,7 +110,8 @@ func TestRedteam08_FilesProgramsAndBackEnds(t *testing.T) {
 	})
 }
 
-// TestRedteam14_CopyOut: a COPY that reads passes where reads do, masked.
+// TestRedteam14_CopyOut: a COPY that reads passes where reads do, masked, or is
+// refused where what comes out could not be told from a NULL or be read.
 func TestRedteam14_CopyOut(t *testing.T) {
 	g := shared.Get(t)
 	for name, sql := range map[string]string{
@@ -128,7 +129,7 @@ func TestRedteam14_CopyOut(t *testing.T) {
 			if strings.Contains(strings.ToLower(out.String()), "@example.com") {
 				t.Errorf("a masked column came out: %q", out.String())
 			}
-			if name == "another encoding" {
+			if name == "another encoding" || name == "a string for NULL" {
 				kit.Refused(t, err, "GS1204")
 			} else if err != nil || tag.RowsAffected() == 0 {
 				t.Errorf("%v, %v: %q", tag, err, out.String())

@@ -86,6 +86,14 @@ func newTab(t *testing.T, browser string) *tab {
 
 func (p *tab) call(method string, params, result any) {
 	p.t.Helper()
+	if problem := p.try(method, params, result); problem != "" {
+		p.t.Fatalf("%s: %s", method, problem)
+	}
+}
+
+// try is call for what may fail; it returns the browser's words.
+func (p *tab) try(method string, params, result any) string {
+	p.t.Helper()
 	p.id++
 	if params == nil {
 		params = struct{}{}
@@ -112,14 +120,14 @@ func (p *tab) call(method string, params, result any) {
 			p.faults = append(p.faults, string(m.Params))
 		case m.ID != p.id:
 		case m.Error != nil:
-			p.t.Fatalf("%s: %s", method, m.Error.Message)
+			return m.Error.Message
 		default:
 			if result != nil {
 				if err := json.Unmarshal(m.Result, result); err != nil {
 					p.t.Fatal(err)
 				}
 			}
-			return
+			return ""
 		}
 	}
 }
@@ -146,8 +154,8 @@ func (p *tab) eval(js string) string {
 			Value any `json:"value"`
 		} `json:"result"`
 	}
-	p.call("Runtime.evaluate", map[string]any{"expression": js, "returnByValue": true, "awaitPromise": true}, &r)
-	if r.Result.Value == nil {
+	problem := p.try("Runtime.evaluate", map[string]any{"expression": js, "returnByValue": true, "awaitPromise": true}, &r)
+	if problem != "" || r.Result.Value == nil {
 		return ""
 	}
 	return fmt.Sprint(r.Result.Value)

@@ -156,9 +156,14 @@ func TestInboxPictures(t *testing.T) {
 	life := func(r *eventv1.ApprovalRequest) {
 		r.Deadline = timestamppb.New(time.Now().Add(14*time.Minute + 30*time.Second))
 	}
+	kim := r.signedIn(i, "kim")
+	first := w.hold("two-clicks", life, func(r *eventv1.ApprovalRequest) { r.Fingerprint = "orders" })
+	kim.sees("/approvals/"+first.Id, "Deny")
+	kim.act(first, "deny", "reason", "not before the backup")
 	migrate := w.hold("two-clicks", life, func(r *eventv1.ApprovalRequest) {
 		r.Verb, r.Class, r.Objects = "alter table", "ddl", []*eventv1.Object{{Schema: "public", Name: "orders", Access: "write"}}
 		r.Statement = "ALTER TABLE orders\n  ADD COLUMN refunded_at timestamptz,\n  ADD CONSTRAINT refunded_once CHECK (refunded_at IS NULL OR state = 'closed');"
+		r.Fingerprint = "orders"
 		r.Parameters, r.Reason, r.Warnings = nil, "SHOP-2231: refunds", []string{"takes an ACCESS EXCLUSIVE lock", "checks every row of public.orders"}
 	})
 	agent := w.hold("one-click", life, func(r *eventv1.ApprovalRequest) {
@@ -171,7 +176,6 @@ func TestInboxPictures(t *testing.T) {
 	denied := w.hold("one-click", life, func(r *eventv1.ApprovalRequest) {
 		r.Verb, r.Statement, r.Parameters, r.Reason = "delete", "DELETE FROM customers", nil, "clean up"
 	})
-	kim := r.signedIn(i, "kim")
 	kim.sees("/approvals/"+denied.Id, "Deny")
 	kim.act(denied, "deny", "reason", "No WHERE. Did you mean the test customers?")
 	kim.act(migrate, "approve", "reason", "checked on staging")
@@ -187,12 +191,14 @@ func TestInboxPictures(t *testing.T) {
 	p.picture("offers")
 	p.eval(`document.querySelector("[name=scope][value=run]").click(); document.querySelector("[name=uses]").value = "5"; document.getElementById("approve").click()`)
 	p.holds(`document.querySelector("#status .state.approved") && document.querySelector("#actions .revoke")`)
+	w.ran(agent, &eventv1.ApprovalOutcome{Use: 1, Status: "ok", Rows: 12, DurationNs: 34_200_000})
+	p.holds(`document.getElementById("status").innerText.includes("Ran: 12 rows in 34.2ms (use 1 of 5)")`)
 	p.picture("granted")
 	p.open(at + "/grants")
 	p.holds(`document.querySelector(".entry .revoke")`)
 	p.picture("grants")
 	p.open(at + "/decided")
-	p.holds(`document.querySelectorAll(".entry").length === 2`)
+	p.holds(`document.querySelectorAll(".entry").length === 3`)
 	p.picture("decided")
 	p.open(at + "/grants")
 	p.holds(`document.querySelector(".entry .revoke")`)

@@ -26,7 +26,7 @@ func (s *Service) newInbox() error {
 		return fmt.Errorf("approval: %w", err)
 	}
 	provider := ""
-	if u, err := url.Parse(s.cfg.People.Issuer); err == nil {
+	if u, err := url.Parse(s.cfg.People.Issuer); err == nil && !loopback.Host(u.Host) {
 		provider = u.Hostname()
 	}
 	if s.inbox, err = web.New(web.Options{

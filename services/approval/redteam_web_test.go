@@ -51,6 +51,9 @@ func TestRedteam32_InboxHostileTexts(t *testing.T) {
 		}
 	}
 	check("/")
+	if page := b.get("/").body; !strings.Contains(page, "3 warnings") {
+		t.Error("the list does not warn")
+	}
 	check("/approvals/" + q.Id)
 	if page := b.get("/approvals/" + q.Id).body; !strings.Contains(page, "(unverified)") || !strings.Contains(page, "look like others") || !strings.Contains(page, "not visible by themselves") {
 		t.Errorf("it does not warn:\n%s", page)

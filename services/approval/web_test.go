@@ -5,6 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/gatestay/gatestay/libs/bus"
 	"github.com/gatestay/gatestay/libs/config"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 )
@@ -133,4 +137,48 @@ func TestInboxSignOut(t *testing.T) {
 			t.Errorf("a kept cookie opens the inbox %s: %d", name, got.status)
 		}
 	}
+}
+
+func TestInboxShowsWhatBecameOfIt(t *testing.T) {
+	w := newWorld(t)
+	w.publish(whyRules, people)
+	i := w.startIssuer()
+	r := w.start(withInbox(i))
+	shape := func(r *eventv1.ApprovalRequest) { r.Fingerprint = "a" }
+	first := w.hold("why", shape)
+	b := r.signedIn(i, "dana")
+	b.sees("/approvals/"+first.Id, "the rule asks for it")
+	if a := b.act(first, "approve", "reason", " \u200b"); a.status != http.StatusBadRequest || !strings.Contains(a.body, "The rule asks whoever approves to say why.") {
+		t.Fatalf("without a reason: %d %s", a.status, a.body)
+	}
+	if a := b.act(first, "approve", "reason", "release 42"); a.status != http.StatusSeeOther {
+		t.Fatalf("got %d %s", a.status, a.body)
+	}
+	w.ran(first, &eventv1.ApprovalOutcome{Status: "error", Code: "23505", Message: "duplicate <b>key", DurationNs: 1_500_000})
+	b.sees("/approvals/"+first.Id, "Failed after 1.5ms: 23505 duplicate &lt;b&gt;key")
+	b.sees("/decided", "Failed after 1.5ms")
+	second := w.hold("why", shape)
+	page := b.sees("/approvals/"+second.Id, "The same statement before").body
+	if !strings.Contains(page, `href="/approvals/`+first.Id+`">see it`) || !strings.Contains(page, "by dana") {
+		t.Errorf("got\n%s", page)
+	}
+	// Whom the earlier one does not concern is told of it, and not led there.
+	other := strings.NewReplacer("slack_users: [U0DANA, U0KIM]", "persons: [sam]").Replace(whyRules)
+	w.publish(other, people)
+	third := w.hold("why", shape)
+	page = r.signedIn(i, "sam").sees("/approvals/"+third.Id, "The same statement before").body
+	if strings.Contains(page, first.Id) {
+		t.Errorf("sam is led to what does not concern sam:\n%s", page)
+	}
+}
+
+// ran tells how an approved command ended, as its gateway does.
+func (w *world) ran(q *request, o *eventv1.ApprovalOutcome) {
+	w.t.Helper()
+	o.ApprovalId, o.SessionId, o.CommandId, o.At = q.Id, q.SessionId, q.CommandId, timestamppb.Now()
+	raw, err := proto.Marshal(o)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.send(bus.Ran, q, raw)
 }

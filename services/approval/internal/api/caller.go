@@ -16,7 +16,10 @@ import (
 	"github.com/gatestay/gatestay/services/approval/internal/store"
 )
 
-const maxList = 200
+const (
+	maxList    = 200
+	maxEarlier = 3
+)
 
 // The lists of approvals.
 const (
@@ -110,7 +113,25 @@ func (c *Caller) Find(ctx context.Context, id string) (Approval, error) {
 	if err != nil {
 		return Approval{}, err
 	}
-	return c.one(st)
+	a, err := c.one(st)
+	if err == nil {
+		a.Earlier = c.earlier(ctx, st)
+	}
+	return a, err
+}
+
+// earlier names what was decided before about the same statement, and leads to
+// it where the caller may go.
+func (c *Caller) earlier(ctx context.Context, st *machine.State) []Earlier {
+	var out []Earlier
+	for _, s := range c.Store.Earlier(st, maxEarlier) {
+		e := Earlier{State: string(s.Status), By: some(s.By), At: s.Ended}
+		if old, _, err := c.Store.Get(ctx, s.ID); err == nil && c.Sees(old) {
+			e.ID = s.ID
+		}
+		out = append(out, e)
+	}
+	return out
 }
 
 // List returns the approvals of a list (Waiting, Decided, All), newest first, at

@@ -56,6 +56,18 @@ type Approval struct {
 	Offer         *Offer     `json:"offer,omitempty"`
 	Grant         *Grant     `json:"grant,omitempty"`
 	Latest        *Run       `json:"latest,omitempty"`
+	// ReasonRequired says that whoever approves must say why; Earlier, of one
+	// approval, what was decided before about the same statement.
+	ReasonRequired bool      `json:"reason_required,omitempty"`
+	Earlier        []Earlier `json:"earlier,omitempty"`
+}
+
+// Earlier is a decision about the same statement, with these or other values.
+type Earlier struct {
+	ID    string    `json:"id,omitempty"` // empty where it does not concern the caller
+	State string    `json:"state"`        // approved, denied
+	By    []string  `json:"by"`
+	At    time.Time `json:"at"`
 }
 
 // Run is how the command ended, or the latest of those that a grant let pass.
@@ -151,7 +163,7 @@ func view(st *machine.State, r *eventv1.ApprovalRequest, e *electorate.Electorat
 	}
 	t := e.Tally(st.Approving())
 	a.Needed, a.Missing, a.Unplaced = t.Needed, max(0, t.Needed-len(t.Counted)), t.Unplaced
-	a.Unattainable = !e.Attainable().Met()
+	a.Unattainable, a.ReasonRequired = !e.Attainable().Met(), e.Approvers.GetReasonRequired()
 	if _, refused := e.Admit(account); refused != nil {
 		a.WhyNot = refused.Message
 	} else {

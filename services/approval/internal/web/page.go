@@ -42,6 +42,8 @@ func readPages(assets map[string]asset) (*pages, error) {
 		"iso":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"link":    link,
 		"plural":  plural,
+		"ran":     ran,
+		"alarms":  alarms,
 	}
 	p := &pages{byName: map[string]*template.Template{}}
 	names, err := templates.ReadDir("template")

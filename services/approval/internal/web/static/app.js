@@ -9,7 +9,7 @@
   const local = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
   const left = (ms) => {
     const s = Math.max(0, Math.ceil(ms / 1000)), h = Math.floor(s / 3600), m = Math.floor(s / 60) % 60;
-    if (h > 0) return `in ${h} h ${m} min`;
+    if (h > 0) return m > 0 ? `in ${h} h ${m} min` : `in ${h} h`;
     return m > 0 ? `in ${m} min ${s % 60} s` : `in ${s % 60} s`;
   };
   const tick = () => {

@@ -134,6 +134,7 @@ type Result struct {
 	Approvers  []string // persons whose votes counted
 	Said       []string // what they gave as reasons, "dana: …"
 	Wait       time.Duration
+	Expires    time.Time    // until when it may be used
 	Grant      *grant.Taken // the use of a grant that it was; nil for one command's approval
 }
 
@@ -326,7 +327,7 @@ func (d *Desk) approved(ctx context.Context, decision *eventv1.ApprovalDecision,
 func Granted(taken *grant.Taken) *Result { return passed(taken.Decision, taken) }
 
 func passed(d *eventv1.ApprovalDecision, taken *grant.Taken) *Result {
-	r := &Result{ApprovalID: d.ApprovalId, Grant: taken}
+	r := &Result{ApprovalID: d.ApprovalId, Grant: taken, Expires: d.ExpiresAt.AsTime()}
 	r.Approvers, r.Said = approval.Approving(d)
 	return r
 }

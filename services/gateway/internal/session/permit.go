@@ -106,6 +106,12 @@ func (p *permit) Stands(begun bool) error {
 		if err := s.alive(); err != nil {
 			return err
 		}
+		if p.by != nil && !s.gate.Now().Before(p.by.Expires) {
+			return &refusal.Refusal{
+				Code: refusal.ApprovalExpired, ID: p.by.ApprovalID, Message: "the command was approved too long ago, and has not been run since",
+				Hint: "Send it again (in the extended protocol: bind it again): it asks anew.",
+			}
+		}
 	}
 	masks := s.gate.Masking.Current()
 	if masks != a.masking && (!slices.Equal(masks.Engine.Masks(s.target), a.masking.Engine.Masks(s.target)) ||

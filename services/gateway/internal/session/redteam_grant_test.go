@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"context"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -233,4 +234,25 @@ func TestADeniedReturnedCommandSaysWhy(t *testing.T) {
 	if r := refused(t, err, refusal.ApprovalDenied); !strings.Contains(r.Detail, "not today") {
 		t.Fatal(r.Detail)
 	}
+}
+
+// An approval that was given is no permit for ever: a portal that is bound under
+// it, and run after its end, is refused.
+func TestRedteam18_APermitEndsWithItsApproval(t *testing.T) {
+	w := newWorld(t)
+	done := admit(t.Context(), w.open(), write())
+	r := <-w.requests
+	d := w.decision(r)
+	d.ExpiresAt = timestamppb.New(time.Now().Add(2 * time.Second))
+	w.decide(w.approvals, d)
+	a := <-done
+	must(t, a.err)
+	must(t, a.permit.Stands(false))
+	for end := time.Now().Add(20 * time.Second); a.permit.Stands(false) == nil; runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatal("it stands long after its end")
+		}
+	}
+	refused(t, a.permit.Stands(false), refusal.ApprovalExpired)
+	must(t, a.permit.Stands(true)) // what has begun goes on
 }

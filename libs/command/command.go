@@ -154,7 +154,8 @@ type Facts struct {
 	Settings    []string
 	Fingerprint string // equal for commands that differ in literals only
 	Unknown     []string
-	// Why says in words why the class is unknown, where it is.
+	// Why says in words why the class is unknown, where it is, or what else stands in
+	// the way of knowing more.
 	Why string
 	// Source is the dialect's own: what its package needs to read more of the
 	// command than facts when it is asked to. It says nothing by itself.

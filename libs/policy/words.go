@@ -49,6 +49,9 @@ func what(f *command.Facts) string {
 
 func whyDefault(a *activation) string {
 	s := "no rule allows " + what(a.in.Facts) + " on " + a.in.Target.Name + " to " + who(a.in.Principal)
+	if f := a.in.Facts; f != nil && f.Why != "" && f.Class != command.Unknown {
+		return s + "; " + f.Why
+	}
 	if names := a.unknownNames(); len(names) > 0 && a.in.Facts != nil {
 		s += "; not known of it: " + strings.Join(names, ", ")
 	}

@@ -84,6 +84,10 @@ func (w *walker) copyStmt(s *pg.CopyStmt, e env) {
 	if s.GetIsProgram() || s.GetFilename() != "" {
 		w.raise(command.Admin)
 		w.unknown("objects", "reads", "writes")
+		w.f.Why = "it uses a file of the target's machine; COPY … TO STDOUT and FROM STDIN, psql's \\copy, use the client's"
+		if s.GetIsProgram() {
+			w.f.Why = "it runs a program on the target's machine"
+		}
 	}
 }
 

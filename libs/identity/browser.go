@@ -29,8 +29,11 @@ type Browser struct {
 	client  *http.Client
 	oauth   oauth2.Config // without endpoints
 
+	clock     func() time.Time
 	mu        sync.Mutex
 	endpoints oauth2.Endpoint // empty until discovered
+	asked     time.Time       // the last attempt that failed, and why
+	failure   error
 }
 
 // Attempt is one sign-in under way. Only the browser that began it may finish
@@ -50,7 +53,7 @@ func NewBrowser(cfg config.SignIn, dir, redirect string, clock func() time.Time)
 	if err != nil {
 		return nil, err
 	}
-	b := &Browser{persons: persons, issuer: cfg.Issuer, local: cfg.Loopback}
+	b := &Browser{persons: persons, issuer: cfg.Issuer, local: cfg.Loopback, clock: clock}
 	if b.client, err = newClient(cfg.CA, dir, cfg.Loopback); err != nil {
 		return nil, err
 	}
@@ -112,29 +115,45 @@ func (b *Browser) Finish(ctx context.Context, a Attempt, answer url.Values) (*Pe
 	return p, nil
 }
 
-// discovered returns the client with the provider's endpoints.
+// discovered returns the client with the provider's endpoints. A provider that
+// is down is asked every other second only: strangers can have it asked.
 func (b *Browser) discovered(ctx context.Context) (*oauth2.Config, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.endpoints.AuthURL == "" {
-		provider, err := oidc.NewProvider(oidc.ClientContext(ctx, b.client), b.issuer)
+		if b.failure != nil && b.clock().Sub(b.asked) < afterFailure {
+			return nil, b.failure
+		}
+		e, err := b.discover(ctx)
 		if err != nil {
-			return nil, unreachable(b.issuer, err)
-		}
-		e := provider.Endpoint()
-		for _, u := range []string{e.AuthURL, e.TokenURL} {
-			if err := checkEndpoint(u, b.local); err != nil {
-				return nil, unreachable(b.issuer, err)
+			err = unreachable(b.issuer, err)
+			if ctx.Err() == nil { // else it was the visitor who went away
+				b.asked, b.failure = b.clock(), err
 			}
+			return nil, err
 		}
-		if b.oauth.ClientSecret == "" {
-			e.AuthStyle = oauth2.AuthStyleInParams // a client without a secret
-		}
-		b.endpoints = e
+		b.endpoints, b.failure = e, nil
 	}
 	o := b.oauth
 	o.Endpoint = b.endpoints
 	return &o, nil
+}
+
+func (b *Browser) discover(ctx context.Context) (oauth2.Endpoint, error) {
+	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, b.client), b.issuer)
+	if err != nil {
+		return oauth2.Endpoint{}, fmt.Errorf("discovery: %w", err)
+	}
+	e := provider.Endpoint()
+	for _, u := range []string{e.AuthURL, e.TokenURL} {
+		if err := checkEndpoint(u, b.local); err != nil {
+			return oauth2.Endpoint{}, err
+		}
+	}
+	if b.oauth.ClientSecret == "" {
+		e.AuthStyle = oauth2.AuthStyleInParams // a client without a secret
+	}
+	return e, nil
 }
 
 func checkEndpoint(raw string, local bool) error {

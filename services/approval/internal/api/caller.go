@@ -137,19 +137,21 @@ func (c *Caller) earlier(ctx context.Context, st *machine.State) []Earlier {
 // List returns the approvals of a list (Waiting, Decided, All), newest first, at
 // most 200.
 func (c *Caller) List(ctx context.Context, which string) ([]Approval, error) {
-	summaries := c.Store.Summaries()
-	slices.SortFunc(summaries, func(x, y store.Summary) int { return cmp.Compare(y.ID, x.ID) }) // ids tell time
+	entries := c.Store.Entries()
+	slices.SortFunc(entries, func(x, y store.Entry) int { return cmp.Compare(y.ID, x.ID) }) // ids tell time
 	out := []Approval{}
-	for _, s := range summaries {
+	for _, s := range entries {
 		if done := s.Status != machine.Waiting; which == Waiting && done || which == Decided && !done || len(out) == maxList {
 			continue
 		}
-		st, _, err := c.Store.Get(ctx, s.ID)
-		if errors.Is(err, store.ErrUnknown) {
-			continue
-		}
-		if err != nil {
-			return nil, err
+		st := s.State
+		if st == nil { // settled: memory has a summary only
+			var err error
+			if st, _, err = c.Store.Get(ctx, s.ID); errors.Is(err, store.ErrUnknown) {
+				continue
+			} else if err != nil {
+				return nil, err
+			}
 		}
 		if v, err := c.one(st); err == nil {
 			out = append(out, v)

@@ -197,9 +197,9 @@ func (s *Store) Settled(before time.Time) []Summary {
 	return collect(s, func(e *Entry) (Summary, bool) { return e.Summary, e.State == nil && e.Ended.Before(before) })
 }
 
-// Summaries returns all of them.
-func (s *Store) Summaries() []Summary {
-	return collect(s, func(e *Entry) (Summary, bool) { return e.Summary, true })
+// Entries returns all of them. Their states are shared: clone before a change.
+func (s *Store) Entries() []Entry {
+	return collect(s, func(e *Entry) (Entry, bool) { return *e, true })
 }
 
 func collect[T any](s *Store, pick func(*Entry) (T, bool)) []T {

@@ -271,7 +271,7 @@ func place(a Approval) string {
 
 func words(v Vote) string {
 	s := fmt.Sprintf("%s %s at %s by %s", approval.Visible(v.Person), past[v.Vote], v.At.Local().Format(time.TimeOnly),
-		map[string]string{"cli": "the terminal", "slack": "Slack"}[v.Via])
+		map[string]string{"cli": "the terminal", "slack": "Slack", "web": "the web"}[v.Via])
 	if v.Reason != "" {
 		s += ": " + approval.Visible(v.Reason)
 	}

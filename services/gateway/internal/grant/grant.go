@@ -94,45 +94,18 @@ func (b *Book) Run(ctx context.Context, to *bus.Bus) error {
 	b.mu.Lock()
 	b.bus = to
 	b.mu.Unlock()
-	for ctx.Err() == nil {
-		if err := b.follow(ctx, to); err != nil && ctx.Err() == nil {
-			b.log.Warn().Err(err).Msg("grants interrupted; listening again")
-			select {
-			case <-ctx.Done():
-			case <-time.After(500 * time.Millisecond):
-			}
-		}
-	}
+	to.Follow(ctx, b.log, bus.StreamApprovals, []string{bus.ApprovalSubject("*", "*", bus.Decided), bus.ApprovalSubject("*", "*", bus.Requested)},
+		func() time.Time { return b.now().Add(-lookBack) }, b.take)
 	return nil
 }
 
-func (b *Book) follow(ctx context.Context, to *bus.Bus) error {
-	since := b.now().Add(-lookBack)
-	c, err := to.JS.OrderedConsumer(ctx, bus.StreamApprovals, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{bus.ApprovalSubject("*", "*", bus.Decided), bus.ApprovalSubject("*", "*", bus.Requested)},
-		DeliverPolicy:  jetstream.DeliverByStartTimePolicy, OptStartTime: &since,
-	})
-	if err != nil {
-		return fmt.Errorf("grant: %w", err)
+func (b *Book) take(subject string, data []byte) {
+	gateway, id, event, _ := bus.ParseApprovalSubject(subject)
+	if event == bus.Requested {
+		b.requested(gateway, id, data)
+		return
 	}
-	it, err := c.Messages()
-	if err != nil {
-		return fmt.Errorf("grant: %w", err)
-	}
-	defer context.AfterFunc(ctx, it.Stop)()
-	defer it.Stop()
-	for {
-		m, err := it.Next()
-		if err != nil {
-			return fmt.Errorf("grant: %w", err)
-		}
-		gateway, id, event, _ := bus.ParseApprovalSubject(m.Subject())
-		if event == bus.Requested {
-			b.requested(gateway, id, m.Data())
-			continue
-		}
-		b.decided(id, m.Data())
-	}
+	b.decided(id, data)
 }
 
 // decided adds what a decision grants, if anything.

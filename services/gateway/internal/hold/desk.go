@@ -70,51 +70,26 @@ func (d *Desk) Run(ctx context.Context, b *bus.Bus) error {
 	var telling sync.WaitGroup
 	telling.Go(func() { d.tell(ctx, b) })
 	defer telling.Wait()
-	for ctx.Err() == nil {
-		if err := d.receive(ctx, b); err != nil && ctx.Err() == nil {
-			d.log.Warn().Err(err).Msg("decisions interrupted; listening again")
-			select {
-			case <-ctx.Done():
-			case <-time.After(500 * time.Millisecond):
-			}
-		}
-	}
+	b.Follow(ctx, d.log, bus.StreamApprovals, []string{bus.ApprovalSubject(d.gateway, "*", bus.Decided)},
+		func() time.Time { return d.now().Add(-lookBack) }, d.receive)
 	return nil
 }
 
-func (d *Desk) receive(ctx context.Context, b *bus.Bus) error {
-	// The ordered consumer looks back further than any hold lives, so that a
-	// decision that came while the bus was away is not missed.
-	since := d.now().Add(-time.Hour)
-	c, err := b.JS.OrderedConsumer(ctx, bus.StreamApprovals, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{bus.ApprovalSubject(d.gateway, "*", bus.Decided)},
-		DeliverPolicy:  jetstream.DeliverByStartTimePolicy, OptStartTime: &since,
-	})
-	if err != nil {
-		return fmt.Errorf("hold: %w", err)
+// lookBack is longer than any hold lives, so that a decision that came while the
+// bus was away is not missed.
+const lookBack = 25 * time.Hour
+
+func (d *Desk) receive(subject string, data []byte) {
+	_, id, _, ok := bus.ParseApprovalSubject(subject)
+	if !ok {
+		return
 	}
-	it, err := c.Messages()
-	if err != nil {
-		return fmt.Errorf("hold: %w", err)
+	signed := &eventv1.Signed{}
+	if err := proto.Unmarshal(data, signed); err != nil {
+		d.log.Error().Str("approval_id", id).Msg("a decision that cannot be read was ignored")
+		return
 	}
-	defer context.AfterFunc(ctx, it.Stop)()
-	defer it.Stop()
-	for {
-		m, err := it.Next()
-		if err != nil {
-			return fmt.Errorf("hold: %w", err)
-		}
-		_, id, _, ok := bus.ParseApprovalSubject(m.Subject())
-		if !ok {
-			continue
-		}
-		signed := &eventv1.Signed{}
-		if err := proto.Unmarshal(m.Data(), signed); err != nil {
-			d.log.Error().Str("approval_id", id).Msg("a decision that cannot be read was ignored")
-			continue
-		}
-		d.deliver(id, signed)
-	}
+	d.deliver(id, signed)
 }
 
 func (d *Desk) deliver(id string, s *eventv1.Signed) {

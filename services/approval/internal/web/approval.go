@@ -87,6 +87,18 @@ func alarms(a api.Approval) []string {
 	return out
 }
 
+// maxListed is how long a text is looked through for a list, in bytes; its page
+// says it all.
+const maxListed = 64 << 10
+
+// listed is alarms for a list, which is rendered with every change.
+func listed(a api.Approval) []string {
+	if len(a.Statement) > maxListed {
+		return a.Warnings
+	}
+	return alarms(a)
+}
+
 // scrubbed is what stands for a value that a mask keeps from everybody.
 var scrubbed = regexp.MustCompile(`‹[a-z]+ \d+( #[0-9a-f]+)?›`)
 

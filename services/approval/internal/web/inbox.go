@@ -87,6 +87,9 @@ func filtered(r *http.Request, all []api.Approval) ([]api.Approval, string) {
 		filter = ""
 	}
 	words := strings.Fields(strings.ToLower(filter))
+	if len(words) == 0 {
+		return all, filter
+	}
 	var out []api.Approval
 	for _, a := range all {
 		text := strings.ToLower(strings.Join([]string{a.ID, a.Headline, a.Who, a.Target, a.Environment, a.Database, a.Rule, a.Reason, a.Statement}, "\n"))

@@ -43,7 +43,7 @@ func readPages(assets map[string]asset) (*pages, error) {
 		"link":    link,
 		"plural":  plural,
 		"ran":     ran,
-		"alarms":  alarms,
+		"alarms":  listed,
 	}
 	p := &pages{byName: map[string]*template.Template{}}
 	names, err := templates.ReadDir("template")

@@ -2,6 +2,8 @@ package web
 
 import (
 	"bytes"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,6 +82,9 @@ func TestMarked(t *testing.T) {
 			t.Errorf("%q: %q, marked %q", in, whole, marks)
 		}
 	}
+	if whole, marks := text(marked("SELECT \u0440\u0430\u0443 FROM p\u0430y\u200b_x")); whole != "SELECT ‹U+0440›‹U+0430›‹U+0443› FROM p‹U+0430›y‹U+200B›_x" || !strings.HasPrefix(marks, "‹U+0440›") {
+		t.Errorf("%q, marked %q", whole, marks)
+	}
 	if got := lines("a\n\n\n\n\n\nb\u200bc"); len(got) != 3 || got[1][0].Text != "‹5 blank lines›" {
 		t.Errorf("got %v", got)
 	}
@@ -100,5 +105,22 @@ func TestLinkIsPlainHTTPS(t *testing.T) {
 	}
 	if approval.Visible(link("https://ci.example/\u202e")) != link("https://ci.example/\u202e") {
 		t.Error("an address keeps what hides")
+	}
+}
+
+// A megabyte of different look-alikes is looked through once.
+func TestRedteam32_InboxTextThatIsHardToMark(t *testing.T) {
+	var b strings.Builder
+	for i := range 100_000 {
+		fmt.Fprintf(&b, "p\u0430y%d ", i)
+	}
+	marks := 0
+	for _, r := range marked(b.String()) {
+		if r.Mark {
+			marks++
+		}
+	}
+	if marks != 100_000 {
+		t.Errorf("%d are marked", marks)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/gatestay/gatestay/libs/approval"
 	"github.com/gatestay/gatestay/services/approval/internal/api"
@@ -25,50 +27,54 @@ var stands = regexp.MustCompile(`‹(?:U\+[0-9A-F]{4,6}|0x[0-9A-F]{2}|\d+ blank 
 
 // marked splits one line of foreign text at what is marked: characters that
 // hide, and words that look like others.
-func marked(s string) []run { return split(approval.Visible(s), approval.LookAlikes(s)) }
+func marked(s string) []run { return split(approval.Visible(s)) }
 
 // lines is marked for a text of several lines.
 func lines(s string) [][]run {
-	alike := approval.LookAlikes(s)
 	var out [][]run
 	for line := range strings.SplitSeq(strings.TrimSuffix(message.Reveal(s), "\n"), "\n") {
-		out = append(out, split(line, alike))
+		out = append(out, split(line))
 	}
 	return out
 }
 
-func split(s string, alike []string) []run {
+func split(s string) []run {
 	var out []run
 	at := 0
 	for _, m := range stands.FindAllStringIndex(s, -1) {
-		out = append(words(out, s[at:m[0]], alike), run{Text: s[m[0]:m[1]], Mark: true, Why: "not visible by itself"})
+		out = append(words(out, s[at:m[0]]), run{Text: s[m[0]:m[1]], Mark: true, Why: "not visible by itself"})
 		at = m[1]
 	}
-	return words(out, s[at:], alike)
+	return words(out, s[at:])
 }
 
-// words adds a text without marks of its own, its look-alikes spelled out.
-func words(out []run, s string, alike []string) []run {
-	for s != "" {
-		first, word := len(s), ""
-		for _, w := range alike {
-			if i := strings.Index(s, w); i >= 0 && (i < first || i == first && len(w) > len(word)) {
-				first, word = i, w
+// words adds a text without marks of its own, its look-alikes spelled out. It
+// looks at each word once: what is shown may be a megabyte of them.
+func words(out []run, s string) []run {
+	plain := 0 // where the text not added yet begins
+	for at := 0; at < len(s); {
+		end := len(s)
+		if n := strings.IndexFunc(s[at:], func(r rune) bool { return !ofWord(r) }); n >= 0 {
+			end = at + n
+		}
+		if end > at && len(approval.LookAlikes(s[at:end])) > 0 {
+			if plain < at {
+				out = append(out, run{Text: s[plain:at]})
 			}
+			out = append(out, run{Text: approval.SpellOut(s[at:end]), Mark: true, Why: "looks like another name: " + s[at:end]})
+			plain = end
 		}
-		if word == "" {
-			break
-		}
-		if first > 0 {
-			out = append(out, run{Text: s[:first]})
-		}
-		out = append(out, run{Text: approval.SpellOut(word), Mark: true, Why: "looks like another name: " + word})
-		s = s[first+len(word):]
+		_, n := utf8.DecodeRuneInString(s[end:])
+		at = end + n
 	}
-	if s != "" {
-		out = append(out, run{Text: s})
+	if plain < len(s) {
+		out = append(out, run{Text: s[plain:]})
 	}
 	return out
+}
+
+func ofWord(r rune) bool {
+	return r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.Is(unicode.M, r)
 }
 
 // hides reports that a text holds what is shown as ‹U+…›.

@@ -23,6 +23,8 @@ type Capability struct {
 	Description    string        `json:"description,omitempty"`
 	When           string        `json:"when,omitempty"` // what of the rule's condition depends on the command; empty: always
 	Approvers      *Approvers    `json:"approvers,omitempty"`
+	Return         bool          `json:"return,omitempty"` // it is refused at once, and passes when the job runs again
+	Grants         *Grants       `json:"grants,omitempty"` // what an approver may give beyond one command
 	ReasonRequired bool          `json:"reason_required,omitempty"`
 	RowLimit       int64         `json:"row_limit,omitempty"`
 	ByteLimit      int64         `json:"byte_limit,omitempty"`
@@ -129,7 +131,7 @@ func (w *ways) always(r *rule) {
 func capability(r *rule, class command.Class, when string) Capability {
 	return Capability{
 		Class: class, Effect: r.Effect, Rule: r.Name, Description: r.Description, When: when,
-		Approvers: r.Approvers, ReasonRequired: r.ReasonRequired, RowLimit: r.RowLimit, ByteLimit: r.ByteLimit,
+		Approvers: r.Approvers, Return: r.Hold == HoldReturn, Grants: r.Grants, ReasonRequired: r.ReasonRequired, RowLimit: r.RowLimit, ByteLimit: r.ByteLimit,
 	}
 }
 
@@ -172,6 +174,23 @@ func noun(class command.Class) string {
 	}
 }
 
+// Afterwards says in a phrase how the client waits, where it does not, and what
+// more an approver may give.
+func (c *Capability) Afterwards() string {
+	s := ""
+	if c.Return {
+		s = ", and passes when the job runs again"
+	}
+	if c.Grants.Allows(ScopeRun) || c.Grants.Allows(ScopeJob) {
+		whole := "run"
+		if !c.Grants.Allows(ScopeRun) {
+			whole = "job"
+		}
+		s += ", who may let the same statement pass for the whole " + whole
+	}
+	return s
+}
+
 // sentence says one way; the lead one names the principal.
 func (e *Engine) sentence(c Capability, p *eventv1.Principal, t Target, lead bool) string {
 	var s string
@@ -189,7 +208,7 @@ func (e *Engine) sentence(c Capability, p *eventv1.Principal, t Target, lead boo
 		if lead {
 			s = "for " + who(p) + " on " + t.Name + ", "
 		}
-		s += noun(c.Class) + " waits for " + e.people.approvers(c.Approvers, Requesters(p))
+		s += noun(c.Class) + " waits for " + e.people.approvers(c.Approvers, Requesters(p)) + c.Afterwards()
 	default:
 		s = noun(c.Class) + " is denied by rule " + quoted(c.Rule)
 	}

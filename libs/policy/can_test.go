@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -134,6 +135,32 @@ func TestExplainAgreesWithDecide(t *testing.T) {
 		}
 		if want := min(1, len(e.Decide(in).Rule)); decides != want {
 			t.Errorf("%v: %d rules decide", f, decides)
+		}
+	}
+}
+
+func TestCanSaysHowAHoldGoesOn(t *testing.T) {
+	const rule = `rules:
+  - name: writes
+    effect: hold
+    targets: [prod-db]
+    principals: [{any: true}]
+    when: command.class == "write"
+    approvers: {slack_users: [U0DANA]}
+`
+	for more, want := range map[string]string{
+		"":                                   "a write waits for dana in Slack",
+		"    hold: return\n":                 "a write waits for dana in Slack, and passes when the job runs again",
+		"    grants: {scopes: [run, job]}\n": "a write waits for dana in Slack, who may let the same statement pass for the whole run",
+		"    grants: {scopes: [job]}\n":      "a write waits for dana in Slack, who may let the same statement pass for the whole job",
+	} {
+		e, err := policy.Compile(map[string][]byte{"r.yaml": []byte(rule + more), "people.yaml": []byte(people)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := e.Can(&eventv1.Principal{Issuer: "https://i", Subject: "s"}, policy.Target{Name: "prod-db"})
+		if !slices.ContainsFunc(c.Sentences, func(s string) bool { return strings.Contains(s, want+" when") || strings.HasSuffix(s, want) }) {
+			t.Errorf("%q: no %q among %q", more, want, c.Sentences)
 		}
 	}
 }

@@ -13,8 +13,8 @@ import (
 )
 
 // Exchange trades a token for a run-bound credential at the gateway's API, as
-// `gatestay run` does.
-func (g *Gatestay) Exchange(ctx context.Context, token, target string) (string, error) {
+// `gatestay run` does. more are further fields, such as {"plan", "apr_…"}.
+func (g *Gatestay) Exchange(ctx context.Context, token, target string, more ...[2]string) (string, error) {
 	roots, err := g.Roots()
 	if err != nil {
 		return "", err
@@ -25,6 +25,9 @@ func (g *Gatestay) Exchange(ctx context.Context, token, target string) (string, 
 		"grant_type":         {"urn:ietf:params:oauth:grant-type:token-exchange"},
 		"subject_token_type": {"urn:ietf:params:oauth:token-type:id_token"},
 		"subject_token":      {token}, "resource": {target}, "reason": {"benchmark"},
+	}
+	for _, field := range more {
+		form.Set(field[0], field[1])
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, g.API+"/v1/exchange", strings.NewReader(form.Encode()))
 	if err != nil {

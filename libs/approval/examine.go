@@ -92,7 +92,7 @@ func (e *Examined) binding(add func(bool, string, string)) {
 func (e *Examined) votes(add func(bool, string, string)) {
 	r, d := e.Request, e.Decision
 	need := max(r.GetApprovers().GetCount(), 1)
-	have := persons(d.Votes, r.GetApprovers().GetReasonRequired())
+	have := persons(d.Votes, ReasonRequired(r))
 	names, _ := Approving(d)
 	add(have >= need, "approved by as many distinct persons as the rule asks for", fmt.Sprintf("%d of %d: %s", have, need, strings.Join(names, ", ")))
 	self := ""
@@ -106,11 +106,15 @@ func (e *Examined) votes(add func(bool, string, string)) {
 	add(self == "", "none of whom asked for it", self)
 	good := d.Uses >= 1 && d.ExpiresAt != nil && d.ExpiresAt.AsTime().After(d.DecidedAt.AsTime())
 	scope := "one command"
-	if d.Grant != nil {
+	switch {
+	case r.Plan != nil:
+		scope = GrantedTo(ScopePlan)
+		good = good && d.Grant.GetScope() == ScopePlan && PlanProblem(r) == "" && int(d.Uses) == len(r.Plan.Steps)
+	case d.Grant != nil:
 		scope = GrantedTo(d.Grant.Scope)
 		good = good && slices.Contains(r.GetOffer().GetScopes(), d.Grant.Scope) && d.Uses <= max(r.Offer.GetUses(), 1) &&
 			(bytes.Equal(d.Grant.Digest, r.Offer.Shape) || bytes.Equal(d.Grant.Digest, r.Offer.Exact))
-	} else {
+	default:
 		good = good && d.Uses == 1
 	}
 	add(good, "counted, and it ends", fmt.Sprintf("%d of %s, until %s", d.Uses, scope, d.ExpiresAt.AsTime().UTC().Format(time.RFC3339)))

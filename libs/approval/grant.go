@@ -42,7 +42,7 @@ func Holder(scope string, p *eventv1.Principal) map[string]string {
 	case policy.ScopeJob:
 		needed = p.GetWorkflow() + p.GetJob() + p.GetSubject()
 		h["job"], h["ref"] = p.GetJob(), p.GetRef()
-	case policy.ScopeReturn:
+	case policy.ScopeReturn, ScopePlan:
 		needed = p.GetClaims()["sha"]
 		h["job"], h["sha"] = p.GetJob(), needed
 		if needed == "" { // no commit: then the run, which re-running keeps
@@ -146,6 +146,8 @@ func GrantedTo(scope string) string {
 		return "statements of this shape, by this job in any run"
 	case policy.ScopeReturn:
 		return "this very command, once more, by the same job at the same commit"
+	case ScopePlan:
+		return "each statement of the plan, once and in its order, by the same job at the same commit"
 	}
 	return "this command"
 }

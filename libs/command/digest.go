@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"hash"
+	"maps"
 	"slices"
 )
 
@@ -59,6 +60,32 @@ func Shape(key []byte, f *Facts, params []Parameter, state State) []byte {
 	count(h, len(f.Functions))
 	for _, name := range f.Functions {
 		field(h, []byte(name))
+	}
+	state.hash(h)
+	return h.Sum(nil)
+}
+
+// Step returns the keyed digest (HMAC-SHA256, 32 bytes) of a statement without
+// parameters, wherever and whenever it runs: its canonical form, its target and
+// its database.
+func Step(key, canonical []byte, target, database string) []byte {
+	h := hmac.New(sha256.New, key)
+	field(h, []byte("gatestay/step/v1"))
+	field(h, canonical)
+	field(h, []byte(target))
+	field(h, []byte(database))
+	return h.Sum(nil)
+}
+
+// Digest returns the keyed digest (HMAC-SHA256, 32 bytes) of a session state, but
+// for the transaction. Of extra_float_digits all positive values are one: they
+// do the same, and drivers set one or another.
+func (state State) Digest(key []byte) []byte {
+	h := hmac.New(sha256.New, key)
+	field(h, []byte("gatestay/state/v1"))
+	if digits := state.Settings["extra_float_digits"]; digits == "2" || digits == "3" {
+		state.Settings = maps.Clone(state.Settings)
+		state.Settings["extra_float_digits"] = "1"
 	}
 	state.hash(h)
 	return h.Sum(nil)

@@ -19,6 +19,7 @@ import (
 	"github.com/gatestay/gatestay/services/gatestay/internal/keys"
 	"github.com/gatestay/gatestay/services/gatestay/internal/login"
 	"github.com/gatestay/gatestay/services/gatestay/internal/masking"
+	"github.com/gatestay/gatestay/services/gatestay/internal/plan"
 	"github.com/gatestay/gatestay/services/gatestay/internal/policy"
 	"github.com/gatestay/gatestay/services/gatestay/internal/run"
 	"github.com/gatestay/gatestay/services/gatestay/internal/token"
@@ -54,7 +55,7 @@ func Command(env *cli.Env) *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	group("job", "A job or an agent:", run.Command(env), can.Command(env), token.Command(env))
+	group("job", "A job or an agent:", run.Command(env), plan.Command(env), can.Command(env), token.Command(env))
 	group("person", "A person:", login.Command(env), login.Logout(env), approvals.Command(env), audit.Command(env))
 	group("owner", "Who owns the rules:", initialise.Command(env), policy.Command(env), masking.Command(env), keys.Command(env))
 	group("local", "On this machine:", demo.Command(env), dev.Command(env))

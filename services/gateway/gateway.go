@@ -266,7 +266,7 @@ func (s *Service) serve(ctx context.Context, group *errgroup.Group) error {
 		return server.Serve(ctx, s.postgres)
 	})
 	if s.api != nil {
-		handler := &api.Handler{Gate: s.gate, Log: s.deps.Log}
+		handler := &api.Handler{Gate: s.gate, Planner: server, Log: s.deps.Log}
 		group.Go(func() error {
 			return service.ServeHTTP(ctx, tls.NewListener(s.api, s.tls), handler.Routes())
 		})

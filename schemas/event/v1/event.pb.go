@@ -1033,6 +1033,7 @@ type ApprovalRequest struct {
 	Offer           *Offer                 `protobuf:"bytes,26,opt,name=offer,proto3" json:"offer,omitempty"`             // the grants that the rule lets an approver give; absent: none
 	Returned        bool                   `protobuf:"varint,27,opt,name=returned,proto3" json:"returned,omitempty"`      // the client does not wait: it was refused, and passes when it runs again
 	Fingerprint     string                 `protobuf:"bytes,28,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"` // equal for commands that differ in literals only
+	Plan            *Plan                  `protobuf:"bytes,40,opt,name=plan,proto3" json:"plan,omitempty"`               // the statements that one approval covers; absent: one command
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -1263,6 +1264,212 @@ func (x *ApprovalRequest) GetFingerprint() string {
 	return ""
 }
 
+func (x *ApprovalRequest) GetPlan() *Plan {
+	if x != nil {
+		return x.Plan
+	}
+	return nil
+}
+
+// Plan is an ordered list of statements that one approval covers, each once. The
+// request's statement shows all of them.
+type Plan struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tool          string                 `protobuf:"bytes,1,opt,name=tool,proto3" json:"tool,omitempty"` // sql, goose, golang-migrate, flyway, prisma: whose own bookkeeping passes, too
+	Steps         []*PlanStep            `protobuf:"bytes,2,rep,name=steps,proto3" json:"steps,omitempty"`
+	Rules         []*PlanRule            `protobuf:"bytes,3,rep,name=rules,proto3" json:"rules,omitempty"` // every hold rule that decides some of it; the first is the request's own
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Plan) Reset() {
+	*x = Plan{}
+	mi := &file_event_v1_event_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Plan) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Plan) ProtoMessage() {}
+
+func (x *Plan) ProtoReflect() protoreflect.Message {
+	mi := &file_event_v1_event_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Plan.ProtoReflect.Descriptor instead.
+func (*Plan) Descriptor() ([]byte, []int) {
+	return file_event_v1_event_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Plan) GetTool() string {
+	if x != nil {
+		return x.Tool
+	}
+	return ""
+}
+
+func (x *Plan) GetSteps() []*PlanStep {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+func (x *Plan) GetRules() []*PlanRule {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+type PlanStep struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Digest        []byte                 `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"` // keyed: of the statement's tokens, its target and its database
+	State         []byte                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`   // keyed: of the session state that it is to run under
+	Source        string                 `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"` // file:line
+	Effect        string                 `protobuf:"bytes,4,opt,name=effect,proto3" json:"effect,omitempty"` // allow, hold
+	Rule          string                 `protobuf:"bytes,5,opt,name=rule,proto3" json:"rule,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanStep) Reset() {
+	*x = PlanStep{}
+	mi := &file_event_v1_event_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanStep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanStep) ProtoMessage() {}
+
+func (x *PlanStep) ProtoReflect() protoreflect.Message {
+	mi := &file_event_v1_event_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanStep.ProtoReflect.Descriptor instead.
+func (*PlanStep) Descriptor() ([]byte, []int) {
+	return file_event_v1_event_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *PlanStep) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
+func (x *PlanStep) GetState() []byte {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+func (x *PlanStep) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *PlanStep) GetEffect() string {
+	if x != nil {
+		return x.Effect
+	}
+	return ""
+}
+
+func (x *PlanStep) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+// PlanRule is a hold rule whose approvers must all have approved.
+type PlanRule struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Rule          string                 `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	RuleHash      string                 `protobuf:"bytes,2,opt,name=rule_hash,json=ruleHash,proto3" json:"rule_hash,omitempty"`
+	Approvers     *Approvers             `protobuf:"bytes,3,opt,name=approvers,proto3" json:"approvers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanRule) Reset() {
+	*x = PlanRule{}
+	mi := &file_event_v1_event_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanRule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanRule) ProtoMessage() {}
+
+func (x *PlanRule) ProtoReflect() protoreflect.Message {
+	mi := &file_event_v1_event_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanRule.ProtoReflect.Descriptor instead.
+func (*PlanRule) Descriptor() ([]byte, []int) {
+	return file_event_v1_event_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *PlanRule) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *PlanRule) GetRuleHash() string {
+	if x != nil {
+		return x.RuleHash
+	}
+	return ""
+}
+
+func (x *PlanRule) GetApprovers() *Approvers {
+	if x != nil {
+		return x.Approvers
+	}
+	return nil
+}
+
 // Offer is what an approver may give beyond the one command, as the rule says.
 type Offer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1277,7 +1484,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_event_v1_event_proto_msgTypes[7]
+	mi := &file_event_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1289,7 +1496,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[7]
+	mi := &file_event_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1302,7 +1509,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{7}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Offer) GetScopes() []string {
@@ -1344,7 +1551,7 @@ func (x *Offer) GetExact() []byte {
 // the principal that it is bound to, in the fields that its scope names.
 type Grant struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Scope         string                 `protobuf:"bytes,1,opt,name=scope,proto3" json:"scope,omitempty"`                                                                             // run: for the rest of this run; job: for this job, in any run; return: once, for the same job at the same commit
+	Scope         string                 `protobuf:"bytes,1,opt,name=scope,proto3" json:"scope,omitempty"`                                                                             // run: for the rest of this run; job: for this job, in any run; return: once, for the same job at the same commit; plan: each step once, as return
 	Digest        []byte                 `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`                                                                           // keyed: of the statement's shape (run, job) or of the exact command (return)
 	Holder        map[string]string      `protobuf:"bytes,3,rep,name=holder,proto3" json:"holder,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // the fields of the principal that the scope names, with their values
 	Requesters    []string               `protobuf:"bytes,4,rep,name=requesters,proto3" json:"requesters,omitempty"`                                                                   // accounts; nobody else may be behind a principal that uses it
@@ -1356,7 +1563,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_event_v1_event_proto_msgTypes[8]
+	mi := &file_event_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1368,7 +1575,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[8]
+	mi := &file_event_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1381,7 +1588,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Grant) GetScope() string {
@@ -1443,7 +1650,7 @@ type Vote struct {
 
 func (x *Vote) Reset() {
 	*x = Vote{}
-	mi := &file_event_v1_event_proto_msgTypes[9]
+	mi := &file_event_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1455,7 +1662,7 @@ func (x *Vote) String() string {
 func (*Vote) ProtoMessage() {}
 
 func (x *Vote) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[9]
+	mi := &file_event_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1468,7 +1675,7 @@ func (x *Vote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Vote.ProtoReflect.Descriptor instead.
 func (*Vote) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Vote) GetPerson() string {
@@ -1559,7 +1766,7 @@ type ApprovalDecision struct {
 
 func (x *ApprovalDecision) Reset() {
 	*x = ApprovalDecision{}
-	mi := &file_event_v1_event_proto_msgTypes[10]
+	mi := &file_event_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1571,7 +1778,7 @@ func (x *ApprovalDecision) String() string {
 func (*ApprovalDecision) ProtoMessage() {}
 
 func (x *ApprovalDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[10]
+	mi := &file_event_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1584,7 +1791,7 @@ func (x *ApprovalDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalDecision.ProtoReflect.Descriptor instead.
 func (*ApprovalDecision) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ApprovalDecision) GetApprovalId() string {
@@ -1711,7 +1918,7 @@ type ApprovalCancelled struct {
 
 func (x *ApprovalCancelled) Reset() {
 	*x = ApprovalCancelled{}
-	mi := &file_event_v1_event_proto_msgTypes[11]
+	mi := &file_event_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1723,7 +1930,7 @@ func (x *ApprovalCancelled) String() string {
 func (*ApprovalCancelled) ProtoMessage() {}
 
 func (x *ApprovalCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[11]
+	mi := &file_event_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1736,7 +1943,7 @@ func (x *ApprovalCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalCancelled.ProtoReflect.Descriptor instead.
 func (*ApprovalCancelled) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ApprovalCancelled) GetApprovalId() string {
@@ -1780,7 +1987,7 @@ type ApprovalOutcome struct {
 
 func (x *ApprovalOutcome) Reset() {
 	*x = ApprovalOutcome{}
-	mi := &file_event_v1_event_proto_msgTypes[12]
+	mi := &file_event_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1792,7 +1999,7 @@ func (x *ApprovalOutcome) String() string {
 func (*ApprovalOutcome) ProtoMessage() {}
 
 func (x *ApprovalOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[12]
+	mi := &file_event_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1805,7 +2012,7 @@ func (x *ApprovalOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalOutcome.ProtoReflect.Descriptor instead.
 func (*ApprovalOutcome) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ApprovalOutcome) GetApprovalId() string {
@@ -1893,7 +2100,7 @@ type Bundle struct {
 
 func (x *Bundle) Reset() {
 	*x = Bundle{}
-	mi := &file_event_v1_event_proto_msgTypes[13]
+	mi := &file_event_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1905,7 +2112,7 @@ func (x *Bundle) String() string {
 func (*Bundle) ProtoMessage() {}
 
 func (x *Bundle) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[13]
+	mi := &file_event_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1918,7 +2125,7 @@ func (x *Bundle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bundle.ProtoReflect.Descriptor instead.
 func (*Bundle) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Bundle) GetKind() string {
@@ -1976,7 +2183,7 @@ type Lease struct {
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_event_v1_event_proto_msgTypes[14]
+	mi := &file_event_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1988,7 +2195,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[14]
+	mi := &file_event_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2001,7 +2208,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Lease) GetIssuer() string {
@@ -2150,7 +2357,7 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\apersons\x18\x02 \x03(\tR\apersons\x12\x14\n" +
 	"\x05count\x18\x03 \x01(\rR\x05count\x12\x18\n" +
 	"\achannel\x18\x04 \x01(\tR\achannel\x12'\n" +
-	"\x0freason_required\x18\x05 \x01(\bR\x0ereasonRequired\"\xaf\a\n" +
+	"\x0freason_required\x18\x05 \x01(\bR\x0ereasonRequired\"\xd3\a\n" +
 	"\x0fApprovalRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\agateway\x18\x02 \x01(\tR\agateway\x12\x1d\n" +
@@ -2186,7 +2393,22 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\x10rule_description\x18\x19 \x01(\tR\x0fruleDescription\x12%\n" +
 	"\x05offer\x18\x1a \x01(\v2\x0f.event.v1.OfferR\x05offer\x12\x1a\n" +
 	"\breturned\x18\x1b \x01(\bR\breturned\x12 \n" +
-	"\vfingerprint\x18\x1c \x01(\tR\vfingerprint\"\x8e\x01\n" +
+	"\vfingerprint\x18\x1c \x01(\tR\vfingerprint\x12\"\n" +
+	"\x04plan\x18( \x01(\v2\x0e.event.v1.PlanR\x04plan\"n\n" +
+	"\x04Plan\x12\x12\n" +
+	"\x04tool\x18\x01 \x01(\tR\x04tool\x12(\n" +
+	"\x05steps\x18\x02 \x03(\v2\x12.event.v1.PlanStepR\x05steps\x12(\n" +
+	"\x05rules\x18\x03 \x03(\v2\x12.event.v1.PlanRuleR\x05rules\"|\n" +
+	"\bPlanStep\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\fR\x06digest\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\fR\x05state\x12\x16\n" +
+	"\x06source\x18\x03 \x01(\tR\x06source\x12\x16\n" +
+	"\x06effect\x18\x04 \x01(\tR\x06effect\x12\x12\n" +
+	"\x04rule\x18\x05 \x01(\tR\x04rule\"n\n" +
+	"\bPlanRule\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x1b\n" +
+	"\trule_hash\x18\x02 \x01(\tR\bruleHash\x121\n" +
+	"\tapprovers\x18\x03 \x01(\v2\x13.event.v1.ApproversR\tapprovers\"\x8e\x01\n" +
 	"\x05Offer\x12\x16\n" +
 	"\x06scopes\x18\x01 \x03(\tR\x06scopes\x12\x12\n" +
 	"\x04uses\x18\x02 \x01(\rR\x04uses\x12-\n" +
@@ -2301,7 +2523,7 @@ func file_event_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_event_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_event_v1_event_proto_goTypes = []any{
 	(Kind)(0),                     // 0: event.v1.Kind
 	(*Principal)(nil),             // 1: event.v1.Principal
@@ -2311,56 +2533,63 @@ var file_event_v1_event_proto_goTypes = []any{
 	(*Signed)(nil),                // 5: event.v1.Signed
 	(*Approvers)(nil),             // 6: event.v1.Approvers
 	(*ApprovalRequest)(nil),       // 7: event.v1.ApprovalRequest
-	(*Offer)(nil),                 // 8: event.v1.Offer
-	(*Grant)(nil),                 // 9: event.v1.Grant
-	(*Vote)(nil),                  // 10: event.v1.Vote
-	(*ApprovalDecision)(nil),      // 11: event.v1.ApprovalDecision
-	(*ApprovalCancelled)(nil),     // 12: event.v1.ApprovalCancelled
-	(*ApprovalOutcome)(nil),       // 13: event.v1.ApprovalOutcome
-	(*Bundle)(nil),                // 14: event.v1.Bundle
-	(*Lease)(nil),                 // 15: event.v1.Lease
-	nil,                           // 16: event.v1.Principal.ClaimsEntry
-	nil,                           // 17: event.v1.Record.DetailsEntry
-	nil,                           // 18: event.v1.Record.CommitmentsEntry
-	nil,                           // 19: event.v1.Grant.HolderEntry
-	nil,                           // 20: event.v1.Bundle.FilesEntry
-	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 22: google.protobuf.Duration
+	(*Plan)(nil),                  // 8: event.v1.Plan
+	(*PlanStep)(nil),              // 9: event.v1.PlanStep
+	(*PlanRule)(nil),              // 10: event.v1.PlanRule
+	(*Offer)(nil),                 // 11: event.v1.Offer
+	(*Grant)(nil),                 // 12: event.v1.Grant
+	(*Vote)(nil),                  // 13: event.v1.Vote
+	(*ApprovalDecision)(nil),      // 14: event.v1.ApprovalDecision
+	(*ApprovalCancelled)(nil),     // 15: event.v1.ApprovalCancelled
+	(*ApprovalOutcome)(nil),       // 16: event.v1.ApprovalOutcome
+	(*Bundle)(nil),                // 17: event.v1.Bundle
+	(*Lease)(nil),                 // 18: event.v1.Lease
+	nil,                           // 19: event.v1.Principal.ClaimsEntry
+	nil,                           // 20: event.v1.Record.DetailsEntry
+	nil,                           // 21: event.v1.Record.CommitmentsEntry
+	nil,                           // 22: event.v1.Grant.HolderEntry
+	nil,                           // 23: event.v1.Bundle.FilesEntry
+	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 25: google.protobuf.Duration
 }
 var file_event_v1_event_proto_depIdxs = []int32{
-	16, // 0: event.v1.Principal.claims:type_name -> event.v1.Principal.ClaimsEntry
-	21, // 1: event.v1.Record.time:type_name -> google.protobuf.Timestamp
+	19, // 0: event.v1.Principal.claims:type_name -> event.v1.Principal.ClaimsEntry
+	24, // 1: event.v1.Record.time:type_name -> google.protobuf.Timestamp
 	0,  // 2: event.v1.Record.kind:type_name -> event.v1.Kind
 	1,  // 3: event.v1.Record.principal:type_name -> event.v1.Principal
 	2,  // 4: event.v1.Record.objects:type_name -> event.v1.Object
-	17, // 5: event.v1.Record.details:type_name -> event.v1.Record.DetailsEntry
-	18, // 6: event.v1.Record.commitments:type_name -> event.v1.Record.CommitmentsEntry
-	21, // 7: event.v1.Batch.sealed_at:type_name -> google.protobuf.Timestamp
+	20, // 5: event.v1.Record.details:type_name -> event.v1.Record.DetailsEntry
+	21, // 6: event.v1.Record.commitments:type_name -> event.v1.Record.CommitmentsEntry
+	24, // 7: event.v1.Batch.sealed_at:type_name -> google.protobuf.Timestamp
 	3,  // 8: event.v1.Batch.records:type_name -> event.v1.Record
 	1,  // 9: event.v1.ApprovalRequest.principal:type_name -> event.v1.Principal
 	6,  // 10: event.v1.ApprovalRequest.approvers:type_name -> event.v1.Approvers
 	2,  // 11: event.v1.ApprovalRequest.objects:type_name -> event.v1.Object
-	21, // 12: event.v1.ApprovalRequest.requested_at:type_name -> google.protobuf.Timestamp
-	21, // 13: event.v1.ApprovalRequest.deadline:type_name -> google.protobuf.Timestamp
-	8,  // 14: event.v1.ApprovalRequest.offer:type_name -> event.v1.Offer
-	22, // 15: event.v1.Offer.life:type_name -> google.protobuf.Duration
-	19, // 16: event.v1.Grant.holder:type_name -> event.v1.Grant.HolderEntry
-	21, // 17: event.v1.Vote.at:type_name -> google.protobuf.Timestamp
-	22, // 18: event.v1.Vote.life:type_name -> google.protobuf.Duration
-	10, // 19: event.v1.ApprovalDecision.votes:type_name -> event.v1.Vote
-	21, // 20: event.v1.ApprovalDecision.decided_at:type_name -> google.protobuf.Timestamp
-	21, // 21: event.v1.ApprovalDecision.expires_at:type_name -> google.protobuf.Timestamp
-	9,  // 22: event.v1.ApprovalDecision.grant:type_name -> event.v1.Grant
-	21, // 23: event.v1.ApprovalCancelled.at:type_name -> google.protobuf.Timestamp
-	21, // 24: event.v1.ApprovalOutcome.at:type_name -> google.protobuf.Timestamp
-	20, // 25: event.v1.Bundle.files:type_name -> event.v1.Bundle.FilesEntry
-	21, // 26: event.v1.Bundle.published_at:type_name -> google.protobuf.Timestamp
-	21, // 27: event.v1.Lease.issued_at:type_name -> google.protobuf.Timestamp
-	28, // [28:28] is the sub-list for method output_type
-	28, // [28:28] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	24, // 12: event.v1.ApprovalRequest.requested_at:type_name -> google.protobuf.Timestamp
+	24, // 13: event.v1.ApprovalRequest.deadline:type_name -> google.protobuf.Timestamp
+	11, // 14: event.v1.ApprovalRequest.offer:type_name -> event.v1.Offer
+	8,  // 15: event.v1.ApprovalRequest.plan:type_name -> event.v1.Plan
+	9,  // 16: event.v1.Plan.steps:type_name -> event.v1.PlanStep
+	10, // 17: event.v1.Plan.rules:type_name -> event.v1.PlanRule
+	6,  // 18: event.v1.PlanRule.approvers:type_name -> event.v1.Approvers
+	25, // 19: event.v1.Offer.life:type_name -> google.protobuf.Duration
+	22, // 20: event.v1.Grant.holder:type_name -> event.v1.Grant.HolderEntry
+	24, // 21: event.v1.Vote.at:type_name -> google.protobuf.Timestamp
+	25, // 22: event.v1.Vote.life:type_name -> google.protobuf.Duration
+	13, // 23: event.v1.ApprovalDecision.votes:type_name -> event.v1.Vote
+	24, // 24: event.v1.ApprovalDecision.decided_at:type_name -> google.protobuf.Timestamp
+	24, // 25: event.v1.ApprovalDecision.expires_at:type_name -> google.protobuf.Timestamp
+	12, // 26: event.v1.ApprovalDecision.grant:type_name -> event.v1.Grant
+	24, // 27: event.v1.ApprovalCancelled.at:type_name -> google.protobuf.Timestamp
+	24, // 28: event.v1.ApprovalOutcome.at:type_name -> google.protobuf.Timestamp
+	23, // 29: event.v1.Bundle.files:type_name -> event.v1.Bundle.FilesEntry
+	24, // 30: event.v1.Bundle.published_at:type_name -> google.protobuf.Timestamp
+	24, // 31: event.v1.Lease.issued_at:type_name -> google.protobuf.Timestamp
+	32, // [32:32] is the sub-list for method output_type
+	32, // [32:32] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_event_v1_event_proto_init() }
@@ -2374,7 +2603,7 @@ func file_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_event_v1_event_proto_rawDesc), len(file_event_v1_event_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   20,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

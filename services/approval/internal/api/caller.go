@@ -70,6 +70,9 @@ func (c *Caller) Sees(st *machine.State) bool {
 // concerned reports that the caller is named as an approver or a requester.
 func (c *Caller) concerned(r *eventv1.ApprovalRequest) bool {
 	e := electorate.Electorate{Approvers: r.Approvers, Requesters: r.Requesters, People: c.People()}
+	for _, rule := range r.GetPlan().GetRules() {
+		e.And = append(e.And, rule.GetApprovers())
+	}
 	_, refused := e.Admit(c.Account)
 	return refused == nil || refused.Code == refusal.VoteSelf
 }

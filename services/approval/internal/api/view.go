@@ -162,6 +162,7 @@ func view(st *machine.State, r *eventv1.ApprovalRequest, e *electorate.Electorat
 		return a
 	}
 	t := e.Tally(st.Approving())
+	a.Approvers = e.InWords()
 	a.Needed, a.Missing, a.Unplaced = t.Needed, max(0, t.Needed-len(t.Counted)), t.Unplaced
 	a.Unattainable, a.ReasonRequired = !e.Attainable().Met(), e.Approvers.GetReasonRequired()
 	if _, refused := e.Admit(account); refused != nil {

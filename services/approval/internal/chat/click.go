@@ -102,7 +102,7 @@ func (c *Clicks) act(ctx context.Context, i *slack.InteractionCallback, in *inpu
 	if err != nil {
 		return err
 	}
-	required := in.ballot.Vote == approval.Approve && r.GetApprovers().GetReasonRequired()
+	required := in.ballot.Vote == approval.Approve && approval.ReasonRequired(r)
 	if in.ballot.Vote == approval.Approve && !required {
 		_, err := c.Voter.Vote(ctx, in.ballot)
 		return err

@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/gatestay/gatestay/libs/approval"
 	"github.com/gatestay/gatestay/libs/seal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 	"github.com/gatestay/gatestay/services/approval/internal/electorate"
@@ -146,6 +147,8 @@ func (d *Desk) problem(gateway, id string, r *eventv1.ApprovalRequest, now time.
 		return "its deadline is missing or before its beginning"
 	case r.Deadline.AsTime().After(now.Add(maxLife)):
 		return "its deadline is more than a day away"
+	case r.Plan != nil:
+		return approval.PlanProblem(r)
 	}
 	return ""
 }
@@ -207,7 +210,7 @@ func (d *Desk) Review(ctx context.Context, st *machine.State) {
 		return
 	}
 	why := ""
-	_, err = d.Rules().Approvers(r)
+	_, err = d.Rules().ByRule(r)
 	switch {
 	case errors.Is(err, rulebook.ErrForged):
 		why = message.WhyForged
@@ -235,9 +238,9 @@ func (d *Desk) end(ctx context.Context, id, why string) error {
 // Electorate returns who may vote on a request; the error is one of rulebook's.
 func (d *Desk) Electorate(r *eventv1.ApprovalRequest) (*electorate.Electorate, error) {
 	book := d.Rules()
-	a, err := book.Approvers(r)
+	a, err := book.ByRule(r)
 	if err != nil {
 		return nil, err
 	}
-	return &electorate.Electorate{Approvers: a, Requesters: requesters(r), People: book.People()}, nil
+	return &electorate.Electorate{Approvers: a[0], And: a[1:], Requesters: requesters(r), People: book.People()}, nil
 }

@@ -125,10 +125,10 @@ func (d *Desk) vote(_ context.Context, st *machine.State, b Ballot) (bool, error
 	voter, refused := e.Admit(b.Account)
 	if refused != nil {
 		refused.ID, refused.Rule = st.ID, r.Rule
-		refused.Detail = "It waits for " + e.People.Approvers(e.Approvers, e.Requesters) + "."
+		refused.Detail = "It waits for " + e.InWords() + "."
 		return false, refused
 	}
-	if b.Vote == approval.Approve && e.Approvers.GetReasonRequired() && approval.Blank(b.Reason) {
+	if b.Vote == approval.Approve && approval.ReasonRequired(r) && approval.Blank(b.Reason) {
 		return false, &refusal.Refusal{
 			Code: refusal.ReasonRequired, ID: st.ID, Rule: r.Rule, Message: "the rule asks whoever approves to say why",
 			Hint: "give a reason: 'gatestay approvals approve " + st.ID + " --reason \"why\"', or the dialog in Slack",

@@ -26,6 +26,29 @@ type Electorate struct {
 	Approvers  *eventv1.Approvers
 	Requesters []string // accounts: github:dana, oidc:dana@acme.example
 	People     People
+	// And are the other rules' approvers, all of whom must approve, too: a plan
+	// may fall under several. Requesters and people are the same.
+	And []*eventv1.Approvers
+}
+
+// each returns one electorate for each rule.
+func (e *Electorate) each() []*Electorate {
+	out := []*Electorate{{Approvers: e.Approvers, Requesters: e.Requesters, People: e.People}}
+	for _, a := range e.And {
+		out = append(out, &Electorate{Approvers: a, Requesters: e.Requesters, People: e.People})
+	}
+	return out
+}
+
+// InWords says who may approve.
+func (e *Electorate) InWords() string {
+	var out []string
+	for _, one := range e.each() {
+		if words := e.People.Approvers(one.Approvers, e.Requesters); !slices.Contains(out, words) {
+			out = append(out, words)
+		}
+	}
+	return strings.Join(out, "; and ")
 }
 
 // Voter is one account and whom it belongs to.
@@ -52,7 +75,7 @@ func (e *Electorate) Admit(account string) (Voter, *refusal.Refusal) {
 			Hint: "ask another approver; to withdraw it, cancel the command where it runs",
 		}
 	}
-	if !e.named(v) {
+	if !slices.ContainsFunc(e.each(), func(one *Electorate) bool { return one.named(v) }) {
 		return v, &refusal.Refusal{
 			Code: refusal.VoteForbidden, Message: "the rule does not name you as an approver",
 			Hint: "being in the channel is not enough: ask one of the approvers",
@@ -98,8 +121,33 @@ type Tally struct {
 func (t Tally) Met() bool { return len(t.Counted) >= t.Needed }
 
 // Tally counts the accounts that voted to approve. Accounts that may not vote
-// count for nothing, one person counts once.
+// count for nothing, one person counts once. Of several rules each has its own
+// count: the votes suffice where they do for every one.
 func (e *Electorate) Tally(accounts []string) Tally {
+	if len(e.And) == 0 {
+		return e.tally(accounts)
+	}
+	var all Tally
+	missing := 0
+	for _, one := range e.each() {
+		t := one.tally(accounts)
+		missing = max(missing, t.Needed-len(t.Counted))
+		for _, v := range t.Counted {
+			if !slices.ContainsFunc(all.Counted, func(have Voter) bool { return have.Person == v.Person }) {
+				all.Counted = append(all.Counted, v)
+			}
+		}
+		for _, u := range t.Unplaced {
+			if !slices.Contains(all.Unplaced, u) {
+				all.Unplaced = append(all.Unplaced, u)
+			}
+		}
+	}
+	all.Needed = len(all.Counted) + max(missing, 0)
+	return all
+}
+
+func (e *Electorate) tally(accounts []string) Tally {
 	var withSlack, withoutSlack, unmapped []Voter
 	seen := map[string]bool{}
 	for _, account := range accounts {
@@ -155,13 +203,15 @@ func (e *Electorate) hasSlack(person string) bool {
 // approved. Where it is not met, nobody can approve.
 func (e *Electorate) Attainable() Tally {
 	var all []string
-	for _, id := range e.Approvers.GetSlackUsers() {
-		all = append(all, "slack:"+id)
-	}
-	for _, name := range e.Approvers.GetPersons() {
-		for _, account := range e.People.Accounts(name) {
-			if strings.HasPrefix(account, "slack:") || strings.HasPrefix(account, "oidc:") {
-				all = append(all, account)
+	for _, one := range e.each() {
+		for _, id := range one.Approvers.GetSlackUsers() {
+			all = append(all, "slack:"+id)
+		}
+		for _, name := range one.Approvers.GetPersons() {
+			for _, account := range e.People.Accounts(name) {
+				if strings.HasPrefix(account, "slack:") || strings.HasPrefix(account, "oidc:") {
+					all = append(all, account)
+				}
 			}
 		}
 	}

@@ -40,6 +40,10 @@ func Offered(r *eventv1.ApprovalRequest, scope string) bool {
 // same scope, else for the command alone, or, where nobody waits for it, for its
 // return. Of differing limits the lowest counts.
 func (s *State) grant(r *eventv1.ApprovalRequest, d *eventv1.ApprovalDecision, now time.Time) {
+	if r.Plan != nil {
+		s.plan(r, d, now)
+		return
+	}
 	scope, uses, life := s.given(r)
 	if scope == "" && r.Returned {
 		scope = policy.ScopeReturn
@@ -57,6 +61,17 @@ func (s *State) grant(r *eventv1.ApprovalRequest, d *eventv1.ApprovalDecision, n
 	}
 	d.Grant, d.Uses, d.ExpiresAt = g, uses, timestamppb.New(now.Add(life))
 	s.Grant = &Grant{Scope: scope, Uses: uses, Expires: now.Add(life).UTC()}
+}
+
+// plan completes the approval of a plan: each of its steps once.
+func (s *State) plan(r *eventv1.ApprovalRequest, d *eventv1.ApprovalDecision, now time.Time) {
+	d.Uses = uint32(len(r.Plan.Steps)) //nolint:gosec // bounded by approval.MaxSteps
+	d.ExpiresAt = timestamppb.New(now.Add(approval.PlanLife))
+	d.Grant = &eventv1.Grant{
+		Scope: approval.ScopePlan, Digest: r.Digest, Holder: approval.Holder(approval.ScopePlan, r.Principal), Requesters: r.Requesters,
+		Database: r.Database, Tag: s.Tag,
+	}
+	s.Grant = &Grant{Scope: approval.ScopePlan, Uses: d.Uses, Expires: now.Add(approval.PlanLife).UTC()}
 }
 
 // given is what the counted votes agree on.

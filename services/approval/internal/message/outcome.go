@@ -9,6 +9,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"github.com/gatestay/gatestay/libs/approval"
+	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 	"github.com/gatestay/gatestay/services/approval/internal/machine"
 )
 
@@ -61,6 +62,12 @@ func (in Input) waiting() slack.Block {
 	default:
 		lines = append(lines, "Waiting for "+either(in.approvers()))
 	}
+	if n := len(in.Request.GetPlan().GetRules()); n > 0 {
+		lines = append(lines, ":scroll: Approved, each statement passes once and in this order when the same job runs the plan, within "+span(approval.Span(approval.PlanLife))+".")
+		if n > 1 {
+			lines = append(lines, fmt.Sprintf(":busts_in_silhouette: It falls under %d rules; the approvers of every one of them must approve.", n))
+		}
+	}
 	if len(in.Tally.Unplaced) > 0 && in.Tally.Needed > int(max(a.GetCount(), 1)) {
 		lines = append(lines, ":information_source: more than the rule asks, because the people map does not know "+in.unplaced())
 	}
@@ -101,12 +108,18 @@ func (in Input) approvers() []string {
 			out = append(out, shown)
 		}
 	}
-	for _, id := range in.Request.GetApprovers().GetSlackUsers() {
-		add("slack:"+id, mention(id))
+	named := []*eventv1.Approvers{in.Request.GetApprovers()}
+	for _, rule := range in.Request.GetPlan().GetRules() {
+		named = append(named, rule.GetApprovers())
 	}
-	for _, name := range in.Request.GetApprovers().GetPersons() {
-		for _, account := range in.People.Accounts(name) {
-			add(account, in.person(name))
+	for _, a := range named {
+		for _, id := range a.GetSlackUsers() {
+			add("slack:"+id, mention(id))
+		}
+		for _, name := range a.GetPersons() {
+			for _, account := range in.People.Accounts(name) {
+				add(account, in.person(name))
+			}
 		}
 	}
 	return out

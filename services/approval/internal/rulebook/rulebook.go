@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/gatestay/gatestay/libs/approval"
 	"github.com/gatestay/gatestay/libs/bus"
 	"github.com/gatestay/gatestay/libs/policy"
 	"github.com/gatestay/gatestay/libs/seal"
@@ -81,6 +82,30 @@ func (b *Book) Approvers(r *eventv1.ApprovalRequest) (*eventv1.Approvers, error)
 		return nil, fmt.Errorf("%w: %s", ErrForged, problem)
 	}
 	return said, nil
+}
+
+// ByRule returns who the rules of a request name, one for each of them, or one
+// of the errors above: a plan may have several.
+func (b *Book) ByRule(r *eventv1.ApprovalRequest) ([]*eventv1.Approvers, error) {
+	first, err := b.Approvers(r)
+	if err != nil || r.Plan == nil {
+		return []*eventv1.Approvers{first}, err
+	}
+	if problem := approval.PlanProblem(r); problem != "" {
+		return nil, fmt.Errorf("%w: %s", ErrForged, problem)
+	}
+	out := []*eventv1.Approvers{first}
+	for _, rule := range r.Plan.Rules[1:] {
+		of, err := b.Approvers(&eventv1.ApprovalRequest{
+			Rule: rule.GetRule(), RuleHash: rule.GetRuleHash(), Approvers: rule.GetApprovers(), PolicyVersion: r.PolicyVersion,
+			RequestedAt: r.RequestedAt, Deadline: r.Deadline,
+		})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, of)
+	}
+	return out, nil
 }
 
 // offered compares what the request offers with what its rule lets.

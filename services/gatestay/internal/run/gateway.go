@@ -1,6 +1,7 @@
 package run
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -22,7 +23,7 @@ import (
 
 const (
 	callTimeout = 30 * time.Second
-	maxAnswer   = 1 << 20
+	maxAnswer   = 4 << 20
 )
 
 // Credential is a run-bound credential. It prints as dots.
@@ -89,6 +90,7 @@ type ExchangeRequest struct {
 	Reason, Agent, OnBehalfOf string
 	Purpose                   string // "can": nothing will be connected
 	Hold                      string // wait, no-wait, or empty: as the rules say
+	Plan                      string // id of an approved plan, or empty
 	TraceParent               string // W3C; left out where it is malformed
 }
 
@@ -112,7 +114,7 @@ func (g *Gateway) Exchange(ctx context.Context, r ExchangeRequest) (*Run, error)
 		"subject_token_type": {"urn:ietf:params:oauth:token-type:id_token"},
 		"resource":           {r.Target},
 	}
-	for name, value := range map[string]string{"reason": r.Reason, "agent": r.Agent, "on_behalf_of": r.OnBehalfOf, "purpose": r.Purpose, "hold": r.Hold} {
+	for name, value := range map[string]string{"reason": r.Reason, "agent": r.Agent, "on_behalf_of": r.OnBehalfOf, "purpose": r.Purpose, "hold": r.Hold, "plan": r.Plan} {
 		if value != "" {
 			form.Set(name, value)
 		}
@@ -150,6 +152,32 @@ func (g *Gateway) End(ctx context.Context, c Credential) error {
 // Can returns the gateway's answer to what may be done on a target, as JSON.
 func (g *Gateway) Can(ctx context.Context, c Credential, target string) (json.RawMessage, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.api+"/v1/can?"+url.Values{"target": {target}}.Encode(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("run: %w", err)
+	}
+	req.Header.Set("Authorization", "Bearer "+string(c))
+	return g.do(req)
+}
+
+// Plan has the gateway decide a list of statements, and ask for their approval;
+// its answer is JSON.
+func (g *Gateway) Plan(ctx context.Context, c Credential, statements any) (json.RawMessage, error) {
+	body, err := json.Marshal(statements)
+	if err != nil {
+		return nil, fmt.Errorf("run: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.api+"/v1/plans", bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("run: %w", err)
+	}
+	req.Header.Set("Authorization", "Bearer "+string(c))
+	req.Header.Set("Content-Type", "application/json")
+	return g.do(req)
+}
+
+// PlanState returns where the approval of a plan stands, as JSON.
+func (g *Gateway) PlanState(ctx context.Context, c Credential, id string) (json.RawMessage, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.api+"/v1/plans/"+url.PathEscape(id), nil)
 	if err != nil {
 		return nil, fmt.Errorf("run: %w", err)
 	}

@@ -50,7 +50,8 @@ Holds
   A command that needs an approval waits for it on its connection, or, where its
   rule says hold: return or with --no-wait, is refused at once with the approval's
   id. Approved, that very command then passes once when the same job runs again
-  at the same commit.
+  at the same commit. With --plan the statements of an approved plan pass, each
+  once and in its order ('gatestay plan --help').
 
 What this does not contain: another process of the same user. It can read the
 command's memory and environment and enter the folder of the socket, as it could
@@ -63,10 +64,12 @@ CA), or a running gatestay dev.`
 const example = `  gatestay run prod-db --reason "INC-2041: refund duplicate orders" -- psql -f refund.sql
   gatestay run prod-db/reports -- psql --csv -f report.sql -o report.csv
   gatestay run prod-db --agent claude --on-behalf-of dana@acme.example -- npm run migrate
+  gatestay run prod-db --plan apr_01J... -- goose up
   gatestay run prod-db --tcp -- ./gradlew flywayMigrate`
 
 type flags struct {
 	reason, agent, onBehalfOf, audience, tokenFile string
+	plan                                           string
 	tcp, direct, quiet, wait, noWait               bool
 }
 
@@ -94,6 +97,7 @@ func Command(env *cli.Env) *cobra.Command {
 	c.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "do not print the run's id")
 	c.Flags().BoolVar(&f.wait, "wait", false, "keep the connection while an approval is pending, also where a rule says hold: return")
 	c.Flags().BoolVar(&f.noWait, "no-wait", false, "do not wait for approvals: a held command is refused with the approval's id, and passes when this job runs again, where its rule lets it")
+	c.Flags().StringVar(&f.plan, "plan", "", "id of an approved plan ('gatestay plan'): its statements pass, each once and in its order")
 	c.MarkFlagsMutuallyExclusive("tcp", "direct")
 	c.MarkFlagsMutuallyExclusive("wait", "no-wait")
 	return c
@@ -131,7 +135,7 @@ func (f *flags) run(ctx context.Context, env *cli.Env, target string, command []
 	name, _, _ := strings.Cut(target, "/")
 	r, err := g.Exchange(ctx, ExchangeRequest{
 		Token: found.Value, Target: name, Reason: f.reason, Agent: f.agent, OnBehalfOf: f.onBehalfOf, TraceParent: env.Getenv("TRACEPARENT"),
-		Hold: f.hold(),
+		Hold: f.hold(), Plan: f.plan,
 	})
 	if err != nil {
 		return err

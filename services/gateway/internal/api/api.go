@@ -1,5 +1,5 @@
 // Package api is the gateway's small HTTPS API for jobs: token exchange (RFC
-// 8693), the end of a run, and what a job may do.
+// 8693), the end of a run, what a job may do, and plans.
 package api
 
 import (
@@ -15,7 +15,10 @@ import (
 	"github.com/gatestay/gatestay/services/gateway/internal/session"
 )
 
-const maxForm = 64 << 10
+const (
+	maxForm = 64 << 10
+	maxPlan = 2 << 20
+)
 
 // The names of RFC 8693.
 const (
@@ -27,8 +30,9 @@ const (
 
 // Handler answers the API.
 type Handler struct {
-	Gate *session.Gate
-	Log  zerolog.Logger
+	Gate    *session.Gate
+	Planner session.Planner
+	Log     zerolog.Logger
 }
 
 // Routes returns the API's mux.
@@ -37,6 +41,8 @@ func (h *Handler) Routes() *http.ServeMux {
 	mux.HandleFunc("POST /v1/exchange", h.exchange)
 	mux.HandleFunc("POST /v1/runs/end", h.end)
 	mux.HandleFunc("GET /v1/can", h.can)
+	mux.HandleFunc("POST /v1/plans", h.plan)
+	mux.HandleFunc("GET /v1/plans/{id}", h.planState)
 	return mux
 }
 
@@ -67,6 +73,7 @@ func (h *Handler) exchange(w http.ResponseWriter, r *http.Request) {
 	e, err := h.Gate.Exchange(r.Context(), session.ExchangeRequest{
 		Token: r.PostForm.Get("subject_token"), Target: r.PostForm.Get("resource"), Protocol: "postgres",
 		Reason: r.PostForm.Get("reason"), Agent: r.PostForm.Get("agent"), OnBehalfOf: r.PostForm.Get("on_behalf_of"), Hold: r.PostForm.Get("hold"),
+		Plan:        r.PostForm.Get("plan"),
 		TraceParent: r.Header.Get("traceparent"), Remote: r.RemoteAddr,
 	})
 	if err != nil {
@@ -97,6 +104,30 @@ func (h *Handler) can(w http.ResponseWriter, r *http.Request) {
 	h.write(w, http.StatusOK, c)
 }
 
+func (h *Handler) plan(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxPlan)
+	var in session.PlanRequest
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+		h.refuse(w, &refusal.Refusal{Code: refusal.ProtocolViolation, Message: "the plan is no JSON, or larger than 2 MiB", Hint: "Plan and run the migrations in several parts."})
+		return
+	}
+	p, err := h.Gate.Plan(r.Context(), bearer(r), in, h.Planner, r.RemoteAddr)
+	if err != nil {
+		h.refuse(w, err)
+		return
+	}
+	h.write(w, http.StatusOK, p)
+}
+
+func (h *Handler) planState(w http.ResponseWriter, r *http.Request) {
+	p, err := h.Gate.PlanState(r.Context(), bearer(r), r.PathValue("id"))
+	if err != nil {
+		h.refuse(w, err)
+		return
+	}
+	h.write(w, http.StatusOK, p)
+}
+
 func bearer(r *http.Request) string {
 	kind, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !ok || !strings.EqualFold(kind, "bearer") {
@@ -118,8 +149,14 @@ func (h *Handler) refuse(w http.ResponseWriter, err error) {
 		status, name = http.StatusForbidden, "invalid_target"
 	case refusal.JournalUnavailable, refusal.LeaseExpired, refusal.BundleMissing, refusal.ShuttingDown, refusal.BusUnavailable:
 		status, name = http.StatusServiceUnavailable, "temporarily_unavailable"
-	case refusal.LimitReached, refusal.ProtocolViolation:
+	case refusal.LimitReached, refusal.ProtocolViolation, refusal.CommandUnknown, refusal.ReasonRequired:
 		status, name = http.StatusBadRequest, "invalid_request"
+	case refusal.ApprovalUnknown:
+		status, name = http.StatusNotFound, "invalid_request"
+	case refusal.ApprovalPending, refusal.ApprovalDenied, refusal.ApprovalExpired, refusal.ApprovalCancelled, refusal.ApprovalOver, refusal.ApprovalInvalid:
+		status, name = http.StatusConflict, "invalid_request"
+	case refusal.UpstreamLogin:
+		status, name = http.StatusBadGateway, "temporarily_unavailable"
 	default: // the credential itself is refused
 	}
 	h.fail(w, status, name, r)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gatestay/gatestay/libs/refusal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
+	"github.com/gatestay/gatestay/services/gateway/internal/plan"
 )
 
 // How a run treats holds, whatever the rules say.
@@ -38,7 +39,9 @@ type Run struct {
 	Connections int // open at the same time, at most
 	Expires     time.Time
 	// Wait overrides what the rules say of holds: Wait, NoWait, or empty.
-	Wait     string
+	Wait string
+	// Plan is the approved plan that the run uses; nil for none.
+	Plan     *plan.Plan
 	Sequence uint64 // of the run's last record
 
 	life context.Context //nolint:containedctx // the step's, which its sessions watch

@@ -70,7 +70,7 @@ type Use struct {
 // Taken is one use of a grant.
 type Taken struct {
 	Decision *eventv1.ApprovalDecision
-	Number   uint32 // which use it was, from 1
+	Number   uint32 // which use it was, from 1; 0 for a tool's bookkeeping beside its plan
 }
 
 // New returns an empty book, which learns of grants in Run. key is the gateways'

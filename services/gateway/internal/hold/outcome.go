@@ -17,6 +17,9 @@ const maxRan = 1024
 // so that its message can say it. It does not block: the outcome's record is the
 // truth, and what cannot be told now is not told.
 func (d *Desk) Ran(by *Result, r *eventv1.Record) {
+	if by.Grant != nil && by.Grant.Number == 0 {
+		return // a tool's bookkeeping is none of what was approved
+	}
 	o := &eventv1.ApprovalOutcome{
 		ApprovalId: by.ApprovalID, SessionId: r.SessionId, CommandId: r.CommandId, Status: r.Status, Code: r.Code, Message: r.Message,
 		Rows: r.Rows, DurationNs: r.DurationNs, At: timestamppb.New(d.now()),

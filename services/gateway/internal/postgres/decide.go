@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gatestay/gatestay/libs/command"
+	pgfacts "github.com/gatestay/gatestay/libs/command/postgres"
 	"github.com/gatestay/gatestay/libs/refusal"
 	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
@@ -85,6 +86,10 @@ func (s *session) prepareCommands(d *decoded, parameters []command.Parameter) ([
 			}
 		}
 		commands[i] = seam.Command{Text: text, Parameters: parameters, Facts: facts[i], State: state, Dirty: dirty, Memo: d.memo(facts, i)}
+		if d.unreadable == nil {
+			commands[i].Canonical = func() []byte { return pgfacts.Canonical(text) }
+			commands[i].Blanked = func() []byte { return pgfacts.Blanked(text) }
+		}
 		commands[i].Refresh = func(ctx context.Context) (command.Facts, error) { return s.refresh(ctx, d, facts, known, i) }
 		if err := s.allowed(d.statement(i), &facts[i]); err != nil {
 			s.gate.Refused(&commands[i], err)

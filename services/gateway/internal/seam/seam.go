@@ -20,6 +20,7 @@ package seam
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/gatestay/gatestay/libs/command"
@@ -131,6 +132,9 @@ type Command struct {
 	// returns a *refusal.Refusal where it finds out on its own that what an
 	// approver was shown is not so any more. Nil where facts do not age.
 	Refresh func(ctx context.Context) (command.Facts, error)
+	// Canonical returns Text without what changes nothing of its meaning (libs/command/postgres.Canonical),
+	// and Blanked that without its constants. Nil, as the functions are, where it cannot be read.
+	Canonical, Blanked func() []byte
 	// Notify tells the client that it is held, and how the hold goes on.
 	Notify func(Notice)
 	// Memo belongs to Text with Facts: where a session sends the same text again
@@ -238,4 +242,33 @@ type Outcome struct {
 	Rows     int64
 	Bytes    int64 // of the result, as sent to the client, or of the data that it sent
 	Duration time.Duration
+}
+
+// Script is a text whose statements are to be planned, not run.
+type Script struct {
+	Text string
+	// Together reports that its statements will run in one transaction.
+	Together bool
+}
+
+// Planned is a statement of a script, as it would be decided if it ran now, after
+// the settings that the statements before it make.
+type Planned struct {
+	Command Command
+	Script  int // which, from 0
+	Line    int // where it begins in its script, from 1
+	// Receives reports that the client sends data for it, which its text does not
+	// show.
+	Receives bool
+}
+
+// Unreadable says that a script cannot be planned.
+type Unreadable struct {
+	Script, Line int // as of Planned
+	Why          string
+}
+
+// Error says where and why.
+func (u *Unreadable) Error() string {
+	return fmt.Sprintf("script %d, line %d: %s", u.Script+1, u.Line, u.Why)
 }

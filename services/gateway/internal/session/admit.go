@@ -33,6 +33,8 @@ type admission struct {
 	translated map[int][]byte
 	// counted are comparisons of which the values count.
 	counted []masking.Counted
+	// unplanned is why the run's plan does not let it pass, nil where it has none.
+	unplanned error
 }
 
 // Precheck implements seam.Session.
@@ -72,6 +74,7 @@ func (s *Session) Admit(ctx context.Context, c *seam.Command) (seam.Permit, erro
 		if err := s.spend(ctx, a); err != nil {
 			return nil, err
 		}
+		s.passed(ctx, a)
 		return s.permit(ctx, a, nil)
 	case policy.Hold:
 		return s.hold(ctx, a)

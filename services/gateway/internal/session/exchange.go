@@ -25,6 +25,7 @@ type ExchangeRequest struct {
 	Reason, Agent, OnBehalfOf string
 	TraceParent               string // W3C, optional
 	Hold                      string // credential.Wait, credential.NoWait, or empty: as the rules say
+	Plan                      string // id of an approved plan; empty for none
 	Remote                    string
 }
 
@@ -72,6 +73,11 @@ func (g *Gate) exchange(ctx context.Context, s *Session, run *credential.Run, r 
 	if !g.Policy.Current().Engine.Reaches(s.principal, s.policyTarget()) {
 		return nil, unreachable(s)
 	}
+	if r.Plan != "" {
+		if run.Plan, err = s.openPlan(ctx, r.Plan); err != nil {
+			return nil, err
+		}
+	}
 	if verified.SingleUse {
 		if err := g.Used.Claim(ctx, verified.ReplayKey, credential.Use{By: run.ID, Gateway: g.Config().Gateway.ID, At: g.Now()}); err != nil {
 			return nil, err
@@ -94,6 +100,9 @@ func (g *Gate) exchange(ctx context.Context, s *Session, run *credential.Run, r 
 	if err := g.recordDurably(ctx, s.record(eventv1.Kind_KIND_SESSION_OPENED, func(rec *eventv1.Record) {
 		rec.Action = "run.started"
 		rec.Details = map[string]string{"remote": r.Remote, "connections": fmt.Sprint(run.Connections), "expires": run.Expires.UTC().Format(time.RFC3339)}
+		if run.Plan != nil {
+			rec.Details["plan"] = run.Plan.ID()
+		}
 	})); err != nil {
 		return nil, err
 	}

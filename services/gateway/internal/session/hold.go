@@ -33,6 +33,12 @@ func (s *Session) hold(ctx context.Context, a *admission) (seam.Permit, error) {
 			Hint:    fmt.Sprintf("Keep a command that is held below %d KiB.", maxStatement>>10),
 		})
 	}
+	switch permit, err := s.planned(ctx, a); {
+	case err != nil:
+		return nil, s.refuse(a, err)
+	case permit != nil:
+		return permit()
+	}
 	use := a.use()
 	switch permit, err := s.granted(ctx, a, use); {
 	case err != nil:
@@ -186,7 +192,7 @@ func (a *admission) request(digest []byte, limit time.Duration) *eventv1.Approva
 		Rule: a.decision.Rule, RuleHash: a.decision.RuleHash, RuleDescription: a.decision.Description, PolicyVersion: a.policy.Version,
 		Approvers: a.decision.Approvers, Verb: a.command.Facts.Verb, Class: string(a.command.Facts.Class), Objects: objects(a.command.Facts.Objects),
 		Fingerprint: a.command.Facts.Fingerprint, Statement: a.scrubbed.statement, Parameters: a.scrubbed.parameters, Reason: s.reason, Digest: digest,
-		RequestedAt: timestamppb.New(now), Deadline: timestamppb.New(now.Add(limit)), Warnings: a.warnings(),
+		RequestedAt: timestamppb.New(now), Deadline: timestamppb.New(now.Add(limit)), Warnings: append(a.outside(), a.warnings()...),
 	}
 }
 

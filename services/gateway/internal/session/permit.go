@@ -61,6 +61,9 @@ func (p *permit) intent() *eventv1.Record {
 		}
 		r.Details["grant"] = g.Decision.Grant.Scope
 		r.Details["grant_use"] = fmt.Sprintf("%d of %d", g.Number, g.Decision.Uses)
+		if g.Number == 0 {
+			r.Details["grant_use"] = "bookkeeping"
+		}
 	}
 	return r
 }

@@ -114,19 +114,19 @@ func with(t *testing.T, g *kit.Gatestay, id string) *sql.DB {
 }
 
 // One approval for a plain file: psql's run of the plan passes, and no other
-// statement, and not twice.
+// statement, not under other settings than the plan's, and not twice.
 func TestAPlanOfAFile(t *testing.T) {
 	g := shared.Get(t)
 	matrixWays(t, g, migrator) // the database
 	withPolicy(t, g, "planner.yaml", plannerRules)
 	file := filepath.Join(t.TempDir(), "migrate.sql")
-	const text = "-- release 42\nCREATE TABLE planned (id int PRIMARY KEY, note text);\nINSERT INTO planned VALUES (1, 'one; two');\nSELECT count(*) FROM planned;\n"
+	const text = "-- release 42\nCREATE TABLE planned (id int PRIMARY KEY, note text);\nSET TimeZone = 'Asia/Tokyo';\nINSERT INTO planned VALUES (1, 'one; two');\nSELECT count(*) FROM planned;\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = g.DB.Exec(context.Background(), "matrix", "DROP TABLE IF EXISTS planned") })
 	out, stderr, code := gatestay(t, g, planner, "plan", "matrix-db", "-f", file, "--dry-run")
-	if code != 0 || !strings.Contains(out, "3 statements on matrix-db, 3 held") || !strings.Contains(out, "migrate.sql:2") {
+	if code != 0 || !strings.Contains(out, "4 statements on matrix-db, 3 held") || !strings.Contains(out, "migrate.sql:2") {
 		t.Fatalf("exit status %d\n%s\n%s", code, out, stderr)
 	}
 	p := plan(t, g, file)
@@ -134,7 +134,7 @@ func TestAPlanOfAFile(t *testing.T) {
 		t.Errorf("a plan that waits: exit status %d\n%s", code, stderr)
 	}
 	m := g.AwaitMessage(t, p.ID)
-	for _, want := range []string{"PLAN OF 3 STATEMENTS, 3 HELD", "INSERT INTO planned VALUES (1, 'one; two')", "release 42", "migrate.sql:2"} {
+	for _, want := range []string{"PLAN OF 4 STATEMENTS, 3 HELD", "INSERT INTO planned VALUES (1, 'one; two')", "release 42", "migrate.sql:2"} {
 		m.Await(t, want)
 	}
 	approve(t, g, p.ID)
@@ -144,13 +144,19 @@ func TestAPlanOfAFile(t *testing.T) {
 	if _, stderr, code := run("-c", "DROP TABLE planned"); code == 0 || !strings.Contains(stderr, "GS1312") {
 		t.Errorf("a statement outside of the plan: exit status %d\n%s", code, stderr)
 	}
+	create, _, _ := strings.Cut(text[strings.Index(text, "CREATE"):], ";")
+	for _, setting := range []string{"SET TimeZone = 'Asia/Tokyo'", "SET search_path = sales, public"} {
+		if _, stderr, code := run("-c", setting, "-c", create); code == 0 || !strings.Contains(stderr, "GS1312") {
+			t.Errorf("a step after %s: exit status %d\n%s", setting, code, stderr)
+		}
+	}
 	if out, stderr, code := run("-f", file); code != 0 || !strings.Contains(out, "1\n") {
 		t.Fatalf("exit status %d\n%s\n%s", code, out, stderr)
 	}
 	if _, stderr, code := run("-c", "INSERT INTO planned VALUES (1, 'one; two')"); code == 0 || !strings.Contains(stderr, "GS1312") {
 		t.Errorf("a step again: exit status %d\n%s", code, stderr)
 	}
-	g.AwaitRecord(t, "kind = 'intent' AND approval_id = '"+p.ID+"' AND has(approvers, 'dana') AND details['grant_use'] = '2 of 3'", 1)
+	g.AwaitRecord(t, "kind = 'intent' AND approval_id = '"+p.ID+"' AND has(approvers, 'dana') AND details['grant_use'] = '3 of 4'", 1)
 }
 
 // Thirty files of each tool pass through one approval, with the tool's own

@@ -182,3 +182,33 @@ func (w *world) ran(q *request, o *eventv1.ApprovalOutcome) {
 	}
 	w.send(bus.Ran, q, raw)
 }
+
+func TestInboxShowsAPlan(t *testing.T) {
+	w := newWorld(t)
+	i := w.startIssuer()
+	r := w.start(withInbox(i))
+	hashes := w.engine.Hashes()
+	q := w.hold("one-click", func(r *eventv1.ApprovalRequest) {
+		r.Principal.Workflow, r.Principal.Claims = "release", map[string]string{"sha": "beef"}
+		r.Statement, r.Parameters = "-- 1: a.sql:1\nUPDATE a SET b = 1;\n-- 2: a.sql:2\nGRANT c TO d;", nil
+		r.Plan = &eventv1.Plan{
+			Tool:  "sql",
+			Steps: []*eventv1.PlanStep{{Digest: []byte("1"), State: []byte("s"), Effect: "hold", Rule: "one-click"}, {Digest: []byte("2"), State: []byte("s"), Effect: "hold", Rule: "elsewhere"}},
+			Rules: []*eventv1.PlanRule{
+				{Rule: "one-click", RuleHash: r.RuleHash, Approvers: r.Approvers},
+				{Rule: "elsewhere", RuleHash: hashes["elsewhere"], Approvers: &eventv1.Approvers{Persons: []string{"dana"}, Count: 1, Channel: "C0DBA"}},
+			},
+		}
+	})
+	b := r.signedIn(i, "dana")
+	page := b.sees("/approvals/"+q.Id, "GRANT c TO d").body
+	for _, want := range []string{"each of the 2 statements passes once", "It falls under 2 rules", "<code>elsewhere</code>", "4 lines", `id="approve"`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("%q is missing:\n%s", want, page)
+		}
+	}
+	if a := b.act(q, "approve"); a.status != http.StatusSeeOther {
+		t.Fatalf("got %d %s", a.status, a.body)
+	}
+	b.sees("/grants", q.Id)
+}

@@ -60,6 +60,10 @@ type Approval struct {
 	// approval, what was decided before about the same statement.
 	ReasonRequired bool      `json:"reason_required,omitempty"`
 	Earlier        []Earlier `json:"earlier,omitempty"`
+	// Steps and Rules are of a plan: its statements, and the hold rules that they
+	// fall under.
+	Steps int      `json:"steps,omitempty"`
+	Rules []string `json:"rules,omitempty"`
 }
 
 // Earlier is a decision about the same statement, with these or other values.
@@ -132,6 +136,10 @@ func view(st *machine.State, r *eventv1.ApprovalRequest, e *electorate.Electorat
 		a.Votes = append(a.Votes, Vote{Person: v.Person, Vote: v.Vote, Reason: v.Reason, Via: v.Via, At: v.At, Scope: v.Scope})
 	}
 	a.Returned = r.Returned
+	a.Steps = len(r.GetPlan().GetSteps())
+	for _, rule := range r.GetPlan().GetRules() {
+		a.Rules = append(a.Rules, rule.GetRule())
+	}
 	if o := r.GetOffer(); len(o.GetScopes()) > 0 {
 		a.Offer = &Offer{Scopes: o.Scopes, Uses: o.Uses, Seconds: int64(o.Life.AsDuration().Seconds())}
 	}
@@ -164,7 +172,7 @@ func view(st *machine.State, r *eventv1.ApprovalRequest, e *electorate.Electorat
 	t := e.Tally(st.Approving())
 	a.Approvers = e.InWords()
 	a.Needed, a.Missing, a.Unplaced = t.Needed, max(0, t.Needed-len(t.Counted)), t.Unplaced
-	a.Unattainable, a.ReasonRequired = !e.Attainable().Met(), e.Approvers.GetReasonRequired()
+	a.Unattainable, a.ReasonRequired = !e.Attainable().Met(), approval.ReasonRequired(r)
 	if _, refused := e.Admit(account); refused != nil {
 		a.WhyNot = refused.Message
 	} else {

@@ -50,9 +50,9 @@ type planned struct {
 }
 
 // plan has a plan made of files, as a CI job would.
-func plan(t *testing.T, g *kit.Gatestay, path string) planned {
+func plan(t *testing.T, g *kit.Gatestay, path string, more ...string) planned {
 	t.Helper()
-	out, stderr, code := gatestay(t, g, planner, "plan", "matrix-db", "-f", path, "--reason", "release 42", "--output", "json")
+	out, stderr, code := gatestay(t, g, planner, append([]string{"plan", "matrix-db", "-f", path, "--reason", "release 42", "--output", "json"}, more...)...)
 	var p planned
 	if err := json.Unmarshal([]byte(out), &p); err != nil || code != 0 || p.ID == "" {
 		t.Fatalf("exit status %d, %v\n%s\n%s", code, err, out, stderr)
@@ -157,6 +157,32 @@ func TestAPlanOfAFile(t *testing.T) {
 		t.Errorf("a step again: exit status %d\n%s", code, stderr)
 	}
 	g.AwaitRecord(t, "kind = 'intent' AND approval_id = '"+p.ID+"' AND has(approvers, 'dana') AND details['grant_use'] = '3 of 4'", 1)
+}
+
+// A client that brings a setting runs a plan that was made for it, and no other.
+func TestAPlanForAClientsOwnSettings(t *testing.T) {
+	g := shared.Get(t)
+	matrixWays(t, g, migrator) // the database
+	withPolicy(t, g, "planner.yaml", plannerRules)
+	t.Cleanup(func() { _ = g.DB.Exec(context.Background(), "matrix", "DROP TABLE IF EXISTS planned_zone") })
+	const text = "CREATE TABLE planned_zone (at timestamptz DEFAULT '2026-12-01 12:00')"
+	file := filepath.Join(t.TempDir(), "migrate.sql")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := plan(t, g, file, "--set", "TimeZone=Asia/Tokyo")
+	g.AwaitMessage(t, p.ID).Await(t, "begin with TimeZone = Asia/Tokyo")
+	approve(t, g, p.ID)
+	run := func(zone string) (string, int) {
+		_, stderr, code := gatestay(t, g, planner, "run", "matrix-db", "--plan", p.ID, "--", "env", "PGTZ="+zone, "psql", "-Xc", text)
+		return stderr, code
+	}
+	if stderr, code := run("Europe/Berlin"); code == 0 || !strings.Contains(stderr, "GS1312") {
+		t.Errorf("in another zone: exit status %d\n%s", code, stderr)
+	}
+	if stderr, code := run("Asia/Tokyo"); code != 0 {
+		t.Errorf("exit status %d\n%s", code, stderr)
+	}
 }
 
 // Thirty files of each tool pass through one approval, with the tool's own

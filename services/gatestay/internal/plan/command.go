@@ -48,6 +48,7 @@ const pollEvery = time.Second
 
 type flags struct {
 	files                                      []string
+	settings                                   map[string]string
 	tool, after                                string
 	reason, agent, onBehalfOf, audience, token string
 	dryRun, wait, comment                      bool
@@ -64,6 +65,7 @@ func Command(env *cli.Env) *cobra.Command {
 	c.Flags().StringArrayVarP(&f.files, "file", "f", nil, "a file, a folder, or - for stdin; several are run in this order")
 	c.Flags().StringVar(&f.tool, "tool", "", "whose files they are: "+strings.Join(tools, ", ")+" (told by their names)")
 	c.Flags().StringVar(&f.after, "after", "", "leave out migrations up to this version: they have run")
+	c.Flags().StringToStringVar(&f.settings, "set", nil, "a setting that the tool's client begins with: TimeZone, DateStyle, IntervalStyle or search_path (NAME=VALUE)")
 	c.Flags().StringVar(&f.reason, "reason", "", "why: reaches the approver and the audit")
 	c.Flags().StringVar(&f.agent, "agent", "", "as 'gatestay run --agent' will say")
 	c.Flags().StringVar(&f.onBehalfOf, "on-behalf-of", "", "as 'gatestay run --on-behalf-of' will say")
@@ -100,7 +102,7 @@ func (f *flags) run(ctx context.Context, env *cli.Env, target string) error {
 	}
 	// Nothing was connected: a run that cannot be ended ends by itself.
 	defer func() { _ = g.End(context.WithoutCancel(ctx), r.Credential) }()
-	raw, err := g.Plan(ctx, r.Credential, map[string]any{"database": database, "tool": tool, "statements": scripts, "dry_run": f.dryRun})
+	raw, err := g.Plan(ctx, r.Credential, map[string]any{"database": database, "tool": tool, "statements": scripts, "settings": f.settings, "dry_run": f.dryRun})
 	if err != nil {
 		return err //nolint:wrapcheck // a refusal speaks for itself
 	}

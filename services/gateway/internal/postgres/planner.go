@@ -12,15 +12,16 @@ import (
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
 )
 
-// Plan reads scripts as a new session of the target would, and runs nothing of
+// Plan reads scripts as a new session of the target would that begins with these
+// settings, and runs nothing of
 // them but what changes this session alone: transactions, and settings, so that
 // what follows is read as it will be. Objects that earlier statements would make
 // are not there: what is not known of a statement for that reason is unknown. It
 // closes gate. Errors are a *seam.Unreadable or a *refusal.Refusal.
-func (s *Server) Plan(ctx context.Context, gate seam.Session, target, database string, scripts []seam.Script) ([]seam.Planned, error) {
+func (s *Server) Plan(ctx context.Context, gate seam.Session, target, database string, settings map[string]string, scripts []seam.Script) ([]seam.Planned, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.limits.Login)
 	defer cancel()
-	up, err := s.connect(ctx, gate, target, nil)
+	up, err := s.connect(ctx, gate, target, settings)
 	if err != nil {
 		gate.Close("the target could not be reached, or refused the sign-in")
 		return nil, err

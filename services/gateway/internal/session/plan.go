@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -27,12 +28,13 @@ import (
 const (
 	maxSource  = 200     // characters
 	maxScripts = 1 << 20 // bytes, of all
+	maxSetting = 200     // bytes
 )
 
 // Planner reads scripts as a new session of a target would. It closes the
 // session.
 type Planner interface {
-	Plan(ctx context.Context, s seam.Session, target, database string, scripts []seam.Script) ([]seam.Planned, error)
+	Plan(ctx context.Context, s seam.Session, target, database string, settings map[string]string, scripts []seam.Script) ([]seam.Planned, error)
 }
 
 // Script is one text of a plan.
@@ -49,7 +51,14 @@ type PlanRequest struct {
 	Tool     string   `json:"tool"`     // one of plan.Tools
 	Scripts  []Script `json:"statements"`
 	DryRun   bool     `json:"dry_run"` // nobody is asked
+	// Settings are those that the tool's client begins its sessions with; each one
+	// of planSettings.
+	Settings map[string]string `json:"settings"`
 }
+
+// planSettings are what a client may bring that changes the meaning of a text, and
+// nothing of what it may do.
+var planSettings = []string{"TimeZone", "DateStyle", "IntervalStyle", "search_path"}
 
 // PlanStep is one statement and what is done with it. The texts are as they came,
 // but for what masks hide.
@@ -109,7 +118,7 @@ func (g *Gate) Plan(ctx context.Context, raw string, in PlanRequest, planner Pla
 	for _, sql := range plan.Keeping(in.Tool) {
 		scripts = append(scripts, seam.Script{Text: sql})
 	}
-	list, err := planner.Plan(ctx, s, s.target, s.database, scripts)
+	list, err := planner.Plan(ctx, s, s.target, s.database, in.Settings, scripts)
 	var unreadable *seam.Unreadable
 	if errors.As(err, &unreadable) {
 		return nil, in.unreadable(unreadable)
@@ -126,6 +135,12 @@ func (in *PlanRequest) problem() error {
 		bytes += len(t.Text)
 	}
 	refused := &refusal.Refusal{Code: refusal.ProtocolViolation}
+	for name, value := range in.Settings {
+		if !slices.Contains(planSettings, name) || len(value) > maxSetting {
+			refused.Message, refused.Hint = fmt.Sprintf("setting %q cannot be planned with", name), "A plan may begin with "+strings.Join(planSettings, ", ")+"."
+			return refused
+		}
+	}
 	switch {
 	case !slices.Contains(plan.Tools(), in.Tool):
 		refused.Message, refused.Hint = fmt.Sprintf("tool %q is not known", in.Tool), "Known are "+strings.Join(plan.Tools(), ", ")+"."
@@ -348,6 +363,9 @@ func (p *planner) ask(ctx context.Context) error {
 	}
 	if tool := p.in.Tool; tool != plan.SQL {
 		p.warned = append([]string{"with " + tool + "'s own bookkeeping in its own table"}, p.warned...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.in.Settings)) {
+		p.warned = append([]string{fmt.Sprintf("for sessions that begin with %s = %s", name, approval.Visible(strings.ToValidUTF8(p.in.Settings[name], "\uFFFD")))}, p.warned...)
 	}
 	h := hmac.New(sha256.New, s.gate.GrantKey)
 	for _, step := range p.plan.Steps {

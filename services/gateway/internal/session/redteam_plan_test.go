@@ -61,7 +61,7 @@ func sql(t testing.TB, text string) *seam.Command {
 // plans reads scripts without a target.
 type plans struct{ t testing.TB }
 
-func (p plans) Plan(_ context.Context, s seam.Session, _, _ string, scripts []seam.Script) ([]seam.Planned, error) {
+func (p plans) Plan(_ context.Context, s seam.Session, _, _ string, _ map[string]string, scripts []seam.Script) ([]seam.Planned, error) {
 	defer s.Close("planned")
 	var out []seam.Planned
 	for i, script := range scripts {
@@ -433,6 +433,28 @@ func TestAPlanIsRefusedWhole(t *testing.T) {
 	case r := <-w.requests:
 		t.Errorf("asked for %s", r.Statement)
 	default:
+	}
+}
+
+// The settings that a plan begins with are few, and its approvers are told.
+func TestRedteam18_APlanSaysWhatItsSessionsBeginWith(t *testing.T) {
+	w := planWorld(t)
+	ask := func(settings map[string]string) error {
+		w.lease()
+		cred, err := w.exchange(nil, "")
+		must(t, err)
+		_, err = w.gate.Plan(t.Context(), cred, session.PlanRequest{
+			Tool: "sql", Scripts: []session.Script{{Source: "m.sql", Text: steps[0]}}, Settings: settings,
+		}, plans{t}, "127.0.0.1:9")
+		return err
+	}
+	for _, name := range []string{"session_replication_role", "role", "timezone", "options"} {
+		refused(t, ask(map[string]string{name: "x"}), refusal.ProtocolViolation)
+	}
+	must(t, ask(map[string]string{"search_path": "evil\n, public"}))
+	r := <-w.requests
+	if !strings.Contains(r.Warnings[0], "search_path = evil") || strings.Contains(r.Warnings[0], "\n") {
+		t.Errorf("its approvers are told %q", r.Warnings)
 	}
 }
 

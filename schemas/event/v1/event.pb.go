@@ -1034,6 +1034,7 @@ type ApprovalRequest struct {
 	Returned        bool                   `protobuf:"varint,27,opt,name=returned,proto3" json:"returned,omitempty"`      // the client does not wait: it was refused, and passes when it runs again
 	Fingerprint     string                 `protobuf:"bytes,28,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"` // equal for commands that differ in literals only
 	Plan            *Plan                  `protobuf:"bytes,40,opt,name=plan,proto3" json:"plan,omitempty"`               // the statements that one approval covers; absent: one command
+	Radius          *Radius                `protobuf:"bytes,45,opt,name=radius,proto3" json:"radius,omitempty"`           // what the gateway measured of its effects; absent: nothing was measured
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -1271,6 +1272,13 @@ func (x *ApprovalRequest) GetPlan() *Plan {
 	return nil
 }
 
+func (x *ApprovalRequest) GetRadius() *Radius {
+	if x != nil {
+		return x.Radius
+	}
+	return nil
+}
+
 // Plan is an ordered list of statements that one approval covers, each once. The
 // request's statement shows all of them.
 type Plan struct {
@@ -1470,6 +1478,291 @@ func (x *PlanRule) GetApprovers() *Approvers {
 	return nil
 }
 
+// Radius is what could be measured of a command's effects before it was asked for.
+// What is not known is said so, never shown as none.
+type Radius struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Planned       []*Effect              `protobuf:"bytes,1,rep,name=planned,proto3" json:"planned,omitempty"`         // the target's own estimate
+	Unknown       string                 `protobuf:"bytes,2,opt,name=unknown,proto3" json:"unknown,omitempty"`         // why there is no estimate, in words; empty where there is one
+	Unfiltered    bool                   `protobuf:"varint,3,opt,name=unfiltered,proto3" json:"unfiltered,omitempty"`  // an UPDATE or DELETE without WHERE
+	Transaction   *OpenTransaction       `protobuf:"bytes,4,opt,name=transaction,proto3" json:"transaction,omitempty"` // the session's; absent: none is open, or unseen says why
+	Lock          string                 `protobuf:"bytes,5,opt,name=lock,proto3" json:"lock,omitempty"`               // the lock mode that a DDL command takes; empty: it is none, or that is not known
+	Sizes         []*Size                `protobuf:"bytes,6,rep,name=sizes,proto3" json:"sizes,omitempty"`             // of the relations that it changes
+	Unseen        string                 `protobuf:"bytes,7,opt,name=unseen,proto3" json:"unseen,omitempty"`           // why transaction and sizes are not known, in words
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Radius) Reset() {
+	*x = Radius{}
+	mi := &file_event_v1_event_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Radius) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Radius) ProtoMessage() {}
+
+func (x *Radius) ProtoReflect() protoreflect.Message {
+	mi := &file_event_v1_event_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Radius.ProtoReflect.Descriptor instead.
+func (*Radius) Descriptor() ([]byte, []int) {
+	return file_event_v1_event_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Radius) GetPlanned() []*Effect {
+	if x != nil {
+		return x.Planned
+	}
+	return nil
+}
+
+func (x *Radius) GetUnknown() string {
+	if x != nil {
+		return x.Unknown
+	}
+	return ""
+}
+
+func (x *Radius) GetUnfiltered() bool {
+	if x != nil {
+		return x.Unfiltered
+	}
+	return false
+}
+
+func (x *Radius) GetTransaction() *OpenTransaction {
+	if x != nil {
+		return x.Transaction
+	}
+	return nil
+}
+
+func (x *Radius) GetLock() string {
+	if x != nil {
+		return x.Lock
+	}
+	return ""
+}
+
+func (x *Radius) GetSizes() []*Size {
+	if x != nil {
+		return x.Sizes
+	}
+	return nil
+}
+
+func (x *Radius) GetUnseen() string {
+	if x != nil {
+		return x.Unseen
+	}
+	return ""
+}
+
+// Effect is how many rows of a relation a command changes, or reads.
+type Effect struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Verb          string                 `protobuf:"bytes,1,opt,name=verb,proto3" json:"verb,omitempty"`         // select, insert, update, delete, merge
+	Relation      string                 `protobuf:"bytes,2,opt,name=relation,proto3" json:"relation,omitempty"` // empty for what a SELECT returns
+	Rows          uint64                 `protobuf:"varint,3,opt,name=rows,proto3" json:"rows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Effect) Reset() {
+	*x = Effect{}
+	mi := &file_event_v1_event_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Effect) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Effect) ProtoMessage() {}
+
+func (x *Effect) ProtoReflect() protoreflect.Message {
+	mi := &file_event_v1_event_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Effect.ProtoReflect.Descriptor instead.
+func (*Effect) Descriptor() ([]byte, []int) {
+	return file_event_v1_event_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Effect) GetVerb() string {
+	if x != nil {
+		return x.Verb
+	}
+	return ""
+}
+
+func (x *Effect) GetRelation() string {
+	if x != nil {
+		return x.Relation
+	}
+	return ""
+}
+
+func (x *Effect) GetRows() uint64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+// OpenTransaction is what the session holds while a command waits.
+type OpenTransaction struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Since         *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=since,proto3" json:"since,omitempty"`         // absent: not known
+	Locks         uint32                 `protobuf:"varint,2,opt,name=locks,proto3" json:"locks,omitempty"`        // of relations, without the system catalogs
+	Strongest     string                 `protobuf:"bytes,3,opt,name=strongest,proto3" json:"strongest,omitempty"` // mode of the strongest of them
+	On            string                 `protobuf:"bytes,4,opt,name=on,proto3" json:"on,omitempty"`               // and its relation
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenTransaction) Reset() {
+	*x = OpenTransaction{}
+	mi := &file_event_v1_event_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenTransaction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenTransaction) ProtoMessage() {}
+
+func (x *OpenTransaction) ProtoReflect() protoreflect.Message {
+	mi := &file_event_v1_event_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenTransaction.ProtoReflect.Descriptor instead.
+func (*OpenTransaction) Descriptor() ([]byte, []int) {
+	return file_event_v1_event_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *OpenTransaction) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *OpenTransaction) GetLocks() uint32 {
+	if x != nil {
+		return x.Locks
+	}
+	return 0
+}
+
+func (x *OpenTransaction) GetStrongest() string {
+	if x != nil {
+		return x.Strongest
+	}
+	return ""
+}
+
+func (x *OpenTransaction) GetOn() string {
+	if x != nil {
+		return x.On
+	}
+	return ""
+}
+
+// Size is how large a relation is, with its indexes and partitions.
+type Size struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Relation      string                 `protobuf:"bytes,1,opt,name=relation,proto3" json:"relation,omitempty"`
+	Bytes         uint64                 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"` // 0: not known
+	Rows          int64                  `protobuf:"varint,3,opt,name=rows,proto3" json:"rows,omitempty"`   // as last counted; -1: never
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Size) Reset() {
+	*x = Size{}
+	mi := &file_event_v1_event_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Size) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Size) ProtoMessage() {}
+
+func (x *Size) ProtoReflect() protoreflect.Message {
+	mi := &file_event_v1_event_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Size.ProtoReflect.Descriptor instead.
+func (*Size) Descriptor() ([]byte, []int) {
+	return file_event_v1_event_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Size) GetRelation() string {
+	if x != nil {
+		return x.Relation
+	}
+	return ""
+}
+
+func (x *Size) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *Size) GetRows() int64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
 // Offer is what an approver may give beyond the one command, as the rule says.
 type Offer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1484,7 +1777,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_event_v1_event_proto_msgTypes[10]
+	mi := &file_event_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1496,7 +1789,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[10]
+	mi := &file_event_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1509,7 +1802,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Offer) GetScopes() []string {
@@ -1563,7 +1856,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_event_v1_event_proto_msgTypes[11]
+	mi := &file_event_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1575,7 +1868,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[11]
+	mi := &file_event_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1588,7 +1881,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Grant) GetScope() string {
@@ -1650,7 +1943,7 @@ type Vote struct {
 
 func (x *Vote) Reset() {
 	*x = Vote{}
-	mi := &file_event_v1_event_proto_msgTypes[12]
+	mi := &file_event_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1662,7 +1955,7 @@ func (x *Vote) String() string {
 func (*Vote) ProtoMessage() {}
 
 func (x *Vote) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[12]
+	mi := &file_event_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1675,7 +1968,7 @@ func (x *Vote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Vote.ProtoReflect.Descriptor instead.
 func (*Vote) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Vote) GetPerson() string {
@@ -1766,7 +2059,7 @@ type ApprovalDecision struct {
 
 func (x *ApprovalDecision) Reset() {
 	*x = ApprovalDecision{}
-	mi := &file_event_v1_event_proto_msgTypes[13]
+	mi := &file_event_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1778,7 +2071,7 @@ func (x *ApprovalDecision) String() string {
 func (*ApprovalDecision) ProtoMessage() {}
 
 func (x *ApprovalDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[13]
+	mi := &file_event_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1791,7 +2084,7 @@ func (x *ApprovalDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalDecision.ProtoReflect.Descriptor instead.
 func (*ApprovalDecision) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ApprovalDecision) GetApprovalId() string {
@@ -1918,7 +2211,7 @@ type ApprovalCancelled struct {
 
 func (x *ApprovalCancelled) Reset() {
 	*x = ApprovalCancelled{}
-	mi := &file_event_v1_event_proto_msgTypes[14]
+	mi := &file_event_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1930,7 +2223,7 @@ func (x *ApprovalCancelled) String() string {
 func (*ApprovalCancelled) ProtoMessage() {}
 
 func (x *ApprovalCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[14]
+	mi := &file_event_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1943,7 +2236,7 @@ func (x *ApprovalCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalCancelled.ProtoReflect.Descriptor instead.
 func (*ApprovalCancelled) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ApprovalCancelled) GetApprovalId() string {
@@ -1987,7 +2280,7 @@ type ApprovalOutcome struct {
 
 func (x *ApprovalOutcome) Reset() {
 	*x = ApprovalOutcome{}
-	mi := &file_event_v1_event_proto_msgTypes[15]
+	mi := &file_event_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1999,7 +2292,7 @@ func (x *ApprovalOutcome) String() string {
 func (*ApprovalOutcome) ProtoMessage() {}
 
 func (x *ApprovalOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[15]
+	mi := &file_event_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2012,7 +2305,7 @@ func (x *ApprovalOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalOutcome.ProtoReflect.Descriptor instead.
 func (*ApprovalOutcome) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ApprovalOutcome) GetApprovalId() string {
@@ -2100,7 +2393,7 @@ type Bundle struct {
 
 func (x *Bundle) Reset() {
 	*x = Bundle{}
-	mi := &file_event_v1_event_proto_msgTypes[16]
+	mi := &file_event_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2112,7 +2405,7 @@ func (x *Bundle) String() string {
 func (*Bundle) ProtoMessage() {}
 
 func (x *Bundle) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[16]
+	mi := &file_event_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2125,7 +2418,7 @@ func (x *Bundle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bundle.ProtoReflect.Descriptor instead.
 func (*Bundle) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Bundle) GetKind() string {
@@ -2183,7 +2476,7 @@ type Lease struct {
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_event_v1_event_proto_msgTypes[17]
+	mi := &file_event_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2195,7 +2488,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[17]
+	mi := &file_event_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2208,7 +2501,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Lease) GetIssuer() string {
@@ -2357,7 +2650,7 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\apersons\x18\x02 \x03(\tR\apersons\x12\x14\n" +
 	"\x05count\x18\x03 \x01(\rR\x05count\x12\x18\n" +
 	"\achannel\x18\x04 \x01(\tR\achannel\x12'\n" +
-	"\x0freason_required\x18\x05 \x01(\bR\x0ereasonRequired\"\xd3\a\n" +
+	"\x0freason_required\x18\x05 \x01(\bR\x0ereasonRequired\"\xfd\a\n" +
 	"\x0fApprovalRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\agateway\x18\x02 \x01(\tR\agateway\x12\x1d\n" +
@@ -2394,7 +2687,8 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\x05offer\x18\x1a \x01(\v2\x0f.event.v1.OfferR\x05offer\x12\x1a\n" +
 	"\breturned\x18\x1b \x01(\bR\breturned\x12 \n" +
 	"\vfingerprint\x18\x1c \x01(\tR\vfingerprint\x12\"\n" +
-	"\x04plan\x18( \x01(\v2\x0e.event.v1.PlanR\x04plan\"n\n" +
+	"\x04plan\x18( \x01(\v2\x0e.event.v1.PlanR\x04plan\x12(\n" +
+	"\x06radius\x18- \x01(\v2\x10.event.v1.RadiusR\x06radius\"n\n" +
 	"\x04Plan\x12\x12\n" +
 	"\x04tool\x18\x01 \x01(\tR\x04tool\x12(\n" +
 	"\x05steps\x18\x02 \x03(\v2\x12.event.v1.PlanStepR\x05steps\x12(\n" +
@@ -2408,7 +2702,30 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\bPlanRule\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x1b\n" +
 	"\trule_hash\x18\x02 \x01(\tR\bruleHash\x121\n" +
-	"\tapprovers\x18\x03 \x01(\v2\x13.event.v1.ApproversR\tapprovers\"\x8e\x01\n" +
+	"\tapprovers\x18\x03 \x01(\v2\x13.event.v1.ApproversR\tapprovers\"\xfd\x01\n" +
+	"\x06Radius\x12*\n" +
+	"\aplanned\x18\x01 \x03(\v2\x10.event.v1.EffectR\aplanned\x12\x18\n" +
+	"\aunknown\x18\x02 \x01(\tR\aunknown\x12\x1e\n" +
+	"\n" +
+	"unfiltered\x18\x03 \x01(\bR\n" +
+	"unfiltered\x12;\n" +
+	"\vtransaction\x18\x04 \x01(\v2\x19.event.v1.OpenTransactionR\vtransaction\x12\x12\n" +
+	"\x04lock\x18\x05 \x01(\tR\x04lock\x12$\n" +
+	"\x05sizes\x18\x06 \x03(\v2\x0e.event.v1.SizeR\x05sizes\x12\x16\n" +
+	"\x06unseen\x18\a \x01(\tR\x06unseen\"L\n" +
+	"\x06Effect\x12\x12\n" +
+	"\x04verb\x18\x01 \x01(\tR\x04verb\x12\x1a\n" +
+	"\brelation\x18\x02 \x01(\tR\brelation\x12\x12\n" +
+	"\x04rows\x18\x03 \x01(\x04R\x04rows\"\x87\x01\n" +
+	"\x0fOpenTransaction\x120\n" +
+	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x14\n" +
+	"\x05locks\x18\x02 \x01(\rR\x05locks\x12\x1c\n" +
+	"\tstrongest\x18\x03 \x01(\tR\tstrongest\x12\x0e\n" +
+	"\x02on\x18\x04 \x01(\tR\x02on\"L\n" +
+	"\x04Size\x12\x1a\n" +
+	"\brelation\x18\x01 \x01(\tR\brelation\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x12\n" +
+	"\x04rows\x18\x03 \x01(\x03R\x04rows\"\x8e\x01\n" +
 	"\x05Offer\x12\x16\n" +
 	"\x06scopes\x18\x01 \x03(\tR\x06scopes\x12\x12\n" +
 	"\x04uses\x18\x02 \x01(\rR\x04uses\x12-\n" +
@@ -2523,7 +2840,7 @@ func file_event_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_event_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_event_v1_event_proto_goTypes = []any{
 	(Kind)(0),                     // 0: event.v1.Kind
 	(*Principal)(nil),             // 1: event.v1.Principal
@@ -2536,60 +2853,69 @@ var file_event_v1_event_proto_goTypes = []any{
 	(*Plan)(nil),                  // 8: event.v1.Plan
 	(*PlanStep)(nil),              // 9: event.v1.PlanStep
 	(*PlanRule)(nil),              // 10: event.v1.PlanRule
-	(*Offer)(nil),                 // 11: event.v1.Offer
-	(*Grant)(nil),                 // 12: event.v1.Grant
-	(*Vote)(nil),                  // 13: event.v1.Vote
-	(*ApprovalDecision)(nil),      // 14: event.v1.ApprovalDecision
-	(*ApprovalCancelled)(nil),     // 15: event.v1.ApprovalCancelled
-	(*ApprovalOutcome)(nil),       // 16: event.v1.ApprovalOutcome
-	(*Bundle)(nil),                // 17: event.v1.Bundle
-	(*Lease)(nil),                 // 18: event.v1.Lease
-	nil,                           // 19: event.v1.Principal.ClaimsEntry
-	nil,                           // 20: event.v1.Record.DetailsEntry
-	nil,                           // 21: event.v1.Record.CommitmentsEntry
-	nil,                           // 22: event.v1.Grant.HolderEntry
-	nil,                           // 23: event.v1.Bundle.FilesEntry
-	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 25: google.protobuf.Duration
+	(*Radius)(nil),                // 11: event.v1.Radius
+	(*Effect)(nil),                // 12: event.v1.Effect
+	(*OpenTransaction)(nil),       // 13: event.v1.OpenTransaction
+	(*Size)(nil),                  // 14: event.v1.Size
+	(*Offer)(nil),                 // 15: event.v1.Offer
+	(*Grant)(nil),                 // 16: event.v1.Grant
+	(*Vote)(nil),                  // 17: event.v1.Vote
+	(*ApprovalDecision)(nil),      // 18: event.v1.ApprovalDecision
+	(*ApprovalCancelled)(nil),     // 19: event.v1.ApprovalCancelled
+	(*ApprovalOutcome)(nil),       // 20: event.v1.ApprovalOutcome
+	(*Bundle)(nil),                // 21: event.v1.Bundle
+	(*Lease)(nil),                 // 22: event.v1.Lease
+	nil,                           // 23: event.v1.Principal.ClaimsEntry
+	nil,                           // 24: event.v1.Record.DetailsEntry
+	nil,                           // 25: event.v1.Record.CommitmentsEntry
+	nil,                           // 26: event.v1.Grant.HolderEntry
+	nil,                           // 27: event.v1.Bundle.FilesEntry
+	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 29: google.protobuf.Duration
 }
 var file_event_v1_event_proto_depIdxs = []int32{
-	19, // 0: event.v1.Principal.claims:type_name -> event.v1.Principal.ClaimsEntry
-	24, // 1: event.v1.Record.time:type_name -> google.protobuf.Timestamp
+	23, // 0: event.v1.Principal.claims:type_name -> event.v1.Principal.ClaimsEntry
+	28, // 1: event.v1.Record.time:type_name -> google.protobuf.Timestamp
 	0,  // 2: event.v1.Record.kind:type_name -> event.v1.Kind
 	1,  // 3: event.v1.Record.principal:type_name -> event.v1.Principal
 	2,  // 4: event.v1.Record.objects:type_name -> event.v1.Object
-	20, // 5: event.v1.Record.details:type_name -> event.v1.Record.DetailsEntry
-	21, // 6: event.v1.Record.commitments:type_name -> event.v1.Record.CommitmentsEntry
-	24, // 7: event.v1.Batch.sealed_at:type_name -> google.protobuf.Timestamp
+	24, // 5: event.v1.Record.details:type_name -> event.v1.Record.DetailsEntry
+	25, // 6: event.v1.Record.commitments:type_name -> event.v1.Record.CommitmentsEntry
+	28, // 7: event.v1.Batch.sealed_at:type_name -> google.protobuf.Timestamp
 	3,  // 8: event.v1.Batch.records:type_name -> event.v1.Record
 	1,  // 9: event.v1.ApprovalRequest.principal:type_name -> event.v1.Principal
 	6,  // 10: event.v1.ApprovalRequest.approvers:type_name -> event.v1.Approvers
 	2,  // 11: event.v1.ApprovalRequest.objects:type_name -> event.v1.Object
-	24, // 12: event.v1.ApprovalRequest.requested_at:type_name -> google.protobuf.Timestamp
-	24, // 13: event.v1.ApprovalRequest.deadline:type_name -> google.protobuf.Timestamp
-	11, // 14: event.v1.ApprovalRequest.offer:type_name -> event.v1.Offer
+	28, // 12: event.v1.ApprovalRequest.requested_at:type_name -> google.protobuf.Timestamp
+	28, // 13: event.v1.ApprovalRequest.deadline:type_name -> google.protobuf.Timestamp
+	15, // 14: event.v1.ApprovalRequest.offer:type_name -> event.v1.Offer
 	8,  // 15: event.v1.ApprovalRequest.plan:type_name -> event.v1.Plan
-	9,  // 16: event.v1.Plan.steps:type_name -> event.v1.PlanStep
-	10, // 17: event.v1.Plan.rules:type_name -> event.v1.PlanRule
-	6,  // 18: event.v1.PlanRule.approvers:type_name -> event.v1.Approvers
-	25, // 19: event.v1.Offer.life:type_name -> google.protobuf.Duration
-	22, // 20: event.v1.Grant.holder:type_name -> event.v1.Grant.HolderEntry
-	24, // 21: event.v1.Vote.at:type_name -> google.protobuf.Timestamp
-	25, // 22: event.v1.Vote.life:type_name -> google.protobuf.Duration
-	13, // 23: event.v1.ApprovalDecision.votes:type_name -> event.v1.Vote
-	24, // 24: event.v1.ApprovalDecision.decided_at:type_name -> google.protobuf.Timestamp
-	24, // 25: event.v1.ApprovalDecision.expires_at:type_name -> google.protobuf.Timestamp
-	12, // 26: event.v1.ApprovalDecision.grant:type_name -> event.v1.Grant
-	24, // 27: event.v1.ApprovalCancelled.at:type_name -> google.protobuf.Timestamp
-	24, // 28: event.v1.ApprovalOutcome.at:type_name -> google.protobuf.Timestamp
-	23, // 29: event.v1.Bundle.files:type_name -> event.v1.Bundle.FilesEntry
-	24, // 30: event.v1.Bundle.published_at:type_name -> google.protobuf.Timestamp
-	24, // 31: event.v1.Lease.issued_at:type_name -> google.protobuf.Timestamp
-	32, // [32:32] is the sub-list for method output_type
-	32, // [32:32] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	11, // 16: event.v1.ApprovalRequest.radius:type_name -> event.v1.Radius
+	9,  // 17: event.v1.Plan.steps:type_name -> event.v1.PlanStep
+	10, // 18: event.v1.Plan.rules:type_name -> event.v1.PlanRule
+	6,  // 19: event.v1.PlanRule.approvers:type_name -> event.v1.Approvers
+	12, // 20: event.v1.Radius.planned:type_name -> event.v1.Effect
+	13, // 21: event.v1.Radius.transaction:type_name -> event.v1.OpenTransaction
+	14, // 22: event.v1.Radius.sizes:type_name -> event.v1.Size
+	28, // 23: event.v1.OpenTransaction.since:type_name -> google.protobuf.Timestamp
+	29, // 24: event.v1.Offer.life:type_name -> google.protobuf.Duration
+	26, // 25: event.v1.Grant.holder:type_name -> event.v1.Grant.HolderEntry
+	28, // 26: event.v1.Vote.at:type_name -> google.protobuf.Timestamp
+	29, // 27: event.v1.Vote.life:type_name -> google.protobuf.Duration
+	17, // 28: event.v1.ApprovalDecision.votes:type_name -> event.v1.Vote
+	28, // 29: event.v1.ApprovalDecision.decided_at:type_name -> google.protobuf.Timestamp
+	28, // 30: event.v1.ApprovalDecision.expires_at:type_name -> google.protobuf.Timestamp
+	16, // 31: event.v1.ApprovalDecision.grant:type_name -> event.v1.Grant
+	28, // 32: event.v1.ApprovalCancelled.at:type_name -> google.protobuf.Timestamp
+	28, // 33: event.v1.ApprovalOutcome.at:type_name -> google.protobuf.Timestamp
+	27, // 34: event.v1.Bundle.files:type_name -> event.v1.Bundle.FilesEntry
+	28, // 35: event.v1.Bundle.published_at:type_name -> google.protobuf.Timestamp
+	28, // 36: event.v1.Lease.issued_at:type_name -> google.protobuf.Timestamp
+	37, // [37:37] is the sub-list for method output_type
+	37, // [37:37] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_event_v1_event_proto_init() }
@@ -2603,7 +2929,7 @@ func file_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_event_v1_event_proto_rawDesc), len(file_event_v1_event_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   23,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

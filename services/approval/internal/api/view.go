@@ -32,6 +32,7 @@ type Approval struct {
 	Description   string     `json:"rule_description,omitempty"`
 	PolicyVersion uint64     `json:"policy_version"`
 	Warnings      []string   `json:"warnings"`
+	Radius        []string   `json:"radius,omitempty"` // what it would touch, in words
 	LookAlikes    []string   `json:"look_alikes,omitempty"`
 	RequestedAt   time.Time  `json:"requested_at"`
 	Deadline      time.Time  `json:"deadline"`
@@ -120,7 +121,7 @@ func view(st *machine.State, r *eventv1.ApprovalRequest, e *electorate.Electorat
 		ID: st.ID, State: string(st.Status), Headline: approval.Headline(r.Verb, r.Objects), Who: approval.Describe(r.Principal),
 		RunURL: r.GetPrincipal().GetUrl(), Requesters: some(r.Requesters), Target: r.Target, Environment: r.Environment, Database: r.Database,
 		Verb: r.Verb, Class: r.Class, Objects: []string{}, Statement: r.Statement, Parameters: some(r.Parameters), Reason: r.Reason,
-		Rule: r.Rule, Description: r.RuleDescription, PolicyVersion: r.PolicyVersion, Warnings: some(r.Warnings),
+		Rule: r.Rule, Description: r.RuleDescription, PolicyVersion: r.PolicyVersion, Warnings: some(r.Warnings), Radius: approval.Radius(r),
 		LookAlikes: approval.LookAlikes(r.Statement), RequestedAt: r.RequestedAt.AsTime(), Deadline: r.Deadline.AsTime(),
 		Approvers: people.Approvers(r.Approvers, r.Requesters), Needed: st.Needed, Votes: []Vote{}, WhyNot: whyNot,
 		Gateway: st.Gateway, SessionID: r.SessionId, CommandID: r.CommandId, TraceID: r.TraceId, SlackTrouble: st.Slack.Trouble,

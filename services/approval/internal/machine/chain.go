@@ -2,12 +2,14 @@ package machine
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/gatestay/gatestay/libs/approval"
 	"github.com/gatestay/gatestay/libs/event"
 	"github.com/gatestay/gatestay/libs/seal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
@@ -67,6 +69,9 @@ func (s *State) Requested(now time.Time) {
 		}
 		r.Actor, r.Statement, r.Parameters, r.Reason = "gateway/"+s.Gateway, req.Statement, req.Parameters, req.Reason
 		r.Details["deadline"] = req.Deadline.AsTime().UTC().Format(time.RFC3339)
+		if lines := approval.Radius(req); len(lines) > 0 {
+			r.Details["radius"] = strings.Join(lines, "\n")
+		}
 	})
 }
 

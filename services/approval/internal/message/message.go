@@ -87,6 +87,10 @@ func Render(in Input) (Content, error) {
 	add(header, section(who(r)))
 	whole := c.statement(r, in.Inbox)
 	add(fields(r))
+	for _, l := range approval.Radius(r) { // what is measured of its effects
+		shown, _ := cut(l, maxField/4)
+		add(section(":bar_chart: " + inline(shown)))
+	}
 	if w := warnings(r); w != "" {
 		add(section(w))
 	}

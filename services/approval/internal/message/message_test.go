@@ -90,6 +90,12 @@ func TestGolden(t *testing.T) {
 		}
 	}
 	until := began.Add(time.Hour)
+	measured := request()
+	measured.Radius = &eventv1.Radius{
+		Planned: []*eventv1.Effect{{Verb: "update", Relation: "public.customers", Rows: 1187}}, Unfiltered: true,
+		Sizes:       []*eventv1.Size{{Relation: "public.customers", Rows: 1187, Bytes: 400 << 10}},
+		Transaction: &eventv1.OpenTransaction{Since: timestamppb.New(began.Add(-14 * time.Second)), Locks: 3, Strongest: "ROW EXCLUSIVE", On: "public.orders"},
+	}
 	two := request()
 	two.Approvers.Count = 2
 	long := request()
@@ -99,6 +105,7 @@ func TestGolden(t *testing.T) {
 		change func(*machine.State)
 	}{
 		"waiting":    {request(), nil},
+		"measured":   {measured, nil},
 		"one_of_two": {two, func(st *machine.State) { st.Votes = []machine.Vote{yes} }},
 		"too_long":   {long, nil},
 		"approved":   {request(), ended(machine.Approved, "", yes)},
@@ -309,6 +316,10 @@ func TestAnyRequestFitsSlack(t *testing.T) {
 		}
 		for range rapid.IntRange(0, 20).Draw(t, "warnings") {
 			r.Warnings = append(r.Warnings, text(t, "warning", 4))
+		}
+		r.Radius = &eventv1.Radius{Unseen: text(t, "unseen", 4), Transaction: &eventv1.OpenTransaction{Locks: 1, Strongest: "SHARE", On: text(t, "on", 4)}}
+		for range rapid.IntRange(0, 5).Draw(t, "planned") {
+			r.Radius.Planned = append(r.Radius.Planned, &eventv1.Effect{Verb: "delete", Relation: text(t, "relation", 4), Rows: 7})
 		}
 		c, err := Render(input(t, r, nil))
 		if err != nil {

@@ -29,6 +29,7 @@ type Approval struct {
 	Description   string    `json:"rule_description"`
 	PolicyVersion uint64    `json:"policy_version"`
 	Warnings      []string  `json:"warnings"`
+	Radius        []string  `json:"radius"`
 	LookAlikes    []string  `json:"look_alikes"`
 	Deadline      time.Time `json:"deadline"`
 	Approvers     string    `json:"approvers"`
@@ -125,6 +126,12 @@ func (t *tool) whole(a Approval) {
 	p.Line("")
 	for _, l := range shownLines(a.Statement, a.Parameters) {
 		p.Line("  " + p.Accent(l))
+	}
+	if len(a.Radius) > 0 {
+		p.Line("")
+	}
+	for _, l := range a.Radius {
+		p.Line("  " + approval.Visible(l))
 	}
 	t.warn(p, a)
 	switch {

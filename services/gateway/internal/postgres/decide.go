@@ -91,6 +91,7 @@ func (s *session) prepareCommands(d *decoded, parameters []command.Parameter) ([
 			commands[i].Blanked = func() []byte { return pgfacts.Blanked(text) }
 		}
 		commands[i].Refresh = func(ctx context.Context) (command.Facts, error) { return s.refresh(ctx, d, facts, known, i) }
+		commands[i].Radius = func(ctx context.Context) *seam.Radius { return s.radius(ctx, d, &commands[i], known, i) }
 		if err := s.allowed(d.statement(i), &facts[i]); err != nil {
 			s.gate.Refused(&commands[i], err)
 			return nil, nil, err

@@ -65,6 +65,7 @@ type Server struct {
 	elders      elders
 	authorities authorities
 	catalogs    *catalog.Cache
+	aside       aside
 }
 
 // New returns a Server. Either TLS or AllowPlaintext is required.

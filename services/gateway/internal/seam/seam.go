@@ -135,6 +135,10 @@ type Command struct {
 	// Canonical returns Text without what changes nothing of its meaning (libs/command/postgres.Canonical),
 	// and Blanked that without its constants. Nil, as the functions are, where it cannot be read.
 	Canonical, Blanked func() []byte
+	// Radius measures what the command would touch, for who decides about it. It
+	// runs nothing of it, and returns when ctx ends, with what it knows by then. Nil
+	// where a protocol cannot tell.
+	Radius func(ctx context.Context) *Radius
 	// Notify tells the client that it is held, and how the hold goes on.
 	Notify func(Notice)
 	// Memo belongs to Text with Facts: where a session sends the same text again

@@ -122,8 +122,9 @@ func (s *Session) askOnly(ctx context.Context, a *admission, use approval.Use) *
 	if limit <= 0 {
 		limit = defaultDeadline
 	}
+	radius := a.measure(ctx)
 	request := a.request(use.Exact, limit)
-	request.Offer, request.Returned = offer, true
+	request.Offer, request.Returned, request.Radius = offer, true, radius
 	if err := s.gate.Desk.Ask(ctx, request); err != nil {
 		var r *refusal.Refusal
 		if errors.As(err, &r) {

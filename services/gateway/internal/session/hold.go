@@ -58,8 +58,9 @@ func (s *Session) hold(ctx context.Context, a *admission) (seam.Permit, error) {
 		return nil, fmt.Errorf("session: %w", err)
 	}
 	digest := command.Digest(key, a.command.Text, a.command.Parameters, a.command.State)
+	radius := a.measure(ctx)
 	request := a.request(digest, limit)
-	request.Offer = a.offer(use)
+	request.Offer, request.Radius = a.offer(use), radius
 	if a.command.Notify != nil {
 		a.command.Notify(a.notice(request))
 	}

@@ -1,0 +1,44 @@
+package session
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
+)
+
+// radiusLimit is by how much measuring delays the request to an approver, at most.
+const radiusLimit = time.Second
+
+// measure asks the protocol what the command would touch, for its approver only:
+// none of it is told to the client.
+func (a *admission) measure(ctx context.Context) *eventv1.Radius {
+	if a.command.Radius == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, radiusLimit)
+	defer cancel()
+	m := a.command.Radius(ctx)
+	if m == nil {
+		return nil
+	}
+	f := &a.command.Facts
+	out := &eventv1.Radius{
+		Unknown: m.Unknown, Unseen: m.Unseen, Lock: m.Lock, Unfiltered: !f.Filtered && (f.Verb == "update" || f.Verb == "delete"),
+	}
+	for _, e := range m.Planned {
+		out.Planned = append(out.Planned, &eventv1.Effect{Verb: e.Verb, Relation: e.Relation, Rows: e.Rows})
+	}
+	for _, z := range m.Sizes {
+		out.Sizes = append(out.Sizes, &eventv1.Size{Relation: z.Relation, Bytes: z.Bytes, Rows: z.Rows})
+	}
+	if t := m.Transaction; t != nil {
+		out.Transaction = &eventv1.OpenTransaction{Locks: t.Locks, Strongest: t.Strongest, On: t.On}
+		if !t.Since.IsZero() {
+			out.Transaction.Since = timestamppb.New(t.Since)
+		}
+	}
+	return out
+}

@@ -123,8 +123,8 @@ type Facts struct {
 	// write. Resolving finds them; what they do is not looked into.
 	Triggers []string
 	// Confined reports a command that changes the definitions of relations, and of
-	// nothing else; Reach are their names, unqualified, those that inherit among
-	// them. Parsing says what it can, resolving the rest.
+	// nothing else, save by the target's event triggers; Reach are their names,
+	// unqualified, those that inherit among them, and * where such triggers run. Parsing says what it can, resolving the rest.
 	Confined bool
 	Reach    []string
 	// Copies are the masked columns whose values are stored where no mask is on

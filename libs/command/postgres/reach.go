@@ -7,16 +7,23 @@ import (
 	"github.com/gatestay/gatestay/libs/command"
 )
 
+// Anything in a Reach is all names: event triggers, which are the target's own code
+// as the triggers of a table are, run behind the statement.
+const Anything = "*"
+
 // reach finds the relations whose definitions a statement changes, where these
 // are all that it changes: what it runs meanwhile (defaults, checks, expressions
-// of indexes, conversions) must be PostgreSQL's own, and nobody's code may run
-// behind it. Names are unqualified: what comes or goes may also hide, or show,
+// of indexes, conversions) must be PostgreSQL's own. Behind it the target's event
+// triggers may change Anything. Names are unqualified: what comes or goes may also hide, or show,
 // a relation of that name in another schema.
 func (r *resolver) reach() {
-	if r.f.Confined = r.f.Confined && r.f.Class == command.DDL && !r.catalog.events && r.plain(); !r.f.Confined {
+	if r.f.Confined = r.f.Confined && r.f.Class == command.DDL && r.plain(); !r.f.Confined {
 		return
 	}
 	var names set[string]
+	if r.catalog.events {
+		names.add(Anything)
+	}
 	if r.f.Verb != "comment" { // which nothing but a reader sees
 		for _, o := range r.f.Objects {
 			if r.reaches(o) {

@@ -199,13 +199,15 @@ func afterEarlier(statements []pgfacts.Statement, facts []command.Facts, doubt r
 	moved := false
 	for i := range facts {
 		f, own := &facts[i], &statements[i].Facts
-		if why, whole := doubt.doubts(own); (own.Class != command.Session || len(own.Objects) > 0) && !plain(own) {
-			switch {
-			case whole:
-				*f = without(*f, why, append(resolvedFields, "class", "functions")...)
-				f.Class, f.Neutral = command.Unknown, false
-			case why != "":
-				*f = without(*f, why, resolvedFields...)
+		if why, extent := doubt.doubts(own); extent > nothing && (own.Class != command.Session || len(own.Objects) > 0) && !plain(own) {
+			*f = without(*f, why, resolvedFields...)
+			if extent >= anyName {
+				*f = without(*f, why, "functions")
+				f.Neutral = false
+			}
+			if extent == whole || extent == anyName && reads(own.Class) {
+				*f = without(*f, why, "class")
+				f.Class = command.Unknown
 			}
 		}
 		switch {

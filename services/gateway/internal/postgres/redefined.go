@@ -61,17 +61,32 @@ func titled(f *command.Facts) string {
 }
 
 // doubts returns why a statement may mean something else than its facts say,
-// empty where it does not; whole reports that nothing of it is known.
-func (d redefinition) doubts(f *command.Facts) (why string, whole bool) {
+// empty where it does not, and how much of it is not known.
+func (d redefinition) doubts(f *command.Facts) (string, extent) {
 	if d.meaning != "" {
-		return fmt.Sprintf("an earlier statement of its text or transaction (%s) may change what it means; commit in between", d.meaning), true
+		return fmt.Sprintf("an earlier statement of its text or transaction (%s) may change what it means; commit in between", d.meaning), whole
+	}
+	if by := d.relations.changed(pgfacts.Anything); by != "" {
+		return fmt.Sprintf("an event trigger, which an earlier statement of its transaction runs (%s), may change what it means; commit in between", by), anyName
 	}
 	name := pgfacts.Touches(f, func(name string) bool { return d.relations.changed(name) != "" })
 	if name == "" {
-		return "", false
+		return "", nothing
 	}
-	return fmt.Sprintf("an earlier statement of its transaction (%s) changes %s, which it uses; commit in between", d.relations.changed(name), name), false
+	return fmt.Sprintf("an earlier statement of its transaction (%s) changes %s, which it uses; commit in between", d.relations.changed(name), name), relationsOnly
 }
+
+// extent is how much of a statement is not known.
+type extent int
+
+const (
+	nothing       extent = iota
+	relationsOnly        // what its relations are: tables, still, that run nothing
+	// anyName is what any name of it is. It writes or defines no less and no more than
+	// where a relation is not known; what it would only read may be a view by now.
+	anyName
+	whole // what it does at all
+)
 
 // tables are the statements that change relations and nothing that other
 // statements run.

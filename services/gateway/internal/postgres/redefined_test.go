@@ -133,7 +133,16 @@ func TestRedteam13_EventTriggersReachAll(t *testing.T) {
 		r.query(t, "CREATE TABLE fresh (id int)")
 		probe := "UPDATE secrets SET note = 'x' WHERE id = " + strings.Repeat("1", i+1)
 		r.query(t, probe)
-		known(t, step.sql, &g.Admitted(probe)[0].Command.Facts, step.cause)
+		f := g.Admitted(probe)[0].Command.Facts
+		known(t, step.sql, &f, step.cause)
+		if f.Class != command.Write || f.Neutral && step.cause != "" {
+			t.Errorf("%s: class %s, neutral %t: it writes whatever its names are", step.sql, f.Class, f.Neutral)
+		}
+		read := "SELECT note FROM secrets WHERE id = " + strings.Repeat("1", i+1)
+		r.query(t, read)
+		if f := g.Admitted(read)[0].Command.Facts; (f.Class == command.Unknown) != (step.cause != "") {
+			t.Errorf("%s: class %s of a read: what it reads may be a view by now", step.sql, f.Class)
+		}
 		r.query(t, "ROLLBACK")
 	}
 }

@@ -44,6 +44,7 @@ const (
 	FoundOverlap     = "overlapping-holds" // of two hold rules only one's approvers are asked
 	FoundNoRules     = "no-rules"          // nothing is allowed at all
 	FoundMissingName = "missing-name"      // a condition about a table or column that the catalog does not have (likewise)
+	FoundMaskTarget  = "mask-target"       // a mask about no configured target (found by gatestay policy check)
 	FoundMaskColumn  = "mask-column"       // a mask for a column that the catalog does not have (found by gatestay policy check --catalog)
 )
 

@@ -196,11 +196,11 @@ func (m *Masks) Compared(f *command.Facts) []command.Compared {
 func (m *Masks) of(c command.Column, f *command.Facts) (masks []command.Column, exact bool) {
 	rel := m.catalog.relations[Name{c.Schema, c.Table}]
 	if c.Table == "" || rel == nil {
-		if f.Catalog || !m.names[c.Name] && c.Name != "*" {
+		if f.Catalog || !m.names[fold(c.Name)] && c.Name != "*" {
 			return nil, true
 		}
 		for _, mask := range m.ruled {
-			if c.Name == "*" || mask.Name == c.Name {
+			if c.Name == "*" || strings.EqualFold(mask.Name, c.Name) {
 				masks = append(masks, mask)
 			}
 		}

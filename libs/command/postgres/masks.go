@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/gatestay/gatestay/libs/command"
 )
@@ -10,13 +11,16 @@ import (
 // tables that inherit them, and the views that read them. Immutable.
 type Masks struct {
 	catalog *Catalog
+	// index has the catalog's relations by their folded names.
+	index map[string][]*relation
 	// any reports that there is a masked column at all.
-	any   bool
+	any bool
+	// names are those of masked columns, folded.
 	names map[string]bool
 	// ruled are the masked columns as masking rules name them.
 	ruled []command.Column
 	// columns are the masked columns by their place, with the column as the
-	// masking rule names it.
+	// masking rule names it, in the letter case that the catalog has.
 	columns map[ColumnRef]command.Column
 	// generated are the columns that are computed from masked ones.
 	generated map[ColumnRef]bool
@@ -38,14 +42,15 @@ func (m *Masks) Missing() []command.Column { return slices.Clone(m.missing) }
 
 // Masks finds the masked columns in the catalog, and those that they were copied
 // to: of these a Name of * is all of a relation, and one that is not there is
-// nothing.
+// nothing. Letter case of what rules name is ignored, as masking.Column.Covers
+// does: one that names "eMail" without its quotes is a mask of it all the same.
 func (c *Catalog) Masks(masked []command.Column, copies ...command.Column) *Masks {
 	unknown := c == nil
 	if unknown {
 		c = NewCatalog(&Snapshot{})
 	}
 	m := &Masks{
-		catalog: c, any: len(masked)+len(copies) > 0, ruled: slices.Clone(masked),
+		catalog: c, index: map[string][]*relation{}, any: len(masked)+len(copies) > 0, ruled: slices.Clone(masked),
 		names:   map[string]bool{},
 		columns: map[ColumnRef]command.Column{},
 		tables:  map[uint32]bool{},
@@ -54,13 +59,16 @@ func (c *Catalog) Masks(masked []command.Column, copies ...command.Column) *Mask
 		generated: map[ColumnRef]bool{},
 		proved:    map[uint32]map[int16]derived{},
 	}
+	for name, rel := range c.relations {
+		m.index[fold(name.Name)] = append(m.index[fold(name.Name)], rel)
+	}
 	for _, col := range masked {
-		m.names[col.Name] = true
+		m.names[fold(col.Name)] = true
 		m.find(col)
 	}
 	for _, col := range copies {
-		m.names[col.Name] = true
-		m.markNamed(c.named(col), col)
+		m.names[fold(col.Name)] = true
+		m.markNamed(m.named(col, exactly), col, exactly)
 	}
 	if m.any {
 		for _, rel := range c.byOID {
@@ -82,8 +90,8 @@ func (c *Catalog) Masks(masked []command.Column, copies ...command.Column) *Mask
 // find marks the columns that a masking rule names, and where it names none
 // what may have been that column.
 func (m *Masks) find(col command.Column) {
-	named := m.catalog.named(col)
-	if m.markNamed(named, col) {
+	named := m.named(col, strings.EqualFold)
+	if m.markNamed(named, col, strings.EqualFold) {
 		return
 	}
 	m.missing = append(m.missing, col)
@@ -97,46 +105,62 @@ func (m *Masks) find(col command.Column) {
 	}
 	for _, rel := range m.catalog.byOID {
 		if !system(rel.Schema) {
-			m.markNamed([]*relation{rel}, col)
+			m.markNamed([]*relation{rel}, col, strings.EqualFold)
 		}
 	}
 }
 
 // markNamed marks the column of this name where relations have it, and reports
 // whether any has.
-func (m *Masks) markNamed(list []*relation, col command.Column) bool {
+func (m *Masks) markNamed(list []*relation, col command.Column, same likeness) bool {
 	found := false
 	for _, rel := range list {
-		if col.Name == "*" {
-			for _, c := range rel.Columns {
-				m.mark(flow{ColumnRef{rel.OID, c.Number}, false, true}, col)
+		found = found || col.Name == "*"
+		for _, c := range rel.Columns {
+			if col.Name == "*" || same(col.Name, c.Name) {
+				found = true
+				m.mark(flow{ColumnRef{rel.OID, c.Number}, false, true}, spelled(col, rel, c.Name))
 			}
-			found = true
-		} else if num, ok := rel.numbers[col.Name]; ok {
-			m.mark(flow{ColumnRef{rel.OID, num}, false, true}, col)
-			found = true
 		}
 	}
 	return found
 }
 
+// spelled is a rule's column in the letter case of the catalog. One that is
+// only taken for the column of the rule stays as it is.
+func spelled(col command.Column, rel *relation, name string) command.Column {
+	if !strings.EqualFold(col.Table, rel.Name) {
+		return col
+	}
+	col.Table = rel.Name
+	if col.Schema != "" {
+		col.Schema = rel.Schema
+	}
+	if col.Name != "*" {
+		col.Name = name
+	}
+	return col
+}
+
+// likeness says whether two names are the same.
+type likeness func(a, b string) bool
+
+func exactly(a, b string) bool { return a == b }
+
 // named returns the relations that a masking rule's column may be one of: those
 // of every schema, where the rule names none.
-func (c *Catalog) named(col command.Column) []*relation {
-	if col.Schema != "" {
-		if rel := c.relations[Name{col.Schema, col.Table}]; rel != nil {
-			return []*relation{rel}
-		}
-		return nil
-	}
+func (m *Masks) named(col command.Column, same likeness) []*relation {
 	var out []*relation
-	for name, rel := range c.relations {
-		if name.Name == col.Table {
+	for _, rel := range m.index[fold(col.Table)] {
+		if same(rel.Name, col.Table) && (col.Schema == "" || same(rel.Schema, col.Schema)) {
 			out = append(out, rel)
 		}
 	}
 	return out
 }
+
+// fold is a name without its letter case.
+func fold(name string) string { return strings.ToLower(strings.ToUpper(name)) }
 
 func (c *Catalog) descendants(oid uint32) []uint32 {
 	return closure(oid, func(o uint32) []uint32 { return c.children[o] })

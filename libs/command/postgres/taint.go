@@ -153,7 +153,7 @@ func (m *Masks) mentions(f *command.Facts) bool {
 	strange := false // a name that is no column of what is read: an alias, or newer than the catalog
 	for _, c := range f.Columns {
 		if c.Table == "" {
-			if m.names[c.Name] && !f.Catalog { // a catalog's outputs may have any name
+			if m.names[fold(c.Name)] && !f.Catalog { // a catalog's outputs may have any name
 				return true
 			}
 			strange = strange || !f.Catalog

@@ -155,20 +155,29 @@ func (c *catalog) names() names {
 	return n
 }
 
+// maskFindings tells masks whose column a target does not have as they name it.
 func maskFindings(masks *masking.Engine, t policy.Target, have names) []policy.Finding {
 	var out []policy.Finding
 	for _, c := range masks.Columns(t.Name) {
-		covered := false
+		exact, other := false, ""
 		for _, o := range have.all {
-			covered = covered || c.Covers(o)
+			if c.Covers(o) {
+				exact = exact || c.Name == o.Name && c.Table == o.Table && (c.Schema == "" || c.Schema == o.Schema)
+				other = o.String()
+			}
 		}
-		if covered {
+		found := policy.Finding{Kind: policy.FoundMaskColumn, Target: t.Name}
+		switch {
+		case exact:
 			continue
+		case other != "":
+			found.What = "a mask names column " + c.String() + ", which the target has in another letter case only: it is masked all the same"
+			found.Remedy = "quote it as SQL would, in single quotes for YAML: column: '" + other + "'"
+		default:
+			found.What = "a mask names column " + c.String() + ", which the target does not have: what may be it is masked whole"
+			found.Remedy = nearestRemedy(c.String(), have.columns)
 		}
-		out = append(out, policy.Finding{
-			Kind: policy.FoundMaskColumn, Target: t.Name, What: "a mask names column " + c.String() + ", which the target does not have: it masks nothing",
-			Remedy: nearestRemedy(c.String(), have.columns),
-		})
+		out = append(out, found)
 	}
 	return out
 }

@@ -26,6 +26,7 @@ func TestRedteam33_CatalogIsCompared(t *testing.T) {
 	if err := server.Exec(ctx, "shop", `
 		CREATE TABLE customers (id int, email text, phone text);
 		CREATE SCHEMA app; CREATE TABLE app.orders (id int);
+		CREATE TABLE "People" ("eMail" text);
 		CREATE VIEW emails AS SELECT email FROM customers;`); err != nil {
 		t.Fatal(err)
 	}
@@ -41,10 +42,17 @@ func TestRedteam33_CatalogIsCompared(t *testing.T) {
   - {name: right, effect: deny, targets: [prod-db], principals: [{any: true}], when: '"app.orders" in command.reads || "public.customers.phone" in command.columns'}
   - {name: system, effect: deny, targets: [prod-db], principals: [{any: true}], when: '"pg_catalog.pg_authid" in command.reads'}
 `)
+	w.file(".gatestay/masking/more.yaml", `masks:
+  - {name: camel, column: public.People.eMail, strategy: redact}
+  - {name: quoted, column: 'public."People"."eMail"', strategy: redact}
+  - {name: elsewhere, column: public.customers.email, strategy: redact, targets: [prod-d]}
+`)
 	out, code := w.run("check", "--catalog")
 	for _, want := range []string{
-		"a mask names column public.customers.fone, which the target does not have: it masks nothing", `→ did you mean "public.customers.phone"?`,
-		"its condition names table public.custmers, which prod-db does not have", `→ did you mean "public.customers"?`, "no problems, 2 warnings",
+		"a mask names column public.customers.fone, which the target does not have: what may be it is masked whole", `→ did you mean "public.customers.phone"?`,
+		"its condition names table public.custmers, which prod-db does not have", `→ did you mean "public.customers"?`, "no problems, 4 warnings",
+		"a mask names column public.people.email, which the target has in another letter case only: it is masked all the same", `column: 'public."People"."eMail"'`,
+		`the mask elsewhere is for target "prod-d", which is not configured`,
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in:\n%s", want, out)

@@ -89,6 +89,7 @@ func (f *folder) check(ctx context.Context, catalog bool) (checked, *policy.Engi
 	}
 	out.Problems = append(out.Problems, bad...)
 	out.Findings = append(out.Findings, policy.Check(engine, f.around)...)
+	out.Findings = append(out.Findings, f.maskTargets(masks)...)
 	if catalog {
 		out.Catalog = true
 		found, err := f.checkCatalogs(ctx, engine, masks)

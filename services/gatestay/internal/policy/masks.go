@@ -2,8 +2,12 @@ package policy
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/gatestay/gatestay/libs/config"
 	"github.com/gatestay/gatestay/libs/masking"
@@ -38,6 +42,30 @@ func (f *folder) masks() (*masking.Engine, []policy.Problem, error) {
 		problems = append(problems, policy.Problem{File: f.relative(filepath.Join(dir, p.File)), Line: p.Line, Column: 1, What: p.Problem, Remedy: p.Remedy})
 	}
 	return nil, problems, nil
+}
+
+// maskTargets tells what masks are limited to that is no configured target.
+func (f *folder) maskTargets(masks *masking.Engine) []policy.Finding {
+	if masks == nil || f.cfg == nil {
+		return nil
+	}
+	var out []policy.Finding
+	names := make([]string, 0, len(f.around.Targets))
+	for _, t := range f.around.Targets {
+		names = append(names, t.Name)
+	}
+	for _, r := range masks.Rules() {
+		for _, pattern := range r.Targets {
+			if slices.ContainsFunc(names, func(name string) bool { ok, err := path.Match(pattern, name); return ok && err == nil }) {
+				continue
+			}
+			out = append(out, policy.Finding{
+				Kind: policy.FoundMaskTarget, What: fmt.Sprintf("the mask %s is for target %q, which is not configured", r.Name, pattern),
+				Remedy: "correct the name, or remove it: the targets are " + strings.Join(names, ", "),
+			})
+		}
+	}
+	return out
 }
 
 // relative returns a path as seen from the folder of the rules.

@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/gatestay/gatestay/libs/electorate"
 	"github.com/gatestay/gatestay/libs/policy"
 	"github.com/gatestay/gatestay/libs/refusal"
 	"github.com/gatestay/gatestay/libs/seal"
@@ -64,8 +65,8 @@ type Use struct {
 	Database  string
 	RuleHash  string
 	Grants    *policy.Grants // of the matched rule
-	Count     uint32         // persons that the rule asks for
-	Reason    bool           // each of them must have said why
+	// Approvers are whom the rule asks for.
+	Approvers *eventv1.Approvers
 	People    *policy.People
 	// Key is the gateways' common one, 32 bytes.
 	Key []byte
@@ -117,7 +118,8 @@ func Covers(d *eventv1.ApprovalDecision, u Use) bool {
 		holder != nil && maps.Equal(holder, g.Holder) &&
 		d.Uses >= 1 && d.Uses <= uses &&
 		u.Now.Before(d.ExpiresAt.AsTime()) && d.ExpiresAt.AsTime().Sub(d.DecidedAt.AsTime()) <= u.Grants.Life+slack &&
-		persons(d.Votes, u.Reason) >= max(u.Count, 1) && disinterested(d, u)
+		persons(d.Votes, u.Approvers.GetReasonRequired()) >= max(u.Approvers.GetCount(), 1) && disinterested(d, u) &&
+		elected(d.Votes, u.Approvers.GetReasonRequired(), &electorate.Electorate{Approvers: u.Approvers, Requesters: g.Requesters, People: u.People})
 }
 
 // disinterested reports that everybody behind the principal was behind the

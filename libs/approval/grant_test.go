@@ -12,13 +12,15 @@ import (
 
 var fleet = []byte("0123456789abcdef0123456789abcdef")
 
-func people(t *testing.T) *policy.People {
-	t.Helper()
-	e, err := policy.Compile(map[string][]byte{"rules.yaml": []byte("rules: []"), "people.yaml": []byte(`
+const peopleFile = `
 people:
   - {name: kim, accounts: ["github:kim", "slack:U0KIM"]}
   - {name: dana, accounts: ["github:dana", "slack:U0DANA"]}
-`)})
+`
+
+func people(t *testing.T) *policy.People {
+	t.Helper()
+	e, err := policy.Compile(map[string][]byte{"rules.yaml": []byte("rules: []"), "people.yaml": []byte(peopleFile)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +29,7 @@ people:
 
 func grantUse(t *testing.T) Use {
 	return Use{
-		Principal: principal(), Target: "prod-db", Database: "shop", RuleHash: "r1", Count: 1, People: people(t), Key: fleet,
+		Principal: principal(), Target: "prod-db", Database: "shop", RuleHash: "r1", Approvers: &eventv1.Approvers{SlackUsers: []string{"U0KIM"}, Count: 1}, People: people(t), Key: fleet,
 		Grants: &policy.Grants{Scopes: []string{policy.ScopeRun, policy.ScopeJob, policy.ScopeReturn}, Uses: 5, Life: time.Hour},
 		Shape:  []byte("shape"), Exact: []byte("exact"), Now: now,
 	}
@@ -80,7 +82,7 @@ func TestRedteam18_GrantFitsOneLock(t *testing.T) {
 			"longer than allowed":    func(d *eventv1.ApprovalDecision, _ *Use) { d.ExpiresAt = timestamppb.New(now.Add(2 * time.Hour)) },
 			"over":                   func(_ *eventv1.ApprovalDecision, u *Use) { u.Now = now.Add(51 * time.Minute) },
 			"no end":                 func(d *eventv1.ApprovalDecision, _ *Use) { d.ExpiresAt = nil },
-			"fewer persons":          func(_ *eventv1.ApprovalDecision, u *Use) { u.Count = 2 },
+			"fewer persons":          func(_ *eventv1.ApprovalDecision, u *Use) { u.Approvers.Count = 2 },
 			"a vote to deny": func(d *eventv1.ApprovalDecision, _ *Use) {
 				d.Votes = append(d.Votes, &eventv1.Vote{Person: "x", Vote: Deny})
 			},

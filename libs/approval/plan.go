@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gatestay/gatestay/libs/electorate"
 	"github.com/gatestay/gatestay/libs/policy"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 )
@@ -65,6 +66,13 @@ func PlanFits(d *eventv1.ApprovalDecision, r *eventv1.ApprovalRequest, raw []byt
 	}
 	if persons(d.Votes, ReasonRequired(r)) < need {
 		return "too few persons have approved it"
+	}
+	e := &electorate.Electorate{Approvers: r.Plan.Rules[0].GetApprovers(), Requesters: g.Requesters, People: u.People}
+	for _, rule := range r.Plan.Rules[1:] {
+		e.And = append(e.And, rule.GetApprovers())
+	}
+	if !elected(d.Votes, ReasonRequired(r), e) {
+		return "those who approved it are not those whom its rules ask for"
 	}
 	if !disinterested(d, Use{Principal: u.Principal, People: u.People}) {
 		return "somebody behind this run approved it, or was not behind its request"

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/gatestay/gatestay/libs/electorate"
 	"github.com/gatestay/gatestay/libs/refusal"
 	"github.com/gatestay/gatestay/libs/seal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
@@ -29,7 +30,10 @@ type Expectation struct {
 	Count uint32
 	// ReasonRequired: a vote to approve without a reason counts for nothing.
 	ReasonRequired bool
-	Now            time.Time
+	// Electorate returns who may approve by the rule and the people map in force
+	// now. The votes must suffice by it, whatever the approval service found.
+	Electorate func() *electorate.Electorate
+	Now        time.Time
 }
 
 // Verify opens a signed decision and compares every bound field. It returns
@@ -79,6 +83,9 @@ func Verify(trust seal.Trust, signed *eventv1.Signed, want Expectation) (*eventv
 	if n := persons(d.Votes, want.ReasonRequired); n < max(want.Count, 1) {
 		return nil, invalid(want, fmt.Sprintf("%d persons approved where the rule asks for %d", n, max(want.Count, 1)))
 	}
+	if want.Electorate == nil || !elected(d.Votes, want.ReasonRequired, want.Electorate()) {
+		return nil, invalid(want, "those who approved are not those whom the rule asks for")
+	}
 	if d.ExpiresAt == nil || !want.Now.Before(d.ExpiresAt.AsTime()) {
 		return d, expired(want, "It was approved, but too long ago.")
 	}
@@ -125,6 +132,18 @@ func persons(votes []*eventv1.Vote, reason bool) uint32 {
 		}
 	}
 	return uint32(len(seen)) //nolint:gosec // a handful
+}
+
+// elected reports that the votes to approve suffice by the rule. What a gateway
+// cannot see for itself, that somebody was in a group, is the vote's word.
+func elected(votes []*eventv1.Vote, reason bool, e *electorate.Electorate) bool {
+	var ballots []electorate.Ballot
+	for _, v := range votes {
+		if v.GetVote() == Approve && (!reason || !Blank(v.GetReason())) {
+			ballots = append(ballots, electorate.Ballot{Account: v.GetAccount(), Groups: v.GetGroups(), At: v.GetAt().AsTime()})
+		}
+	}
+	return e.Tally(ballots).Met()
 }
 
 func invalid(want Expectation, why string) *refusal.Refusal {

@@ -9,6 +9,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/gatestay/gatestay/libs/electorate"
+	"github.com/gatestay/gatestay/libs/policy"
 	"github.com/gatestay/gatestay/libs/refusal"
 	"github.com/gatestay/gatestay/libs/seal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
@@ -27,7 +29,7 @@ func principal() *eventv1.Principal {
 func expectation() Expectation {
 	return Expectation{
 		ApprovalID: "apr_1", Gateway: "gw1", Session: "s1", Command: "c1", Principal: principal(), Target: "prod-db",
-		RuleHash: "r1", Digest: []byte("digest"), RequestHash: RequestHash([]byte("request")), Count: 1, Now: now,
+		RuleHash: "r1", Digest: []byte("digest"), RequestHash: RequestHash([]byte("request")), Count: 1, Now: now, Electorate: asks(&eventv1.Approvers{SlackUsers: []string{"U0KIM", "U0LEE"}}),
 	}
 }
 
@@ -183,6 +185,7 @@ func TestRedteam19_QuorumIsDistinctPersons(t *testing.T) {
 	k := key(t)
 	d, e := decision(), expectation()
 	e.Count = 2
+	e.Electorate = asks(&eventv1.Approvers{SlackUsers: []string{"U0KIM", "U0LEE"}, Count: 2})
 	d.Votes = append(d.Votes, &eventv1.Vote{Person: "kim", Account: "oidc:kim@acme.example", Vote: Approve})
 	if _, err := Verify(k.Public(), sign(t, k, d), e); code(t, err) != refusal.ApprovalInvalid {
 		t.Fatalf("one person counted twice: %v", err)
@@ -190,6 +193,62 @@ func TestRedteam19_QuorumIsDistinctPersons(t *testing.T) {
 	d.Votes = append(d.Votes, &eventv1.Vote{Person: "lee", Account: "slack:U0LEE", Vote: Approve})
 	if _, err := Verify(k.Public(), sign(t, k, d), e); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What the approval service signs does not make an approver of somebody whom the
+// rule does not ask for.
+func TestRedteam19_TheGatewayKnowsWhoMayApprove(t *testing.T) {
+	k := key(t)
+	for name, c := range map[string]struct {
+		approvers *eventv1.Approvers
+		vote      *eventv1.Vote
+		passes    bool
+	}{
+		"named":                      {&eventv1.Approvers{SlackUsers: []string{"U0KIM"}}, &eventv1.Vote{Account: "slack:U0KIM"}, true},
+		"a stranger":                 {&eventv1.Approvers{SlackUsers: []string{"U0KIM"}}, &eventv1.Vote{Account: "slack:U0EVE"}, false},
+		"a requester":                {&eventv1.Approvers{SlackUsers: []string{"U0DANA"}}, &eventv1.Vote{Account: "slack:U0DANA"}, false},
+		"in the Slack group":         {&eventv1.Approvers{SlackGroups: []string{"S0DBA"}}, &eventv1.Vote{Account: "slack:U0EVE", Groups: []string{"slack:S0DBA"}}, true},
+		"in another Slack group":     {&eventv1.Approvers{SlackGroups: []string{"S0DBA"}}, &eventv1.Vote{Account: "slack:U0EVE", Groups: []string{"slack:S0OPS"}}, false},
+		"in no group":                {&eventv1.Approvers{SlackGroups: []string{"S0DBA"}}, &eventv1.Vote{Account: "slack:U0KIM"}, false},
+		"in the sign-in group":       {&eventv1.Approvers{OidcGroups: []string{"dba"}}, &eventv1.Vote{Account: "slack:U0KIM", Groups: []string{"oidc:dba"}}, true},
+		"in it, but not in the map":  {&eventv1.Approvers{OidcGroups: []string{"dba"}}, &eventv1.Vote{Account: "oidc:eve@x", Groups: []string{"oidc:dba"}}, false},
+		"a person's name on a vote":  {&eventv1.Approvers{Persons: []string{"kim"}}, &eventv1.Vote{Account: "slack:U0EVE"}, false},
+		"one of two groups":          {allOf, &eventv1.Vote{Account: "slack:U0KIM"}, false},
+		"groups of an all_of by one": {allOf, &eventv1.Vote{Account: "slack:U0KIM", Groups: []string{"slack:S0SEC"}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, e := decision(), expectation()
+			c.vote.Person, c.vote.Vote = "kim", Approve
+			d.Votes, e.Electorate = []*eventv1.Vote{c.vote}, asks(c.approvers)
+			_, err := Verify(k.Public(), sign(t, k, d), e)
+			if passes := err == nil; passes != c.passes || !passes && code(t, err) != refusal.ApprovalInvalid {
+				t.Fatal(err)
+			}
+			g, u := granted(policy.ScopeRun), grantUse(t)
+			g.Votes, u.Approvers = d.Votes, c.approvers
+			if Covers(g, u) != c.passes {
+				t.Fatalf("a grant by these votes covers: %v", !c.passes)
+			}
+		})
+	}
+	e := expectation()
+	e.Electorate = nil
+	if _, err := Verify(k.Public(), sign(t, k, decision()), e); code(t, err) != refusal.ApprovalInvalid {
+		t.Fatal("without a word of who may approve, somebody may")
+	}
+}
+
+var allOf = &eventv1.Approvers{AllOf: []*eventv1.ApproverGroup{{Name: "dba", SlackUsers: []string{"U0KIM"}, Count: 1}, {Name: "sec", SlackGroups: []string{"S0SEC"}, Count: 1}}}
+
+// asks is who may approve what dana asked for.
+func asks(a *eventv1.Approvers) func() *electorate.Electorate {
+	return func() *electorate.Electorate {
+		e, err := policy.Compile(map[string][]byte{"rules.yaml": []byte("rules: []"), "people.yaml": []byte(peopleFile)})
+		if err != nil {
+			panic(err)
+		}
+		return &electorate.Electorate{Approvers: a, Requesters: []string{"github:dana"}, People: e.People()}
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"github.com/gatestay/gatestay/libs/refusal"
 )
 
+const maxGroups = 1000
+
 // Person is a human who signed in.
 type Person struct {
 	Subject string
@@ -20,8 +22,10 @@ type Person struct {
 	// Account is how the people map names this person: "oidc:" and the verified
 	// e-mail address, or the subject where there is none.
 	Account string
-	Nonce   string // as sent with the sign-in request; who sent one must compare
-	Expiry  time.Time
+	// Groups are those that the token's groups claim names, at most 1,000.
+	Groups []string
+	Nonce  string // as sent with the sign-in request; who sent one must compare
+	Expiry time.Time
 }
 
 // PersonVerifier verifies the ID tokens that people sign in with. Safe for
@@ -81,7 +85,7 @@ func person(c Claims, clientID string, expiry time.Time) (*Person, error) {
 	if azp, present := c["azp"]; (present || len(c.audience()) > 1) && azp != clientID {
 		return nil, signIn(refusal.TokenAudience, "the ID token was given to another application")
 	}
-	p := &Person{Name: c.Text("name"), Nonce: c.Text("nonce"), Expiry: expiry}
+	p := &Person{Name: c.Text("name"), Nonce: c.Text("nonce"), Expiry: expiry, Groups: groups(c["groups"])}
 	if p.Subject, _ = c["sub"].(string); p.Subject == "" {
 		return nil, missing("sub")
 	}
@@ -98,6 +102,22 @@ func person(c Claims, clientID string, expiry time.Time) (*Person, error) {
 		p.Account = "oidc:" + p.Subject
 	}
 	return p, nil
+}
+
+// groups reads a claim that is a list of names. One that is anything else, or
+// longer than a token of a person can be, names none.
+func groups(claim any) []string {
+	list, _ := claim.([]any)
+	if len(list) > maxGroups {
+		return nil
+	}
+	var out []string
+	for _, v := range list {
+		if name, ok := v.(string); ok && name != "" {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 func signIn(code refusal.Code, message string) error {

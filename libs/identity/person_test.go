@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,6 +68,18 @@ func TestPerson_Account(t *testing.T) {
 				t.Fatalf("got %+v, %v; want %s", person, err, c.account)
 			}
 		})
+	}
+}
+
+func TestPerson_Groups(t *testing.T) {
+	p := newPeople(t)
+	for want, claim := range map[string]any{
+		"dba ops": []any{"dba", "ops", 7, ""}, "": "dba", " ": nil, "  ": make([]string, 1001),
+	} {
+		person, err := p.verifier.Verify(t.Context(), p.token(t, map[string]any{"groups": claim}))
+		if err != nil || strings.Join(person.Groups, " ") != strings.TrimSpace(want) {
+			t.Errorf("%v: got %+v, %v", claim, person, err)
+		}
 	}
 }
 

@@ -93,7 +93,7 @@ func groupUsers(w *Workspace, c *call) (map[string]any, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, g := range w.o.Groups {
-		if g.ID == c.arg("usergroup") {
+		if g.ID == c.arg("usergroup") && !g.Disabled {
 			return map[string]any{"users": append([]string{}, g.Members...)}, nil
 		}
 	}

@@ -210,6 +210,9 @@ func TestDirectory(t *testing.T) {
 	}
 	_, err = api.GetUserGroupMembers("S0NONE")
 	wantError(t, err, "no_such_subteam")
+	w.SetGroup(Group{ID: "S0OLD", Members: []string{"U0DANA"}, Disabled: true})
+	_, err = api.GetUserGroupMembers("S0OLD")
+	wantError(t, err, "no_such_subteam")
 	channels, _, err := api.GetConversations(&slack.GetConversationsParameters{})
 	if err != nil || len(channels) != 3 {
 		t.Fatalf("got %v, %v", channels, err)

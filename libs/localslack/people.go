@@ -22,6 +22,8 @@ type Group struct {
 	ID      string // S…
 	Handle  string
 	Members []string // user ids
+	// Disabled groups answer as if they were not there.
+	Disabled bool
 }
 
 // Channel is a public channel that the app has been added to.

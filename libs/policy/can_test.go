@@ -46,6 +46,14 @@ func TestCanInWords(t *testing.T) {
 			"for job acme/shop on prod-db, a read waits for lee and kim in Slack",
 			"a write waits for lee and kim in Slack", "DDL waits for lee and kim in Slack", "an administrative command waits for lee and kim in Slack",
 		}},
+		{"groups", `
+  - {name: some, effect: hold, targets: [prod-db], ` + own + `, approvers: {slack_groups: [S0DBA], persons: [kim], count: 2}, when: 'command.class == "read"'}
+  - {name: each, effect: hold, targets: [prod-db], ` + own + `, approvers: {all_of: [{name: dba, persons: [kim]}, {name: security, oidc_groups: [sec], count: 2}]}, when: 'command.class != "read"'}`, shop(), []string{
+			"for job acme/shop on prod-db, a read waits for 2 of kim, a member of Slack group S0DBA",
+			"a write waits for each of 1 of dba (kim in Slack), 2 of security (a member of sign-in group sec)",
+			"DDL waits for each of 1 of dba (kim in Slack), 2 of security (a member of sign-in group sec)",
+			"an administrative command waits for each of 1 of dba (kim in Slack), 2 of security (a member of sign-in group sec)",
+		}},
 		{"asserted opens nothing", `
   - {name: reads, effect: allow, targets: [prod-db], ` + own + `, when: 'command.class == "read"'}
   - {name: agents, effect: allow, targets: [prod-db], ` + own + `, when: 'principal.agent == "claude"'}`, saying("claude"), []string{

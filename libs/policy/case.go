@@ -2,8 +2,6 @@ package policy
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/gatestay/gatestay/libs/command"
@@ -141,7 +139,7 @@ func (c *Case) failures(d Decision) []string {
 		differs("hold_in_transaction", Short(d.HoldInTransaction), Short(x.HoldInTransaction))
 	}
 	if c.seen["approvers"] && !sameApprovers(d.Approvers, x.Approvers) {
-		differs("approvers", approversText(d.Approvers), approversText(x.Approvers.event()))
+		differs("approvers", approversText(d.Approvers), approversText(x.Approvers.Event()))
 	}
 	if len(out) > 0 && d.Why != "" {
 		out = append(out, "because "+d.Why)
@@ -157,17 +155,5 @@ func orDefault(rule string) string {
 }
 
 func sameApprovers(got *eventv1.Approvers, want *Approvers) bool {
-	return approversText(got) == approversText(want.event())
-}
-
-func approversText(a *eventv1.Approvers) string {
-	if a == nil {
-		return "nobody"
-	}
-	persons, users := slices.Sorted(slices.Values(a.GetPersons())), slices.Sorted(slices.Values(a.GetSlackUsers()))
-	text := fmt.Sprintf("%d of persons [%s], slack_users [%s]", a.GetCount(), strings.Join(persons, " "), strings.Join(users, " "))
-	if a.GetChannel() != "" {
-		text += " in " + a.GetChannel()
-	}
-	return text
+	return approversText(got) == approversText(want.Event())
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -254,9 +255,16 @@ func (c *checker) approvers(r *rule) {
 	if r.Approvers == nil {
 		return
 	}
+	groups := r.Approvers.groups()
+	for i := range groups {
+		c.approverGroup(r, &groups[i])
+	}
+}
+
+func (c *checker) approverGroup(r *rule, g *ApproverGroup) {
 	people := c.engine.people
 	able := map[string]bool{}
-	for _, id := range r.Approvers.SlackUsers {
+	for _, id := range g.SlackUsers {
 		name, ok := people.Person("slack:" + id)
 		if !ok {
 			name = id
@@ -264,19 +272,22 @@ func (c *checker) approvers(r *rule) {
 		}
 		able[name] = true
 	}
-	for _, name := range r.Approvers.Persons {
-		votes := false
-		for _, account := range people.accounts[name] {
-			votes = votes || strings.HasPrefix(account, "slack:") || strings.HasPrefix(account, "oidc:")
-		}
-		if !votes {
+	for _, name := range g.Persons {
+		if !people.has(name, "slack:", "oidc:") {
 			c.add(FoundUnmapped, r, "approvers", name+" has neither a slack nor an oidc account in "+PeopleFile+", and so no way to vote", "add one")
 			continue
 		}
 		able[name] = true
 	}
-	if len(able) == 1 {
-		c.add(FoundLone, r, "approvers", "only one person can approve: what they request themselves, and what somebody outside "+PeopleFile+" requests (that needs two), can never be approved", "name a second approver")
+	if len(g.OIDCGroups) > 0 && !slices.ContainsFunc(people.names, func(name string) bool { return people.has(name, "oidc:") }) {
+		c.add(FoundUnmapped, r, "approvers", "oidc_groups lets nobody vote: no person in "+PeopleFile+" has an oidc account, and who is not in the map does not vote as a member of such a group", "add the members with their oidc accounts to "+PeopleFile)
+	}
+	if len(able) == 1 && !g.Open() {
+		who := ""
+		if g.Name != "" {
+			who = " for group " + quoted(g.Name)
+		}
+		c.add(FoundLone, r, "approvers", "only one person can approve"+who+": what they request themselves, and what somebody outside "+PeopleFile+" requests (that needs two), can never be approved", "name a second approver")
 	}
 }
 

@@ -82,7 +82,7 @@ func (c *checker) overlaps() {
 			continue
 		}
 		for _, other := range c.engine.rules[i+1:] {
-			if other.Effect != Hold || approversText(r.Approvers.event()) == approversText(other.Approvers.event()) || !c.meet(r, other) {
+			if other.Effect != Hold || approversText(r.Approvers.Event()) == approversText(other.Approvers.Event()) || !c.meet(r, other) {
 				continue
 			}
 			decides, silent := r, other

@@ -38,6 +38,9 @@ func TestRedteam33_SilenceIsFound(t *testing.T) {
 		{policy.FoundAsserted, `{name: r, effect: allow, targets: [prod-db], principals: [{any: true, agent: claude}]}`, "agent:"},
 		{policy.FoundUnmapped, `{name: r, effect: hold, ` + any + `, approvers: {slack_users: [U0DANA, U9]}}`, "Slack user U9"},
 		{policy.FoundLone, `{name: r, effect: hold, ` + any + `, approvers: {slack_users: [U0DANA], persons: [dana]}}`, "only one person"},
+		{policy.FoundLone, `{name: r, effect: hold, ` + any + `, approvers: {all_of: [{name: a, persons: [dana]}, {name: b, slack_groups: [S1]}]}}`, `only one person can approve for group "a"`},
+		{policy.FoundUnmapped, `{name: r, effect: hold, ` + any + `, approvers: {all_of: [{name: a, slack_users: [U9]}, {name: b, slack_groups: [S1]}]}}`, "Slack user U9"},
+		{policy.FoundOverlap, `{name: r, effect: hold, ` + any + `, approvers: {slack_groups: [S1]}}` + "\n  - " + `{name: s, effect: hold, ` + any + `, when: 'command.class == "write"', approvers: {slack_groups: [S2]}}`, `where rule "r" holds`},
 		{policy.FoundOverlap, `{name: r, effect: hold, ` + any + `, approvers: {persons: [dana, kim]}}` + "\n  - " + `{name: s, effect: hold, ` + any + `, when: 'command.class == "write"', approvers: {persons: [dana, lee]}}`, `where rule "r" holds`},
 		{policy.FoundIssuer, `{name: r, effect: allow, targets: [prod-db], principals: [{repository_id: "1", preset: gitlab-ci}]}`, "no configured issuer"},
 	}
@@ -95,4 +98,20 @@ func TestEmptyPolicyIsFound(t *testing.T) {
 	if len(findings) != 3 || findings[0].Kind != policy.FoundNoRules && findings[2].Kind != policy.FoundNoRules {
 		t.Errorf("found %v", findings)
 	}
+}
+
+func TestRedteam33_ASignInGroupOfNobody(t *testing.T) {
+	e, err := policy.Compile(map[string][]byte{
+		"rules.yaml":  []byte(`rules: [{name: r, effect: hold, targets: [db], principals: [{any: true}], approvers: {oidc_groups: [dba]}}]`),
+		"people.yaml": []byte(`people: [{name: dana, accounts: ["slack:U0DANA"]}]`),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range policy.Check(e, policy.Surroundings{}) {
+		if f.Kind == policy.FoundUnmapped && strings.Contains(f.What, "oidc_groups lets nobody vote") {
+			return
+		}
+	}
+	t.Error("not found")
 }

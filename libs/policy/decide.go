@@ -287,18 +287,11 @@ func (e *Engine) decision(a *activation, t *tally) Decision {
 	}
 	if r.Effect == Hold {
 		d.Deadline, d.HoldInTransaction = r.Deadline, r.HoldInTransaction
-		d.Approvers = r.Approvers.event()
+		d.Approvers = r.Approvers.Event()
 		d.Return, d.Grants = r.Hold == HoldReturn, r.Grants
 	}
 	d.ReasonRequired, d.RowLimit, d.ByteLimit = t.reasonRequired, t.rowLimit, t.byteLimit
 	return d
-}
-
-func (a *Approvers) event() *eventv1.Approvers {
-	return &eventv1.Approvers{
-		SlackUsers: append([]string(nil), a.SlackUsers...), Persons: append([]string(nil), a.Persons...),
-		Count: a.Count, Channel: a.Channel, ReasonRequired: a.ReasonRequired,
-	}
 }
 
 func quoted(s string) string { return `"` + s + `"` }

@@ -115,32 +115,6 @@ func (e *Engine) across() []Problem {
 	return problems
 }
 
-// checkApprovers makes sure that the named persons exist, and are enough.
-func (e *Engine) checkApprovers(s *source, r *rule) {
-	at := r.nodes["approvers"]
-	persons := map[string]bool{}
-	for _, name := range r.Approvers.Persons {
-		if e.people.accounts[name] == nil {
-			remedy := "add the person with a slack or oidc account"
-			if n := nearest(name, e.people.names); n != "" {
-				remedy = fmt.Sprintf("did you mean %q?", n)
-			}
-			s.bad(at, fmt.Sprintf("approver %q is not in %s", name, PeopleFile), remedy)
-		}
-		persons[name] = true
-	}
-	for _, id := range r.Approvers.SlackUsers {
-		if name, ok := e.people.Person("slack:" + id); ok {
-			persons[name] = true
-			continue
-		}
-		persons["slack:"+id] = true
-	}
-	if n := len(persons); n > 0 && int(r.Approvers.Count) > n {
-		s.bad(at, fmt.Sprintf("count is %d, but approvers names %d distinct person(s)", r.Approvers.Count, n), "name more persons, or lower the count: one person counts once")
-	}
-}
-
 // Rules returns all rules by name.
 func (e *Engine) Rules() []Rule {
 	out := make([]Rule, len(e.rules))

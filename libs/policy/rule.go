@@ -26,16 +26,15 @@ const (
 	DefaultDeadline      = 15 * time.Minute
 	maxDeadline          = 24 * time.Hour
 	maxHoldInTransaction = time.Hour
-	maxApprovers         = 20
 	maxRowLimit          = 1_000_000_000_000
 	maxByteLimit         = 1 << 50
 )
 
 var (
-	fileKeys     = []string{"rules"}
-	ruleKeys     = []string{"name", "description", "effect", "targets", "environments", "principals", "when", "approvers", "deadline", "reason", "row_limit", "byte_limit", "hold_in_transaction", "hold", "grants", "masked_copies"}
-	approverKeys = []string{"slack_users", "persons", "count", "channel", "reason"}
-	effects      = []string{string(Allow), string(Hold), string(Deny)}
+	fileKeys = []string{"rules"}
+	ruleKeys = []string{"name", "description", "effect", "targets", "environments", "principals", "when", "approvers", "deadline", "reason", "row_limit", "byte_limit", "hold_in_transaction", "hold", "grants", "masked_copies"}
+
+	effects = []string{string(Allow), string(Hold), string(Deny)}
 )
 
 // Rule is one rule as written, with defaults filled in.
@@ -65,16 +64,6 @@ type Rule struct {
 	File   string `json:"-"`
 	Line   int    `json:"-"`
 	Column int    `json:"-"`
-}
-
-// Approvers says who may approve, and how many distinct persons must.
-type Approvers struct {
-	SlackUsers []string `json:"slack_users,omitempty"` // Slack user ids
-	Persons    []string `json:"persons,omitempty"`     // names in the people map
-	Count      uint32   `json:"count"`
-	Channel    string   `json:"channel,omitempty"` // Slack channel id
-	// ReasonRequired: who approves must say why.
-	ReasonRequired bool `json:"reason_required,omitempty"`
 }
 
 // rule is a compiled Rule.
@@ -279,30 +268,4 @@ func (s *source) completeRule(n ast.Node, r *rule) {
 func isEmptyList(n ast.Node) bool {
 	seq, ok := n.(*ast.SequenceNode)
 	return ok && len(seq.Values) == 0
-}
-
-func (s *source) approvers(n ast.Node) *Approvers {
-	a := &Approvers{Count: 1}
-	entries := s.entries(n, "approvers", approverKeys)
-	if entries == nil && s.mapping(n, "approvers") == nil {
-		return nil
-	}
-	for _, e := range entries {
-		switch e.key {
-		case "slack_users":
-			a.SlackUsers = s.texts(e.value, "slack_users")
-		case "persons":
-			a.Persons = s.texts(e.value, "persons")
-		case "count":
-			a.Count = uint32(s.number(e.value, "count", 1, maxApprovers)) //nolint:gosec // bounded just now
-		case "channel":
-			a.Channel = s.text(e.value, "channel")
-		case "reason":
-			a.ReasonRequired = s.required(e.value, "reason")
-		}
-	}
-	if len(a.SlackUsers) == 0 && len(a.Persons) == 0 {
-		s.bad(n, "approvers names nobody: nobody could approve", "add slack_users: [U…] or persons: [name]")
-	}
-	return a
 }

@@ -53,6 +53,7 @@ func TestSchemasHaveTheSameKeys(t *testing.T) {
 		{"policy", "$defs.rule", ruleKeys},
 		{"policy", "$defs.principal", selectorKeys},
 		{"policy", "$defs.approvers", approverKeys},
+		{"policy", "$defs.approverGroup", groupKeys},
 		{"people", "", peopleKeys},
 		{"people", "$defs.person", personKeys},
 		{"cases", "", testKeys},
@@ -121,6 +122,14 @@ func TestSchemaAgreesWithCompile(t *testing.T) {
 		"no duration":           {"name: r", "name: r, deadline: 15", false},
 		"reason: maybe":         {"name: r", "name: r, reason: maybe", false},
 		"row limit as text":     {"name: r", `name: r, row_limit: "5"`, false},
+		"groups":                {"slack_users: [U1]", "slack_groups: [S0DBA], oidc_groups: [dba], count: 2", true},
+		"a group's handle":      {"slack_users: [U1]", `slack_groups: ["@dba"]`, false},
+		"all of":                {"slack_users: [U1]", "all_of: [{name: a, slack_users: [U1]}, {name: b, oidc_groups: [dba], count: 2}]", true},
+		"all of one":            {"slack_users: [U1]", "all_of: [{name: a, slack_users: [U1]}]", false},
+		"all of and a list":     {"slack_users: [U1]", "slack_users: [U1], all_of: [{name: a, slack_users: [U1]}, {name: b, slack_users: [U2]}]", false},
+		"all of with a count":   {"slack_users: [U1]", "count: 2, all_of: [{name: a, slack_users: [U1]}, {name: b, slack_users: [U2]}]", false},
+		"a group of nobody":     {"slack_users: [U1]", "all_of: [{name: a}, {name: b, slack_users: [U2]}]", false},
+		"a group without name":  {"slack_users: [U1]", "all_of: [{slack_users: [U1]}, {name: b, slack_users: [U2]}]", false},
 		"empty when":            {"name: r", `name: r, when: " "`, false},
 	}
 	for name, c := range cases {

@@ -100,40 +100,78 @@ func variablesOf(s set) []string {
 	return out
 }
 
-// Eligible returns who may approve what the accounts in requesters ask for, by
-// name, and how many of them it takes. A requester is not among them, and one
-// whom the map does not know asks for one more.
-func (p *People) Eligible(a *Approvers, requesters []string) (names []string, count int) {
+// approvers says who may approve what the accounts in requesters ask for: "dana
+// or kim in Slack", "2 of dana, kim, lee", "1 of dba (kim) and 2 of security
+// (members of Slack group S0SEC)". A requester is not among them, and one whom
+// the map does not know asks for one more.
+func (p *People) approvers(a *Approvers, requesters []string) string {
 	asked, unknown := p.behind(requesters)
-	add := func(name string) {
-		if !contains(names, name) {
-			names = append(names, name)
-		}
+	if len(a.AllOf) == 0 {
+		return p.group(&a.Members, max(int(a.Count), 1)+unknown, asked)
 	}
-	for _, name := range a.Persons {
-		if !asked[name] {
-			add(name)
-		}
+	var parts []string
+	for _, g := range a.AllOf {
+		parts = append(parts, fmt.Sprintf("%d of %s (%s)", max(g.Count, 1), g.Name, p.group(&g.Members, 1, asked)))
 	}
-	for _, id := range a.SlackUsers {
-		name, ok := p.Person("slack:" + id)
-		switch {
-		case !ok:
-			add("Slack user " + id)
-		case !asked[name]:
-			add(name)
-		}
+	s := "each of " + strings.Join(parts, ", ")
+	if unknown > 0 {
+		s += fmt.Sprintf(", and %d more of each", unknown)
 	}
-	return names, max(int(a.Count), 1) + unknown
+	return s
 }
 
-// approvers says the same in words: "dana or kim in Slack", "2 of dana, kim, lee".
-func (p *People) approvers(a *Approvers, requesters []string) string {
-	names, count := p.Eligible(a, requesters)
+// Eligible returns who may approve what the accounts in requesters ask for, by
+// name, and how many distinct persons it takes. A requester is not among them,
+// and one whom the map does not know asks for one more.
+func (p *People) Eligible(a *Approvers, requesters []string) (names []string, count int) {
+	asked, unknown := p.behind(requesters)
+	for _, g := range a.groups() {
+		of, _ := p.eligible(&g.Members, asked)
+		for _, name := range of {
+			if !contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		count += max(int(g.Count), 1)
+	}
+	return names, count + unknown
+}
+
+// eligible names the members who have not asked; slack says that some can vote
+// there.
+func (p *People) eligible(m *Members, asked map[string]bool) (names []string, slack bool) {
+	slack = len(m.SlackUsers) > 0
+	for _, name := range p.named(m) {
+		id, stranger := strings.CutPrefix(name, "slack:")
+		switch {
+		case stranger:
+			names = append(names, "Slack user "+id)
+		case !asked[name]:
+			names = append(names, name)
+			slack = slack || p.has(name, "slack:")
+		}
+	}
+	for _, id := range m.SlackGroups {
+		names = append(names, "a member of Slack group "+id)
+	}
+	for _, name := range m.OIDCGroups {
+		names = append(names, "a member of sign-in group "+name)
+	}
+	return names, slack
+}
+
+// group names the members who have not asked, and how many of them it takes.
+func (p *People) group(m *Members, count int, asked map[string]bool) string {
+	names, slack := p.eligible(m, asked)
 	s := either(names)
 	switch {
 	case len(names) == 0:
 		return "nobody: all approvers are among the requesters"
+	case m.Open():
+		if count > 1 {
+			s = fmt.Sprintf("%d of %s", count, strings.Join(names, ", "))
+		}
+		return s
 	case count == len(names) && count > 1:
 		s = strings.Join(names[:count-1], ", ") + " and " + names[count-1]
 	case count > len(names):
@@ -141,14 +179,17 @@ func (p *People) approvers(a *Approvers, requesters []string) string {
 	case count > 1:
 		s = fmt.Sprintf("%d of %s", count, strings.Join(names, ", "))
 	}
-	if len(a.SlackUsers) > 0 || slices.ContainsFunc(names, p.inSlack) {
+	if slack {
 		s += " in Slack"
 	}
 	return s
 }
 
-func (p *People) inSlack(name string) bool {
-	return slices.ContainsFunc(p.accounts[name], func(account string) bool { return strings.HasPrefix(account, "slack:") })
+// has reports that a person has an account of one of these kinds.
+func (p *People) has(name string, kinds ...string) bool {
+	return slices.ContainsFunc(p.accounts[name], func(account string) bool {
+		return slices.ContainsFunc(kinds, func(kind string) bool { return strings.HasPrefix(account, kind) })
+	})
 }
 
 // behind returns the persons whose accounts these are, and how many accounts
@@ -175,5 +216,5 @@ func either(names []string) string {
 // Approvers says in words who may approve what these accounts ask for: "dana or
 // kim in Slack".
 func (p *People) Approvers(a *eventv1.Approvers, requesters []string) string {
-	return p.approvers(&Approvers{SlackUsers: a.GetSlackUsers(), Persons: a.GetPersons(), Count: a.GetCount()}, requesters)
+	return p.approvers(approversOf(a), requesters)
 }

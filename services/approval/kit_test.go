@@ -193,12 +193,12 @@ type byHeader struct{}
 
 func (byHeader) RequirePerson(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		account := r.Header.Get("Test-Account")
-		if account == "" {
+		of := strings.Fields(r.Header.Get("Test-Account")) // and their groups
+		if len(of) == 0 {
 			http.Error(rw, "{}", http.StatusUnauthorized)
 			return
 		}
-		next.ServeHTTP(rw, r.WithContext(identity.WithPerson(r.Context(), &identity.Person{Account: account})))
+		next.ServeHTTP(rw, r.WithContext(identity.WithPerson(r.Context(), &identity.Person{Account: of[0], Groups: of[1:]})))
 	})
 }
 
@@ -294,10 +294,7 @@ func (w *world) held(rule string, change ...func(*eventv1.ApprovalRequest)) *req
 	for _, known := range w.engine.Rules() {
 		if known.Name == rule && known.Approvers != nil {
 			r.RuleHash, r.RuleDescription = w.engine.Hashes()[rule], known.Description
-			r.Approvers = &eventv1.Approvers{
-				SlackUsers: known.Approvers.SlackUsers, Persons: known.Approvers.Persons, Count: known.Approvers.Count, Channel: known.Approvers.Channel,
-				ReasonRequired: known.Approvers.ReasonRequired,
-			}
+			r.Approvers = known.Approvers.Event()
 		}
 	}
 	for _, f := range change {

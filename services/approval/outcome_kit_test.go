@@ -15,6 +15,7 @@ import (
 
 	approvals "github.com/gatestay/gatestay/libs/approval"
 	"github.com/gatestay/gatestay/libs/bus"
+	"github.com/gatestay/gatestay/libs/electorate"
 	"github.com/gatestay/gatestay/libs/event"
 	"github.com/gatestay/gatestay/libs/seal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
@@ -64,6 +65,9 @@ func (w *world) verify(r *request, s *eventv1.Signed) (*eventv1.ApprovalDecision
 	return approvals.Verify(w.trust(), s, approvals.Expectation{
 		ApprovalID: r.Id, Gateway: gateway, Session: r.SessionId, Command: r.CommandId, Principal: r.Principal, Target: r.Target,
 		RuleHash: r.RuleHash, Digest: r.Digest, RequestHash: approvals.RequestHash(r.raw), Count: r.Approvers.GetCount(), Now: time.Now(),
+		Electorate: func() *electorate.Electorate {
+			return &electorate.Electorate{Approvers: r.Approvers, Requesters: r.Requesters, People: w.engine.People()}
+		},
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gatestay/gatestay/libs/bus"
+	"github.com/gatestay/gatestay/libs/electorate"
 	"github.com/gatestay/gatestay/libs/event"
 	"github.com/gatestay/gatestay/libs/policy"
 	"github.com/gatestay/gatestay/libs/seal"
@@ -19,7 +20,6 @@ import (
 	"github.com/gatestay/gatestay/services/approval/internal/chat"
 	"github.com/gatestay/gatestay/services/approval/internal/copies"
 	"github.com/gatestay/gatestay/services/approval/internal/desk"
-	"github.com/gatestay/gatestay/services/approval/internal/electorate"
 	"github.com/gatestay/gatestay/services/approval/internal/machine"
 	"github.com/gatestay/gatestay/services/approval/internal/outbox"
 	"github.com/gatestay/gatestay/services/approval/internal/rulebook"
@@ -63,6 +63,7 @@ func (s *Service) newRunning(ctx context.Context, b *bus.Bus) (*running, error) 
 		Changed: func(st *machine.State) { r.changed(st, true) }, Finding: r.finding, Metrics: s.metrics.desk,
 	}
 	if s.slack != nil {
+		r.desk.Slack = s.slack.client
 		r.outbox = &outbox.Outbox{
 			Store: r.store, Poster: s.slack.client, Electorate: r.desk.Electorate, People: r.people, Channel: s.cfg.Approval.Slack.Channel, Inbox: s.InboxURL(),
 			Owner: s.instance + "/" + ulid.Make().String(), Now: s.deps.Now, Log: s.deps.Log, Metrics: s.metrics.outbox,

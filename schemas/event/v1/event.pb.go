@@ -932,6 +932,9 @@ type Approvers struct {
 	Count          uint32                 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`                                         // distinct persons needed, at least 1
 	Channel        string                 `protobuf:"bytes,4,opt,name=channel,proto3" json:"channel,omitempty"`                                      // Slack channel id to post to
 	ReasonRequired bool                   `protobuf:"varint,5,opt,name=reason_required,json=reasonRequired,proto3" json:"reason_required,omitempty"` // of who approves
+	SlackGroups    []string               `protobuf:"bytes,6,rep,name=slack_groups,json=slackGroups,proto3" json:"slack_groups,omitempty"`           // ids of Slack user groups
+	OidcGroups     []string               `protobuf:"bytes,7,rep,name=oidc_groups,json=oidcGroups,proto3" json:"oidc_groups,omitempty"`              // of the sign-in provider, as the ID token names them
+	AllOf          []*ApproverGroup       `protobuf:"bytes,8,rep,name=all_of,json=allOf,proto3" json:"all_of,omitempty"`                             // instead of a flat list: each must be met, one person fills one place
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -1001,6 +1004,112 @@ func (x *Approvers) GetReasonRequired() bool {
 	return false
 }
 
+func (x *Approvers) GetSlackGroups() []string {
+	if x != nil {
+		return x.SlackGroups
+	}
+	return nil
+}
+
+func (x *Approvers) GetOidcGroups() []string {
+	if x != nil {
+		return x.OidcGroups
+	}
+	return nil
+}
+
+func (x *Approvers) GetAllOf() []*ApproverGroup {
+	if x != nil {
+		return x.AllOf
+	}
+	return nil
+}
+
+// ApproverGroup is one group of approvers of whom count must approve.
+type ApproverGroup struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	SlackUsers    []string               `protobuf:"bytes,2,rep,name=slack_users,json=slackUsers,proto3" json:"slack_users,omitempty"`
+	SlackGroups   []string               `protobuf:"bytes,3,rep,name=slack_groups,json=slackGroups,proto3" json:"slack_groups,omitempty"`
+	Persons       []string               `protobuf:"bytes,4,rep,name=persons,proto3" json:"persons,omitempty"`
+	OidcGroups    []string               `protobuf:"bytes,5,rep,name=oidc_groups,json=oidcGroups,proto3" json:"oidc_groups,omitempty"`
+	Count         uint32                 `protobuf:"varint,6,opt,name=count,proto3" json:"count,omitempty"` // at least 1
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApproverGroup) Reset() {
+	*x = ApproverGroup{}
+	mi := &file_event_v1_event_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApproverGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApproverGroup) ProtoMessage() {}
+
+func (x *ApproverGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_event_v1_event_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApproverGroup.ProtoReflect.Descriptor instead.
+func (*ApproverGroup) Descriptor() ([]byte, []int) {
+	return file_event_v1_event_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ApproverGroup) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ApproverGroup) GetSlackUsers() []string {
+	if x != nil {
+		return x.SlackUsers
+	}
+	return nil
+}
+
+func (x *ApproverGroup) GetSlackGroups() []string {
+	if x != nil {
+		return x.SlackGroups
+	}
+	return nil
+}
+
+func (x *ApproverGroup) GetPersons() []string {
+	if x != nil {
+		return x.Persons
+	}
+	return nil
+}
+
+func (x *ApproverGroup) GetOidcGroups() []string {
+	if x != nil {
+		return x.OidcGroups
+	}
+	return nil
+}
+
+func (x *ApproverGroup) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
 // ApprovalRequest is all that an approver is shown. Its SHA-256 (of these
 // exact bytes) is bound into the decision.
 type ApprovalRequest struct {
@@ -1041,7 +1150,7 @@ type ApprovalRequest struct {
 
 func (x *ApprovalRequest) Reset() {
 	*x = ApprovalRequest{}
-	mi := &file_event_v1_event_proto_msgTypes[6]
+	mi := &file_event_v1_event_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1053,7 +1162,7 @@ func (x *ApprovalRequest) String() string {
 func (*ApprovalRequest) ProtoMessage() {}
 
 func (x *ApprovalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[6]
+	mi := &file_event_v1_event_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1066,7 +1175,7 @@ func (x *ApprovalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalRequest.ProtoReflect.Descriptor instead.
 func (*ApprovalRequest) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{6}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ApprovalRequest) GetId() string {
@@ -1292,7 +1401,7 @@ type Plan struct {
 
 func (x *Plan) Reset() {
 	*x = Plan{}
-	mi := &file_event_v1_event_proto_msgTypes[7]
+	mi := &file_event_v1_event_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1304,7 +1413,7 @@ func (x *Plan) String() string {
 func (*Plan) ProtoMessage() {}
 
 func (x *Plan) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[7]
+	mi := &file_event_v1_event_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1317,7 +1426,7 @@ func (x *Plan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Plan.ProtoReflect.Descriptor instead.
 func (*Plan) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{7}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Plan) GetTool() string {
@@ -1354,7 +1463,7 @@ type PlanStep struct {
 
 func (x *PlanStep) Reset() {
 	*x = PlanStep{}
-	mi := &file_event_v1_event_proto_msgTypes[8]
+	mi := &file_event_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1366,7 +1475,7 @@ func (x *PlanStep) String() string {
 func (*PlanStep) ProtoMessage() {}
 
 func (x *PlanStep) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[8]
+	mi := &file_event_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1379,7 +1488,7 @@ func (x *PlanStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanStep.ProtoReflect.Descriptor instead.
 func (*PlanStep) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PlanStep) GetDigest() []byte {
@@ -1429,7 +1538,7 @@ type PlanRule struct {
 
 func (x *PlanRule) Reset() {
 	*x = PlanRule{}
-	mi := &file_event_v1_event_proto_msgTypes[9]
+	mi := &file_event_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1441,7 +1550,7 @@ func (x *PlanRule) String() string {
 func (*PlanRule) ProtoMessage() {}
 
 func (x *PlanRule) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[9]
+	mi := &file_event_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1454,7 +1563,7 @@ func (x *PlanRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanRule.ProtoReflect.Descriptor instead.
 func (*PlanRule) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PlanRule) GetRule() string {
@@ -1495,7 +1604,7 @@ type Radius struct {
 
 func (x *Radius) Reset() {
 	*x = Radius{}
-	mi := &file_event_v1_event_proto_msgTypes[10]
+	mi := &file_event_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1507,7 +1616,7 @@ func (x *Radius) String() string {
 func (*Radius) ProtoMessage() {}
 
 func (x *Radius) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[10]
+	mi := &file_event_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1520,7 +1629,7 @@ func (x *Radius) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Radius.ProtoReflect.Descriptor instead.
 func (*Radius) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Radius) GetPlanned() []*Effect {
@@ -1584,7 +1693,7 @@ type Effect struct {
 
 func (x *Effect) Reset() {
 	*x = Effect{}
-	mi := &file_event_v1_event_proto_msgTypes[11]
+	mi := &file_event_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1596,7 +1705,7 @@ func (x *Effect) String() string {
 func (*Effect) ProtoMessage() {}
 
 func (x *Effect) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[11]
+	mi := &file_event_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1609,7 +1718,7 @@ func (x *Effect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Effect.ProtoReflect.Descriptor instead.
 func (*Effect) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Effect) GetVerb() string {
@@ -1646,7 +1755,7 @@ type OpenTransaction struct {
 
 func (x *OpenTransaction) Reset() {
 	*x = OpenTransaction{}
-	mi := &file_event_v1_event_proto_msgTypes[12]
+	mi := &file_event_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1658,7 +1767,7 @@ func (x *OpenTransaction) String() string {
 func (*OpenTransaction) ProtoMessage() {}
 
 func (x *OpenTransaction) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[12]
+	mi := &file_event_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1671,7 +1780,7 @@ func (x *OpenTransaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenTransaction.ProtoReflect.Descriptor instead.
 func (*OpenTransaction) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *OpenTransaction) GetSince() *timestamppb.Timestamp {
@@ -1714,7 +1823,7 @@ type Size struct {
 
 func (x *Size) Reset() {
 	*x = Size{}
-	mi := &file_event_v1_event_proto_msgTypes[13]
+	mi := &file_event_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1726,7 +1835,7 @@ func (x *Size) String() string {
 func (*Size) ProtoMessage() {}
 
 func (x *Size) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[13]
+	mi := &file_event_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1739,7 +1848,7 @@ func (x *Size) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Size.ProtoReflect.Descriptor instead.
 func (*Size) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Size) GetRelation() string {
@@ -1777,7 +1886,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_event_v1_event_proto_msgTypes[14]
+	mi := &file_event_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1789,7 +1898,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[14]
+	mi := &file_event_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1802,7 +1911,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Offer) GetScopes() []string {
@@ -1856,7 +1965,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_event_v1_event_proto_msgTypes[15]
+	mi := &file_event_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1868,7 +1977,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[15]
+	mi := &file_event_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1881,7 +1990,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Grant) GetScope() string {
@@ -1933,17 +2042,18 @@ type Vote struct {
 	Vote          string                 `protobuf:"bytes,3,opt,name=vote,proto3" json:"vote,omitempty"`       // approve, deny
 	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	At            *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=at,proto3" json:"at,omitempty"`
-	Via           string                 `protobuf:"bytes,6,opt,name=via,proto3" json:"via,omitempty"`     // slack, cli, web
-	Scope         string                 `protobuf:"bytes,7,opt,name=scope,proto3" json:"scope,omitempty"` // of an approval: empty for the command alone, or an offered scope
-	Uses          uint32                 `protobuf:"varint,8,opt,name=uses,proto3" json:"uses,omitempty"`  // 0: as many as the rule lets
-	Life          *durationpb.Duration   `protobuf:"bytes,9,opt,name=life,proto3" json:"life,omitempty"`   // absent: as long as the rule lets
+	Via           string                 `protobuf:"bytes,6,opt,name=via,proto3" json:"via,omitempty"`        // slack, cli, web
+	Scope         string                 `protobuf:"bytes,7,opt,name=scope,proto3" json:"scope,omitempty"`    // of an approval: empty for the command alone, or an offered scope
+	Uses          uint32                 `protobuf:"varint,8,opt,name=uses,proto3" json:"uses,omitempty"`     // 0: as many as the rule lets
+	Life          *durationpb.Duration   `protobuf:"bytes,9,opt,name=life,proto3" json:"life,omitempty"`      // absent: as long as the rule lets
+	Groups        []string               `protobuf:"bytes,10,rep,name=groups,proto3" json:"groups,omitempty"` // of the rule, in which the voter was found: slack:S0DBA, oidc:dba
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Vote) Reset() {
 	*x = Vote{}
-	mi := &file_event_v1_event_proto_msgTypes[16]
+	mi := &file_event_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1955,7 +2065,7 @@ func (x *Vote) String() string {
 func (*Vote) ProtoMessage() {}
 
 func (x *Vote) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[16]
+	mi := &file_event_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1968,7 +2078,7 @@ func (x *Vote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Vote.ProtoReflect.Descriptor instead.
 func (*Vote) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Vote) GetPerson() string {
@@ -2034,6 +2144,13 @@ func (x *Vote) GetLife() *durationpb.Duration {
 	return nil
 }
 
+func (x *Vote) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
 // ApprovalDecision is the one outcome of an approval, signed.
 type ApprovalDecision struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2059,7 +2176,7 @@ type ApprovalDecision struct {
 
 func (x *ApprovalDecision) Reset() {
 	*x = ApprovalDecision{}
-	mi := &file_event_v1_event_proto_msgTypes[17]
+	mi := &file_event_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2071,7 +2188,7 @@ func (x *ApprovalDecision) String() string {
 func (*ApprovalDecision) ProtoMessage() {}
 
 func (x *ApprovalDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[17]
+	mi := &file_event_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2084,7 +2201,7 @@ func (x *ApprovalDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalDecision.ProtoReflect.Descriptor instead.
 func (*ApprovalDecision) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ApprovalDecision) GetApprovalId() string {
@@ -2211,7 +2328,7 @@ type ApprovalCancelled struct {
 
 func (x *ApprovalCancelled) Reset() {
 	*x = ApprovalCancelled{}
-	mi := &file_event_v1_event_proto_msgTypes[18]
+	mi := &file_event_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2223,7 +2340,7 @@ func (x *ApprovalCancelled) String() string {
 func (*ApprovalCancelled) ProtoMessage() {}
 
 func (x *ApprovalCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[18]
+	mi := &file_event_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2236,7 +2353,7 @@ func (x *ApprovalCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalCancelled.ProtoReflect.Descriptor instead.
 func (*ApprovalCancelled) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ApprovalCancelled) GetApprovalId() string {
@@ -2280,7 +2397,7 @@ type ApprovalOutcome struct {
 
 func (x *ApprovalOutcome) Reset() {
 	*x = ApprovalOutcome{}
-	mi := &file_event_v1_event_proto_msgTypes[19]
+	mi := &file_event_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2292,7 +2409,7 @@ func (x *ApprovalOutcome) String() string {
 func (*ApprovalOutcome) ProtoMessage() {}
 
 func (x *ApprovalOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[19]
+	mi := &file_event_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2305,7 +2422,7 @@ func (x *ApprovalOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalOutcome.ProtoReflect.Descriptor instead.
 func (*ApprovalOutcome) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ApprovalOutcome) GetApprovalId() string {
@@ -2393,7 +2510,7 @@ type Bundle struct {
 
 func (x *Bundle) Reset() {
 	*x = Bundle{}
-	mi := &file_event_v1_event_proto_msgTypes[20]
+	mi := &file_event_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2405,7 +2522,7 @@ func (x *Bundle) String() string {
 func (*Bundle) ProtoMessage() {}
 
 func (x *Bundle) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[20]
+	mi := &file_event_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2418,7 +2535,7 @@ func (x *Bundle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bundle.ProtoReflect.Descriptor instead.
 func (*Bundle) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Bundle) GetKind() string {
@@ -2476,7 +2593,7 @@ type Lease struct {
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_event_v1_event_proto_msgTypes[21]
+	mi := &file_event_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2488,7 +2605,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[21]
+	mi := &file_event_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2501,7 +2618,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Lease) GetIssuer() string {
@@ -2643,14 +2760,27 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\x06Signed\x12\x18\n" +
 	"\apayload\x18\x01 \x01(\fR\apayload\x12\x15\n" +
 	"\x06key_id\x18\x02 \x01(\tR\x05keyId\x12\x1c\n" +
-	"\tsignature\x18\x03 \x01(\fR\tsignature\"\x9f\x01\n" +
+	"\tsignature\x18\x03 \x01(\fR\tsignature\"\x93\x02\n" +
 	"\tApprovers\x12\x1f\n" +
 	"\vslack_users\x18\x01 \x03(\tR\n" +
 	"slackUsers\x12\x18\n" +
 	"\apersons\x18\x02 \x03(\tR\apersons\x12\x14\n" +
 	"\x05count\x18\x03 \x01(\rR\x05count\x12\x18\n" +
 	"\achannel\x18\x04 \x01(\tR\achannel\x12'\n" +
-	"\x0freason_required\x18\x05 \x01(\bR\x0ereasonRequired\"\xfd\a\n" +
+	"\x0freason_required\x18\x05 \x01(\bR\x0ereasonRequired\x12!\n" +
+	"\fslack_groups\x18\x06 \x03(\tR\vslackGroups\x12\x1f\n" +
+	"\voidc_groups\x18\a \x03(\tR\n" +
+	"oidcGroups\x12.\n" +
+	"\x06all_of\x18\b \x03(\v2\x17.event.v1.ApproverGroupR\x05allOf\"\xb8\x01\n" +
+	"\rApproverGroup\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n" +
+	"\vslack_users\x18\x02 \x03(\tR\n" +
+	"slackUsers\x12!\n" +
+	"\fslack_groups\x18\x03 \x03(\tR\vslackGroups\x12\x18\n" +
+	"\apersons\x18\x04 \x03(\tR\apersons\x12\x1f\n" +
+	"\voidc_groups\x18\x05 \x03(\tR\n" +
+	"oidcGroups\x12\x14\n" +
+	"\x05count\x18\x06 \x01(\rR\x05count\"\xfd\a\n" +
 	"\x0fApprovalRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\agateway\x18\x02 \x01(\tR\agateway\x12\x1d\n" +
@@ -2743,7 +2873,7 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\x03tag\x18\x06 \x01(\fR\x03tag\x1a9\n" +
 	"\vHolderEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xfb\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x93\x02\n" +
 	"\x04Vote\x12\x16\n" +
 	"\x06person\x18\x01 \x01(\tR\x06person\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x12\n" +
@@ -2753,7 +2883,9 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\x03via\x18\x06 \x01(\tR\x03via\x12\x14\n" +
 	"\x05scope\x18\a \x01(\tR\x05scope\x12\x12\n" +
 	"\x04uses\x18\b \x01(\rR\x04uses\x12-\n" +
-	"\x04life\x18\t \x01(\v2\x19.google.protobuf.DurationR\x04life\"\xab\x04\n" +
+	"\x04life\x18\t \x01(\v2\x19.google.protobuf.DurationR\x04life\x12\x16\n" +
+	"\x06groups\x18\n" +
+	" \x03(\tR\x06groups\"\xab\x04\n" +
 	"\x10ApprovalDecision\x12\x1f\n" +
 	"\vapproval_id\x18\x01 \x01(\tR\n" +
 	"approvalId\x12\x18\n" +
@@ -2840,7 +2972,7 @@ func file_event_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_event_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_event_v1_event_proto_goTypes = []any{
 	(Kind)(0),                     // 0: event.v1.Kind
 	(*Principal)(nil),             // 1: event.v1.Principal
@@ -2849,73 +2981,75 @@ var file_event_v1_event_proto_goTypes = []any{
 	(*Batch)(nil),                 // 4: event.v1.Batch
 	(*Signed)(nil),                // 5: event.v1.Signed
 	(*Approvers)(nil),             // 6: event.v1.Approvers
-	(*ApprovalRequest)(nil),       // 7: event.v1.ApprovalRequest
-	(*Plan)(nil),                  // 8: event.v1.Plan
-	(*PlanStep)(nil),              // 9: event.v1.PlanStep
-	(*PlanRule)(nil),              // 10: event.v1.PlanRule
-	(*Radius)(nil),                // 11: event.v1.Radius
-	(*Effect)(nil),                // 12: event.v1.Effect
-	(*OpenTransaction)(nil),       // 13: event.v1.OpenTransaction
-	(*Size)(nil),                  // 14: event.v1.Size
-	(*Offer)(nil),                 // 15: event.v1.Offer
-	(*Grant)(nil),                 // 16: event.v1.Grant
-	(*Vote)(nil),                  // 17: event.v1.Vote
-	(*ApprovalDecision)(nil),      // 18: event.v1.ApprovalDecision
-	(*ApprovalCancelled)(nil),     // 19: event.v1.ApprovalCancelled
-	(*ApprovalOutcome)(nil),       // 20: event.v1.ApprovalOutcome
-	(*Bundle)(nil),                // 21: event.v1.Bundle
-	(*Lease)(nil),                 // 22: event.v1.Lease
-	nil,                           // 23: event.v1.Principal.ClaimsEntry
-	nil,                           // 24: event.v1.Record.DetailsEntry
-	nil,                           // 25: event.v1.Record.CommitmentsEntry
-	nil,                           // 26: event.v1.Grant.HolderEntry
-	nil,                           // 27: event.v1.Bundle.FilesEntry
-	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 29: google.protobuf.Duration
+	(*ApproverGroup)(nil),         // 7: event.v1.ApproverGroup
+	(*ApprovalRequest)(nil),       // 8: event.v1.ApprovalRequest
+	(*Plan)(nil),                  // 9: event.v1.Plan
+	(*PlanStep)(nil),              // 10: event.v1.PlanStep
+	(*PlanRule)(nil),              // 11: event.v1.PlanRule
+	(*Radius)(nil),                // 12: event.v1.Radius
+	(*Effect)(nil),                // 13: event.v1.Effect
+	(*OpenTransaction)(nil),       // 14: event.v1.OpenTransaction
+	(*Size)(nil),                  // 15: event.v1.Size
+	(*Offer)(nil),                 // 16: event.v1.Offer
+	(*Grant)(nil),                 // 17: event.v1.Grant
+	(*Vote)(nil),                  // 18: event.v1.Vote
+	(*ApprovalDecision)(nil),      // 19: event.v1.ApprovalDecision
+	(*ApprovalCancelled)(nil),     // 20: event.v1.ApprovalCancelled
+	(*ApprovalOutcome)(nil),       // 21: event.v1.ApprovalOutcome
+	(*Bundle)(nil),                // 22: event.v1.Bundle
+	(*Lease)(nil),                 // 23: event.v1.Lease
+	nil,                           // 24: event.v1.Principal.ClaimsEntry
+	nil,                           // 25: event.v1.Record.DetailsEntry
+	nil,                           // 26: event.v1.Record.CommitmentsEntry
+	nil,                           // 27: event.v1.Grant.HolderEntry
+	nil,                           // 28: event.v1.Bundle.FilesEntry
+	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 30: google.protobuf.Duration
 }
 var file_event_v1_event_proto_depIdxs = []int32{
-	23, // 0: event.v1.Principal.claims:type_name -> event.v1.Principal.ClaimsEntry
-	28, // 1: event.v1.Record.time:type_name -> google.protobuf.Timestamp
+	24, // 0: event.v1.Principal.claims:type_name -> event.v1.Principal.ClaimsEntry
+	29, // 1: event.v1.Record.time:type_name -> google.protobuf.Timestamp
 	0,  // 2: event.v1.Record.kind:type_name -> event.v1.Kind
 	1,  // 3: event.v1.Record.principal:type_name -> event.v1.Principal
 	2,  // 4: event.v1.Record.objects:type_name -> event.v1.Object
-	24, // 5: event.v1.Record.details:type_name -> event.v1.Record.DetailsEntry
-	25, // 6: event.v1.Record.commitments:type_name -> event.v1.Record.CommitmentsEntry
-	28, // 7: event.v1.Batch.sealed_at:type_name -> google.protobuf.Timestamp
+	25, // 5: event.v1.Record.details:type_name -> event.v1.Record.DetailsEntry
+	26, // 6: event.v1.Record.commitments:type_name -> event.v1.Record.CommitmentsEntry
+	29, // 7: event.v1.Batch.sealed_at:type_name -> google.protobuf.Timestamp
 	3,  // 8: event.v1.Batch.records:type_name -> event.v1.Record
-	1,  // 9: event.v1.ApprovalRequest.principal:type_name -> event.v1.Principal
-	6,  // 10: event.v1.ApprovalRequest.approvers:type_name -> event.v1.Approvers
-	2,  // 11: event.v1.ApprovalRequest.objects:type_name -> event.v1.Object
-	28, // 12: event.v1.ApprovalRequest.requested_at:type_name -> google.protobuf.Timestamp
-	28, // 13: event.v1.ApprovalRequest.deadline:type_name -> google.protobuf.Timestamp
-	15, // 14: event.v1.ApprovalRequest.offer:type_name -> event.v1.Offer
-	8,  // 15: event.v1.ApprovalRequest.plan:type_name -> event.v1.Plan
-	11, // 16: event.v1.ApprovalRequest.radius:type_name -> event.v1.Radius
-	9,  // 17: event.v1.Plan.steps:type_name -> event.v1.PlanStep
-	10, // 18: event.v1.Plan.rules:type_name -> event.v1.PlanRule
-	6,  // 19: event.v1.PlanRule.approvers:type_name -> event.v1.Approvers
-	12, // 20: event.v1.Radius.planned:type_name -> event.v1.Effect
-	13, // 21: event.v1.Radius.transaction:type_name -> event.v1.OpenTransaction
-	14, // 22: event.v1.Radius.sizes:type_name -> event.v1.Size
-	28, // 23: event.v1.OpenTransaction.since:type_name -> google.protobuf.Timestamp
-	29, // 24: event.v1.Offer.life:type_name -> google.protobuf.Duration
-	26, // 25: event.v1.Grant.holder:type_name -> event.v1.Grant.HolderEntry
-	28, // 26: event.v1.Vote.at:type_name -> google.protobuf.Timestamp
-	29, // 27: event.v1.Vote.life:type_name -> google.protobuf.Duration
-	17, // 28: event.v1.ApprovalDecision.votes:type_name -> event.v1.Vote
-	28, // 29: event.v1.ApprovalDecision.decided_at:type_name -> google.protobuf.Timestamp
-	28, // 30: event.v1.ApprovalDecision.expires_at:type_name -> google.protobuf.Timestamp
-	16, // 31: event.v1.ApprovalDecision.grant:type_name -> event.v1.Grant
-	28, // 32: event.v1.ApprovalCancelled.at:type_name -> google.protobuf.Timestamp
-	28, // 33: event.v1.ApprovalOutcome.at:type_name -> google.protobuf.Timestamp
-	27, // 34: event.v1.Bundle.files:type_name -> event.v1.Bundle.FilesEntry
-	28, // 35: event.v1.Bundle.published_at:type_name -> google.protobuf.Timestamp
-	28, // 36: event.v1.Lease.issued_at:type_name -> google.protobuf.Timestamp
-	37, // [37:37] is the sub-list for method output_type
-	37, // [37:37] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	7,  // 9: event.v1.Approvers.all_of:type_name -> event.v1.ApproverGroup
+	1,  // 10: event.v1.ApprovalRequest.principal:type_name -> event.v1.Principal
+	6,  // 11: event.v1.ApprovalRequest.approvers:type_name -> event.v1.Approvers
+	2,  // 12: event.v1.ApprovalRequest.objects:type_name -> event.v1.Object
+	29, // 13: event.v1.ApprovalRequest.requested_at:type_name -> google.protobuf.Timestamp
+	29, // 14: event.v1.ApprovalRequest.deadline:type_name -> google.protobuf.Timestamp
+	16, // 15: event.v1.ApprovalRequest.offer:type_name -> event.v1.Offer
+	9,  // 16: event.v1.ApprovalRequest.plan:type_name -> event.v1.Plan
+	12, // 17: event.v1.ApprovalRequest.radius:type_name -> event.v1.Radius
+	10, // 18: event.v1.Plan.steps:type_name -> event.v1.PlanStep
+	11, // 19: event.v1.Plan.rules:type_name -> event.v1.PlanRule
+	6,  // 20: event.v1.PlanRule.approvers:type_name -> event.v1.Approvers
+	13, // 21: event.v1.Radius.planned:type_name -> event.v1.Effect
+	14, // 22: event.v1.Radius.transaction:type_name -> event.v1.OpenTransaction
+	15, // 23: event.v1.Radius.sizes:type_name -> event.v1.Size
+	29, // 24: event.v1.OpenTransaction.since:type_name -> google.protobuf.Timestamp
+	30, // 25: event.v1.Offer.life:type_name -> google.protobuf.Duration
+	27, // 26: event.v1.Grant.holder:type_name -> event.v1.Grant.HolderEntry
+	29, // 27: event.v1.Vote.at:type_name -> google.protobuf.Timestamp
+	30, // 28: event.v1.Vote.life:type_name -> google.protobuf.Duration
+	18, // 29: event.v1.ApprovalDecision.votes:type_name -> event.v1.Vote
+	29, // 30: event.v1.ApprovalDecision.decided_at:type_name -> google.protobuf.Timestamp
+	29, // 31: event.v1.ApprovalDecision.expires_at:type_name -> google.protobuf.Timestamp
+	17, // 32: event.v1.ApprovalDecision.grant:type_name -> event.v1.Grant
+	29, // 33: event.v1.ApprovalCancelled.at:type_name -> google.protobuf.Timestamp
+	29, // 34: event.v1.ApprovalOutcome.at:type_name -> google.protobuf.Timestamp
+	28, // 35: event.v1.Bundle.files:type_name -> event.v1.Bundle.FilesEntry
+	29, // 36: event.v1.Bundle.published_at:type_name -> google.protobuf.Timestamp
+	29, // 37: event.v1.Lease.issued_at:type_name -> google.protobuf.Timestamp
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_event_v1_event_proto_init() }
@@ -2929,7 +3063,7 @@ func file_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_event_v1_event_proto_rawDesc), len(file_event_v1_event_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   27,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -81,7 +81,7 @@ func (a *API) caller(ctx context.Context) (*Caller, error) {
 	if b == nil {
 		return nil, &refusal.Refusal{Code: refusal.BusUnavailable, Message: "the bus is not connected yet", Hint: "try again in a moment"}
 	}
-	return b.As(p.Account), nil
+	return b.As(p.Account, p.Groups...), nil
 }
 
 func (a *API) list(r *http.Request, c *Caller) (any, error) {

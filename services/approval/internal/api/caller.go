@@ -7,11 +7,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gatestay/gatestay/libs/electorate"
 	"github.com/gatestay/gatestay/libs/refusal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 	"github.com/gatestay/gatestay/services/approval/internal/copies"
 	"github.com/gatestay/gatestay/services/approval/internal/desk"
-	"github.com/gatestay/gatestay/services/approval/internal/electorate"
 	"github.com/gatestay/gatestay/services/approval/internal/machine"
 	"github.com/gatestay/gatestay/services/approval/internal/store"
 )
@@ -46,15 +46,16 @@ type Backend struct {
 // there. A caller is of one request: what it may follows the people map.
 type Caller struct {
 	*Backend
-	Account string // oidc:dana@acme.example
-	Person  string // name in the people map; empty where it does not know the account
+	Account string   // oidc:dana@acme.example
+	Person  string   // name in the people map; empty where it does not know the account
+	Groups  []string // that the ID token names
 	wide    bool
 	admin   bool
 }
 
-// As returns the caller that an account is.
-func (b *Backend) As(account string) *Caller {
-	c := &Caller{Backend: b, Account: account}
+// As returns the caller that an account is, in the groups that its ID token names.
+func (b *Backend) As(account string, groups ...string) *Caller {
+	c := &Caller{Backend: b, Account: account, Groups: groups}
 	if name, mapped := b.People().Person(account); mapped {
 		c.Person, c.wide, c.admin = name, slices.Contains(b.Wide, name), slices.Contains(b.Admins, name)
 	}
@@ -73,8 +74,16 @@ func (c *Caller) concerned(r *eventv1.ApprovalRequest) bool {
 	for _, rule := range r.GetPlan().GetRules() {
 		e.And = append(e.And, rule.GetApprovers())
 	}
-	_, refused := e.Admit(c.Account)
+	refused := c.admitted(&e)
 	return refused == nil || refused.Code == refusal.VoteSelf
+}
+
+// admitted says whether the caller may vote. Who is in a group that nobody can
+// tell of now counts as not in it.
+func (c *Caller) admitted(e *electorate.Electorate) *refusal.Refusal {
+	groups, _ := c.Desk.Groups(e, c.Account, c.Groups)
+	_, refused := e.Admit(c.Account, groups...)
+	return refused
 }
 
 // one returns an approval as the caller sees it; unknown where they may not.
@@ -92,11 +101,11 @@ func (c *Caller) one(st *machine.State) (Approval, error) {
 		whyNot = "its rule is not in force here"
 		e = nil
 	}
-	a := view(st, r, e, c.People(), c.Account, whyNot)
+	a := c.view(st, r, e, whyNot)
 	if st.Grant.Live(c.Desk.Now()) {
 		a.MayRevoke = c.admin
 		if e != nil && !c.admin {
-			_, refused := e.Admit(c.Account)
+			refused := c.admitted(e)
 			a.MayRevoke = refused == nil || refused.Code == refusal.VoteSelf
 		}
 	}
@@ -183,7 +192,7 @@ func (c *Caller) Vote(ctx context.Context, b desk.Ballot) (Approval, error) {
 	if _, err := c.Find(ctx, b.Approval); err != nil {
 		return Approval{}, err
 	}
-	b.Account = c.Account
+	b.Account, b.Groups = c.Account, c.Groups
 	st, err := c.Desk.Vote(ctx, b)
 	if err != nil {
 		return Approval{}, err
@@ -196,7 +205,7 @@ func (c *Caller) Revoke(ctx context.Context, r desk.Revocation) (Approval, error
 	if _, err := c.Find(ctx, r.Approval); err != nil {
 		return Approval{}, err
 	}
-	r.Account, r.Wide = c.Account, c.admin
+	r.Account, r.Groups, r.Wide = c.Account, c.Groups, c.admin
 	st, err := c.Desk.Revoke(ctx, r)
 	if err != nil {
 		return Approval{}, err

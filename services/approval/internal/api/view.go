@@ -4,8 +4,8 @@ import (
 	"time"
 
 	"github.com/gatestay/gatestay/libs/approval"
+	"github.com/gatestay/gatestay/libs/electorate"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
-	"github.com/gatestay/gatestay/services/approval/internal/electorate"
 	"github.com/gatestay/gatestay/services/approval/internal/machine"
 	"github.com/gatestay/gatestay/services/approval/internal/message"
 )
@@ -116,14 +116,14 @@ type Vote struct {
 
 // view fills in what the state and the rule say; e is nil where nobody may
 // vote any more, with the reason in whyNot.
-func view(st *machine.State, r *eventv1.ApprovalRequest, e *electorate.Electorate, people electorate.People, account, whyNot string) Approval {
+func (c *Caller) view(st *machine.State, r *eventv1.ApprovalRequest, e *electorate.Electorate, whyNot string) Approval {
 	a := Approval{
 		ID: st.ID, State: string(st.Status), Headline: approval.Headline(r.Verb, r.Objects), Who: approval.Describe(r.Principal),
 		RunURL: r.GetPrincipal().GetUrl(), Requesters: some(r.Requesters), Target: r.Target, Environment: r.Environment, Database: r.Database,
 		Verb: r.Verb, Class: r.Class, Objects: []string{}, Statement: r.Statement, Parameters: some(r.Parameters), Reason: r.Reason,
 		Rule: r.Rule, Description: r.RuleDescription, PolicyVersion: r.PolicyVersion, Warnings: some(r.Warnings), Radius: approval.Radius(r),
 		LookAlikes: approval.LookAlikes(r.Statement), RequestedAt: r.RequestedAt.AsTime(), Deadline: r.Deadline.AsTime(),
-		Approvers: people.Approvers(r.Approvers, r.Requesters), Needed: st.Needed, Votes: []Vote{}, WhyNot: whyNot,
+		Approvers: c.People().Approvers(r.Approvers, r.Requesters), Needed: st.Needed, Votes: []Vote{}, WhyNot: whyNot,
 		Gateway: st.Gateway, SessionID: r.SessionId, CommandID: r.CommandId, TraceID: r.TraceId, SlackTrouble: st.Slack.Trouble,
 	}
 	for _, o := range r.Objects {
@@ -172,9 +172,9 @@ func view(st *machine.State, r *eventv1.ApprovalRequest, e *electorate.Electorat
 	}
 	t := e.Tally(st.Approving())
 	a.Approvers = e.InWords()
-	a.Needed, a.Missing, a.Unplaced = t.Needed, max(0, t.Needed-len(t.Counted)), t.Unplaced
+	a.Needed, a.Missing, a.Unplaced = t.Needed, t.Missing(), t.Unplaced
 	a.Unattainable, a.ReasonRequired = !e.Attainable().Met(), approval.ReasonRequired(r)
-	if _, refused := e.Admit(account); refused != nil {
+	if refused := c.admitted(e); refused != nil {
 		a.WhyNot = refused.Message
 	} else {
 		a.MayVote = true

@@ -46,6 +46,8 @@ type Client struct {
 	team    string
 	app     string
 	members map[string]time.Time // full members, and when that was seen
+
+	groups groups
 }
 
 // New returns a client; it does not connect yet.

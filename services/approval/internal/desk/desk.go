@@ -16,9 +16,9 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/gatestay/gatestay/libs/approval"
+	"github.com/gatestay/gatestay/libs/electorate"
 	"github.com/gatestay/gatestay/libs/seal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
-	"github.com/gatestay/gatestay/services/approval/internal/electorate"
 	"github.com/gatestay/gatestay/services/approval/internal/machine"
 	"github.com/gatestay/gatestay/services/approval/internal/message"
 	"github.com/gatestay/gatestay/services/approval/internal/rulebook"
@@ -51,6 +51,8 @@ type Desk struct {
 	Changed func(*machine.State)
 	// Finding is called when something smells of tampering. It must not block.
 	Finding func(action string, details map[string]string)
+	// Slack tells who is in a user group; nil without Slack, where nobody is.
+	Slack   Directory
 	Metrics *Metrics
 }
 

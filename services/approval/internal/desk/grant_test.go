@@ -78,7 +78,7 @@ func (b *bench) decision(t *testing.T, id string) *eventv1.ApprovalDecision {
 
 func (b *bench) use(r *eventv1.ApprovalRequest) approval.Use {
 	return approval.Use{
-		Principal: r.Principal, Target: r.Target, Database: r.Database, RuleHash: r.RuleHash, Count: 2, People: b.engine.People(), Key: key,
+		Principal: r.Principal, Target: r.Target, Database: r.Database, RuleHash: r.RuleHash, Approvers: r.Approvers, People: b.engine.People(), Key: key,
 		Grants: &policy.Grants{Scopes: []string{"run", "job", "return"}, Uses: 20, Life: time.Hour}, Shape: r.Offer.Shape, Exact: r.Offer.Exact, Now: b.now(),
 	}
 }

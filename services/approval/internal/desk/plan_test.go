@@ -103,7 +103,7 @@ func TestRedteam18_APlanNeedsTheApproversOfEachOfItsRules(t *testing.T) {
 		t.Errorf("for %s", life)
 	}
 	if approval.Covers(got, approval.Use{
-		Principal: r.Principal, Target: "db", Database: "shop", RuleHash: r.RuleHash, Count: 1, People: b.engine.People(), Key: key,
+		Principal: r.Principal, Target: "db", Database: "shop", RuleHash: r.RuleHash, Approvers: r.Approvers, People: b.engine.People(), Key: key,
 		Grants: &policy.Grants{Scopes: []string{"run", "job", "return"}, Uses: 20, Life: 24 * time.Hour}, Shape: r.Digest, Exact: r.Digest, Now: b.now(),
 	}) {
 		t.Error("a plan's approval is a grant for anything")

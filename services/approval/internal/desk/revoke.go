@@ -13,6 +13,7 @@ import (
 // Revocation ends a grant, by an account whose owner has been verified.
 type Revocation struct {
 	Approval, Account, Reason, Via string
+	Groups                         []string // that the ID token names
 	// Wide reports somebody who may end any grant: an administrator.
 	Wide bool
 }
@@ -49,7 +50,7 @@ func (d *Desk) revoke(st *machine.State, r Revocation) (bool, error) {
 		if err != nil { // the rule is another by now: then only administrators
 			return false, refuse(st, err)
 		}
-		if _, refused := e.Admit(r.Account); refused != nil && refused.Code != refusal.VoteSelf {
+		if _, refused := d.admitted(e, r); refused != nil && refused.Code != refusal.VoteSelf {
 			refused.ID = st.ID
 			return false, refused
 		}

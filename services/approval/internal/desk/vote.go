@@ -10,10 +10,10 @@ import (
 	"unicode/utf8"
 
 	"github.com/gatestay/gatestay/libs/approval"
+	"github.com/gatestay/gatestay/libs/electorate"
 	"github.com/gatestay/gatestay/libs/policy"
 	"github.com/gatestay/gatestay/libs/refusal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
-	"github.com/gatestay/gatestay/services/approval/internal/electorate"
 	"github.com/gatestay/gatestay/services/approval/internal/machine"
 	"github.com/gatestay/gatestay/services/approval/internal/message"
 	"github.com/gatestay/gatestay/services/approval/internal/rulebook"
@@ -29,6 +29,8 @@ type Ballot struct {
 	Vote     string // approve, deny
 	Reason   string
 	Via      string // slack, cli, web
+	// Groups are those that the voter's ID token names; a click brings none.
+	Groups []string
 	// Scope, of a vote to approve, is empty for the command alone, or one that the
 	// request offers; Uses and Life, 0 for all that the rule lets, limit it.
 	Scope string
@@ -122,7 +124,7 @@ func (d *Desk) vote(_ context.Context, st *machine.State, b Ballot) (bool, error
 	if refused := d.here(st, r, b); refused != nil {
 		return false, refused
 	}
-	voter, refused := e.Admit(b.Account)
+	voter, groups, refused := d.admit(e, b)
 	if refused != nil {
 		refused.ID, refused.Rule = st.ID, r.Rule
 		refused.Detail = "It waits for " + e.InWords() + "."
@@ -143,7 +145,7 @@ func (d *Desk) vote(_ context.Context, st *machine.State, b Ballot) (bool, error
 	}
 	if !st.Voted(machine.Vote{
 		Person: voter.Person, Account: b.Account, Vote: b.Vote, Reason: b.Reason, Via: b.Via, At: now.UTC(),
-		Scope: b.Scope, Uses: b.Uses, Life: b.Life,
+		Scope: b.Scope, Uses: b.Uses, Life: b.Life, Groups: groups,
 	}) {
 		return false, nil
 	}

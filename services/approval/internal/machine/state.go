@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/gatestay/gatestay/libs/approval"
+	"github.com/gatestay/gatestay/libs/electorate"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 )
 
@@ -72,6 +73,8 @@ type Vote struct {
 	Reason  string    `json:"reason,omitempty"`
 	Via     string    `json:"via"` // slack, cli, web
 	At      time.Time `json:"at"`
+	// Groups are those of the rule in which the voter was found.
+	Groups []string `json:"groups,omitempty"`
 	// Scope is empty for the command alone; Uses and Life, 0 for all that the rule
 	// lets, are of a grant.
 	Scope string        `json:"scope,omitempty"`
@@ -142,15 +145,15 @@ func (s *State) Settled() bool {
 		(s.Grant == nil || s.Grant.Over && (s.Grant.Revoked.IsZero() || s.Grant.Told))
 }
 
-// Approving returns the accounts that voted to approve.
-func (s *State) Approving() []string {
-	var accounts []string
+// Approving returns the votes to approve.
+func (s *State) Approving() []electorate.Ballot {
+	var ballots []electorate.Ballot
 	for _, v := range s.Votes {
 		if v.Vote == approval.Approve {
-			accounts = append(accounts, v.Account)
+			ballots = append(ballots, electorate.Ballot{Account: v.Account, Groups: v.Groups, At: v.At})
 		}
 	}
-	return accounts
+	return ballots
 }
 
 // Has reports that an account has given this vote.

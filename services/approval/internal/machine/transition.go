@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -34,6 +35,9 @@ func (s *State) Voted(v Vote) bool {
 		if v.Scope != "" {
 			r.Details["grant"] = v.Scope
 		}
+		if len(v.Groups) > 0 {
+			r.Details["groups"] = strings.Join(v.Groups, " ")
+		}
 	})
 	return true
 }
@@ -61,7 +65,7 @@ func (s *State) Decide(key *seal.Key, outcome Status, why string, now time.Time)
 		if outcome == Approved && v.Counted || outcome == Denied && v.Vote == approval.Deny {
 			d.Votes = append(d.Votes, &eventv1.Vote{
 				Person: v.Person, Account: v.Account, Vote: v.Vote, Reason: v.Reason, At: timestamppb.New(v.At), Via: v.Via,
-				Scope: v.Scope, Uses: v.Uses, Life: lifeOf(v.Life),
+				Scope: v.Scope, Uses: v.Uses, Life: lifeOf(v.Life), Groups: v.Groups,
 			})
 		}
 	}

@@ -19,9 +19,9 @@ import (
 	"github.com/slack-go/slack"
 
 	"github.com/gatestay/gatestay/libs/approval"
+	"github.com/gatestay/gatestay/libs/electorate"
 	"github.com/gatestay/gatestay/libs/policy"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
-	"github.com/gatestay/gatestay/services/approval/internal/electorate"
 	"github.com/gatestay/gatestay/services/approval/internal/machine"
 )
 

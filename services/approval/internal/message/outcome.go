@@ -3,12 +3,14 @@ package message
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/slack-go/slack"
 
 	"github.com/gatestay/gatestay/libs/approval"
+	"github.com/gatestay/gatestay/libs/electorate"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 	"github.com/gatestay/gatestay/services/approval/internal/machine"
 )
@@ -45,7 +47,7 @@ func (in Input) waiting() slack.Block {
 			lines = append(lines, ":white_check_mark: "+in.voter(v)+" approved")
 		}
 	}
-	missing := in.Tally.Needed - len(in.Tally.Counted)
+	missing := in.Tally.Missing()
 	names := strings.Join(in.approvers(), ", ")
 	if names == "" {
 		names = "nobody who is left"
@@ -57,6 +59,8 @@ func (in Input) waiting() slack.Block {
 	case in.Request.Returned && missing <= 1:
 		lines = append(lines, "Waiting for "+either(in.approvers()), ":leftwards_arrow_with_hook: The job does not wait. Approved, this very command passes once when the job runs again, within "+
 			inline(approval.Span(in.Request.GetOffer().GetLife().AsDuration()))+".")
+	case len(in.Tally.Groups) > 0:
+		lines = append(lines, in.groups()...)
 	case missing > 1 || in.Tally.Needed > 1:
 		lines = append(lines, fmt.Sprintf("*%d of %d approvals* still needed, from %s", missing, in.Tally.Needed, names))
 	default:
@@ -108,21 +112,77 @@ func (in Input) approvers() []string {
 			out = append(out, shown)
 		}
 	}
-	named := []*eventv1.Approvers{in.Request.GetApprovers()}
-	for _, rule := range in.Request.GetPlan().GetRules() {
-		named = append(named, rule.GetApprovers())
-	}
-	for _, a := range named {
-		for _, id := range a.GetSlackUsers() {
-			add("slack:"+id, mention(id))
-		}
-		for _, name := range a.GetPersons() {
-			for _, account := range in.People.Accounts(name) {
-				add(account, in.person(name))
+	for _, g := range in.places() {
+		in.members(g, add, func(shown string) {
+			if !slices.Contains(out, shown) {
+				out = append(out, shown)
 			}
-		}
+		})
 	}
 	return out
+}
+
+// places are the groups of the request's rule, and of the further rules of a plan.
+func (in Input) places() []*eventv1.ApproverGroup {
+	e := electorate.Electorate{Approvers: in.Request.GetApprovers()}
+	for _, rule := range in.Request.GetPlan().GetRules() {
+		e.And = append(e.And, rule.GetApprovers())
+	}
+	return e.Places()
+}
+
+// members names those of a group: each account, and the groups within it.
+func (in Input) members(g *eventv1.ApproverGroup, account func(account, shown string), group func(shown string)) {
+	for _, id := range g.GetSlackUsers() {
+		account("slack:"+id, mention(id))
+	}
+	for _, name := range g.GetPersons() {
+		for _, a := range in.People.Accounts(name) {
+			account(a, in.person(name))
+		}
+	}
+	for _, id := range g.GetSlackGroups() {
+		if slackGroup.MatchString(id) {
+			group("<!subteam^" + id + ">")
+		} else {
+			group(span(id))
+		}
+	}
+	for _, name := range g.GetOidcGroups() {
+		group("group " + span(name))
+	}
+}
+
+// groups says of each group of an all_of who fills it and who still could.
+func (in Input) groups() []string {
+	var lines []string
+	for i, g := range in.places() {
+		if i >= len(in.Tally.Groups) {
+			break
+		}
+		t := in.Tally.Groups[i]
+		var names []string
+		add := func(shown string) {
+			if !slices.Contains(names, shown) {
+				names = append(names, shown)
+			}
+		}
+		in.members(g, func(account, shown string) {
+			if in.Admits == nil || in.Admits(account) {
+				add(shown)
+			}
+		}, add)
+		sign := ":hourglass_flowing_sand:"
+		if len(t.Counted) >= t.Needed {
+			sign = ":white_check_mark:"
+		}
+		line := fmt.Sprintf("%s %s: %d of %d", sign, span(t.Name), len(t.Counted), t.Needed)
+		if len(t.Counted) < t.Needed {
+			line += ", of " + either(names)
+		}
+		lines = append(lines, line)
+	}
+	return append(lines, "One person counts for one group.")
 }
 
 // person mentions a person by the Slack account that the map gives them.
@@ -135,7 +195,10 @@ func (in Input) person(name string) string {
 	return inline(name)
 }
 
-var slackID = regexp.MustCompile(`^[UW][A-Z0-9]{1,20}$`)
+var (
+	slackID    = regexp.MustCompile(`^[UW][A-Z0-9]{1,20}$`)
+	slackGroup = regexp.MustCompile(`^S[A-Z0-9]{1,20}$`)
+)
 
 func mention(id string) string {
 	if !slackID.MatchString(id) {

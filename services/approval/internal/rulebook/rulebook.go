@@ -69,10 +69,8 @@ func (b *Book) Approvers(r *eventv1.ApprovalRequest) (*eventv1.Approvers, error)
 	case rule.Name != r.Rule || rule.Effect != policy.Hold || rule.Approvers == nil:
 		return nil, fmt.Errorf("%w: it is not a hold by rule %q", ErrForged, r.Rule)
 	}
-	a := rule.Approvers
 	said := r.GetApprovers()
-	if !slices.Equal(a.SlackUsers, said.GetSlackUsers()) || !slices.Equal(a.Persons, said.GetPersons()) ||
-		a.Count != said.GetCount() || a.Channel != said.GetChannel() || a.ReasonRequired != said.GetReasonRequired() {
+	if !proto.Equal(rule.Approvers.Event(), said) {
 		return nil, fmt.Errorf("%w: its approvers are others", ErrForged)
 	}
 	if r.Deadline.AsTime().Sub(r.RequestedAt.AsTime()) > rule.Deadline+slack {

@@ -11,9 +11,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gatestay/gatestay/libs/identity"
+	"github.com/gatestay/gatestay/services/approval/internal/api"
 )
 
 const (
@@ -21,6 +23,7 @@ const (
 	idleLife    = time.Hour        // without a page asked for by the person
 	renewAfter  = time.Minute      // between two cookies of a session in use
 	signInLife  = 10 * time.Minute // from the button to the provider's answer
+	maxGroups   = 2000             // bytes of names: a cookie holds 4,096
 )
 
 // session is somebody's sign-in. It rests nowhere but in its cookie, sealed
@@ -33,6 +36,9 @@ type session struct {
 	Name    string    `json:"name,omitempty"` // the provider's word, for display
 	Started time.Time `json:"started"`
 	Seen    time.Time `json:"seen"`
+	// Groups are those that the ID token named. They count until it ends.
+	Groups    []string  `json:"groups,omitempty"`
+	GroupsEnd time.Time `json:"groups_end,omitzero"`
 }
 
 // ends is when it is over unless it is used.
@@ -115,7 +121,20 @@ func (v *vault) fits(s *session, token string) bool {
 // signedIn returns a new session; its id was never seen by a browser before.
 func (w *Web) signedIn(p *identity.Person) *session {
 	now := w.o.Now().UTC()
-	return &session{ID: rand.Text(), Account: p.Account, Name: p.Name, Started: now, Seen: now}
+	s := &session{ID: rand.Text(), Account: p.Account, Name: p.Name, Started: now, Seen: now}
+	if len(strings.Join(p.Groups, "--")) <= maxGroups {
+		s.Groups, s.GroupsEnd = p.Groups, p.Expiry.UTC()
+	}
+	return s
+}
+
+// as returns who a session speaks for, in the groups that its ID token named as
+// long as that token would be taken.
+func (w *Web) as(b *api.Backend, s *session) *api.Caller {
+	if !w.o.Now().Before(s.GroupsEnd) {
+		return b.As(s.Account)
+	}
+	return b.As(s.Account, s.Groups...)
 }
 
 // session returns the request's session, nil where there is none in force.

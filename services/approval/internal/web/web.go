@@ -197,7 +197,7 @@ func (w *Web) visitor(rw http.ResponseWriter, r *http.Request) *visit {
 		http.Redirect(rw, r, to, http.StatusSeeOther)
 		return nil
 	}
-	return &visit{Caller: b.As(s.Account), session: s}
+	return &visit{Caller: w.as(b, s), session: s}
 }
 
 // partial reports a request that a script makes to keep a page up to date. It
@@ -226,7 +226,7 @@ func (w *Web) stream(next handler) http.HandlerFunc {
 			http.Error(rw, "not signed in", http.StatusUnauthorized)
 			return
 		}
-		next(rw, r, &visit{Caller: b.As(s.Account), session: s})
+		next(rw, r, &visit{Caller: w.as(b, s), session: s})
 	}
 }
 

@@ -233,7 +233,7 @@ func inWords(w policy.Capability, people *policy.People, p *eventv1.Principal) s
 		text += fmt.Sprintf(" (rule %s: %s)", w.Rule, w.Description)
 	}
 	if w.Approvers != nil {
-		text += ", approved by " + people.Approvers(&eventv1.Approvers{SlackUsers: w.Approvers.SlackUsers, Persons: w.Approvers.Persons, Count: w.Approvers.Count}, policy.Requesters(p)) + w.Afterwards()
+		text += ", approved by " + people.Approvers(w.Approvers.Event(), policy.Requesters(p)) + w.Afterwards()
 	}
 	if w.ReasonRequired {
 		text += ", with a reason"

@@ -26,7 +26,7 @@ func (a *admission) use() approval.Use {
 	key := s.gate.GrantKey
 	return approval.Use{
 		Principal: s.principal, Target: s.target, Database: s.database, RuleHash: a.decision.RuleHash, Grants: a.decision.Grants,
-		Count: a.decision.Approvers.GetCount(), Reason: a.decision.Approvers.GetReasonRequired(), People: a.policy.Engine.People(), Now: s.gate.Now(), Key: key,
+		Approvers: a.decision.Approvers, People: a.policy.Engine.People(), Now: s.gate.Now(), Key: key,
 		Shape: command.Shape(key, &c.Facts, c.Parameters, c.State), Exact: command.Digest(key, c.Text, c.Parameters, c.State),
 	}
 }

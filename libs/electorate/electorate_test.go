@@ -29,6 +29,14 @@ func (m mapped) Accounts(name string) []string { return m[name] }
 
 func (m mapped) Approvers(*eventv1.Approvers, []string) string { return "" }
 
+func ballots(accounts ...string) []Ballot {
+	var out []Ballot
+	for _, a := range accounts {
+		out = append(out, Ballot{Account: a})
+	}
+	return out
+}
+
 var everybody = mapped{
 	"dana":  {"slack:U0DANA", "oidc:dana@x", "github:dana"},
 	"kim":   {"slack:U0KIM", "slack:U0KIM2", "oidc:kim@x"},
@@ -102,7 +110,7 @@ func TestTally(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := Electorate{Approvers: approvers(c.count), Requesters: c.requesters, People: everybody}
-			got := e.Tally(c.votes)
+			got := e.Tally(ballots(c.votes...))
 			var persons []string
 			for _, v := range got.Counted {
 				persons = append(persons, v.Person)
@@ -163,7 +171,7 @@ func TestRedteam21_NeverTooFewTruePersons(t *testing.T) {
 			accounts = append(accounts, "slack:U"+strings.ToUpper(h), "oidc:"+h+"@x")
 		}
 		votes := rapid.SliceOfN(rapid.SampledFrom(accounts), 0, 8).Draw(t, "votes")
-		got := e.Tally(votes)
+		got := e.Tally(ballots(votes...))
 		if !got.Met() {
 			return
 		}

@@ -1,0 +1,279 @@
+package policy
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/gatestay/gatestay/libs/electorate"
+	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
+)
+
+const (
+	maxApprovers      = 20
+	maxApproverGroups = 8 // of an all_of: every set of them is looked at
+)
+
+var (
+	memberKeys   = []string{"slack_users", "slack_groups", "persons", "oidc_groups"}
+	approverKeys = append(append([]string{}, memberKeys...), "count", "all_of", "channel", "reason")
+	groupKeys    = append(append([]string{}, memberKeys...), "count", "name")
+
+	slackGroupID = regexp.MustCompile(`^S[A-Z0-9]+$`)
+)
+
+// Members names people who may approve. Who is in a group is asked at the vote.
+type Members struct {
+	SlackUsers  []string `json:"slack_users,omitempty"`  // Slack user ids
+	SlackGroups []string `json:"slack_groups,omitempty"` // ids of Slack user groups
+	Persons     []string `json:"persons,omitempty"`      // names in the people map
+	OIDCGroups  []string `json:"oidc_groups,omitempty"`  // as the sign-in provider names them
+}
+
+// Approvers says who may approve, and how many distinct persons must: Count of
+// Members, or, of AllOf, each group's own.
+type Approvers struct {
+	Members
+	Count   uint32          `json:"count"`
+	AllOf   []ApproverGroup `json:"all_of,omitempty"`
+	Channel string          `json:"channel,omitempty"` // Slack channel id
+	// ReasonRequired: who approves must say why.
+	ReasonRequired bool `json:"reason_required,omitempty"`
+}
+
+// ApproverGroup is one of the groups of an all_of. One person fills one place
+// of one group.
+type ApproverGroup struct {
+	Name string `json:"name"`
+	Members
+	Count uint32 `json:"count"`
+}
+
+// groups returns what must each be met: AllOf, or the flat list alone.
+func (a *Approvers) groups() []ApproverGroup {
+	if len(a.AllOf) > 0 {
+		return a.AllOf
+	}
+	return []ApproverGroup{{Members: a.Members, Count: a.Count}}
+}
+
+// Open reports that a group is among the members: how many they are is not
+// known beforehand.
+func (m *Members) Open() bool { return len(m.SlackGroups)+len(m.OIDCGroups) > 0 }
+
+func (m *Members) empty() bool { return !m.Open() && len(m.SlackUsers)+len(m.Persons) == 0 }
+
+// Event returns the approvers as a request carries them.
+func (a *Approvers) Event() *eventv1.Approvers {
+	out := &eventv1.Approvers{
+		SlackUsers: slices.Clone(a.SlackUsers), SlackGroups: slices.Clone(a.SlackGroups), Persons: slices.Clone(a.Persons), OidcGroups: slices.Clone(a.OIDCGroups),
+		Count: a.Count, Channel: a.Channel, ReasonRequired: a.ReasonRequired,
+	}
+	for _, g := range a.AllOf {
+		out.AllOf = append(out.AllOf, &eventv1.ApproverGroup{
+			Name: g.Name, Count: g.Count,
+			SlackUsers: slices.Clone(g.SlackUsers), SlackGroups: slices.Clone(g.SlackGroups), Persons: slices.Clone(g.Persons), OidcGroups: slices.Clone(g.OIDCGroups),
+		})
+	}
+	return out
+}
+
+// approversOf is the reverse of Event.
+func approversOf(a *eventv1.Approvers) *Approvers {
+	out := &Approvers{
+		Members: Members{SlackUsers: a.GetSlackUsers(), SlackGroups: a.GetSlackGroups(), Persons: a.GetPersons(), OIDCGroups: a.GetOidcGroups()},
+		Count:   a.GetCount(), Channel: a.GetChannel(), ReasonRequired: a.GetReasonRequired(),
+	}
+	for _, g := range a.GetAllOf() {
+		out.AllOf = append(out.AllOf, ApproverGroup{
+			Name: g.GetName(), Count: g.GetCount(),
+			Members: Members{SlackUsers: g.GetSlackUsers(), SlackGroups: g.GetSlackGroups(), Persons: g.GetPersons(), OIDCGroups: g.GetOidcGroups()},
+		})
+	}
+	return out
+}
+
+func (s *source) approvers(n ast.Node) *Approvers {
+	a := &Approvers{Count: 1}
+	entries := s.entries(n, "approvers", approverKeys)
+	if entries == nil && s.mapping(n, "approvers") == nil {
+		return nil
+	}
+	var all, count ast.Node
+	for _, e := range entries {
+		switch e.key {
+		case "count":
+			count = e.value
+			a.Count = uint32(s.number(e.value, "count", 1, maxApprovers)) //nolint:gosec // bounded just now
+		case "all_of":
+			all = e.value
+			a.AllOf = s.approverGroups(e.value)
+		case "channel":
+			a.Channel = s.text(e.value, "channel")
+		case "reason":
+			a.ReasonRequired = s.required(e.value, "reason")
+		default:
+			s.members(e, &a.Members)
+		}
+	}
+	switch {
+	case all != nil && (!a.empty() || count != nil):
+		s.bad(all, "approvers has all_of and a list of its own", "move slack_users, slack_groups, persons, oidc_groups and count into a group of all_of")
+	case all != nil:
+		a.Count = 0
+		for _, g := range a.AllOf {
+			a.Count += g.Count
+		}
+	case a.empty():
+		s.bad(n, "approvers names nobody: nobody could approve", "add slack_users: [U…], slack_groups: [S…], persons: [name] or oidc_groups: [name]")
+	}
+	return a
+}
+
+// members reads one of memberKeys.
+func (s *source) members(e entry, m *Members) {
+	switch e.key {
+	case "slack_users":
+		m.SlackUsers = s.texts(e.value, "slack_users")
+	case "persons":
+		m.Persons = s.texts(e.value, "persons")
+	case "oidc_groups":
+		m.OIDCGroups = s.texts(e.value, "oidc_groups")
+	case "slack_groups":
+		m.SlackGroups = s.texts(e.value, "slack_groups")
+		for _, id := range m.SlackGroups {
+			if !slackGroupID.MatchString(id) {
+				s.bad(e.value, fmt.Sprintf("%q is not the id of a Slack user group", id), "write its id, S…, not its handle: Slack shows it in the address of the group's page")
+			}
+		}
+	}
+}
+
+func (s *source) approverGroups(n ast.Node) []ApproverGroup {
+	var out []ApproverGroup
+	nodes := s.list(n, "all_of")
+	for _, n := range nodes {
+		g := ApproverGroup{Count: 1}
+		for _, e := range s.entries(n, "a group of all_of", groupKeys) {
+			switch e.key {
+			case "name":
+				g.Name = s.text(e.value, "name")
+			case "count":
+				g.Count = uint32(s.number(e.value, "count", 1, maxApprovers)) //nolint:gosec // bounded just now
+			default:
+				s.members(e, &g.Members)
+			}
+		}
+		switch {
+		case g.Name == "":
+			s.bad(n, "a group of all_of without a name", "add name: approvers see which group is still missing")
+		case slices.ContainsFunc(out, func(have ApproverGroup) bool { return have.Name == g.Name }):
+			s.bad(n, fmt.Sprintf("group %q is twice in all_of", g.Name), "give each group a name of its own")
+		case g.empty():
+			s.bad(n, fmt.Sprintf("group %q names nobody: nobody could approve", g.Name), "add slack_users: [U…], slack_groups: [S…], persons: [name] or oidc_groups: [name]")
+		}
+		out = append(out, g)
+	}
+	if len(nodes) < 2 || len(nodes) > maxApproverGroups {
+		s.bad(n, fmt.Sprintf("all_of has %d groups", len(nodes)), fmt.Sprintf("write 2 to %d groups, or a flat list for one", maxApproverGroups))
+	}
+	return out
+}
+
+// checkApprovers makes sure that the named persons exist, and are enough.
+func (e *Engine) checkApprovers(s *source, r *rule) {
+	at := r.nodes["approvers"]
+	groups := r.Approvers.groups()
+	in, index := [][]bool{}, map[string]int{}
+	var counts []int
+	var fixed []int // groups whose members are known beforehand
+	for g := range groups {
+		if !groups[g].Open() {
+			fixed = append(fixed, g)
+			counts = append(counts, int(groups[g].Count))
+		}
+		for _, name := range groups[g].Persons {
+			if e.people.accounts[name] == nil {
+				remedy := "add the person with a slack or oidc account"
+				if n := nearest(name, e.people.names); n != "" {
+					remedy = fmt.Sprintf("did you mean %q?", n)
+				}
+				s.bad(at, fmt.Sprintf("approver %q is not in %s", name, PeopleFile), remedy)
+			}
+		}
+	}
+	for i, g := range fixed {
+		for _, person := range e.people.named(&groups[g].Members) {
+			v, ok := index[person]
+			if !ok {
+				v = len(in)
+				index[person], in = v, append(in, make([]bool, len(fixed)))
+			}
+			in[v][i] = true
+		}
+	}
+	if len(fixed) == 0 || electorate.Fillable(in, counts, 0) {
+		return
+	}
+	if len(r.Approvers.AllOf) == 0 {
+		if len(in) > 0 {
+			s.bad(at, fmt.Sprintf("count is %d, but approvers names %d distinct person(s)", r.Approvers.Count, len(in)), "name more persons, or lower the count: one person counts once")
+		}
+		return
+	}
+	s.bad(at, fmt.Sprintf("all_of can never be met: its groups name %d distinct person(s), and one person fills one place of one group", len(in)), "name more persons, or lower a count")
+}
+
+// named returns the distinct persons whom members name without groups; a Slack
+// user whom the map does not know is one of their own.
+func (p *People) named(m *Members) []string {
+	var out []string
+	add := func(name string) {
+		if !contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	for _, name := range m.Persons {
+		add(name)
+	}
+	for _, id := range m.SlackUsers {
+		if name, ok := p.Person("slack:" + id); ok {
+			add(name)
+		} else {
+			add("slack:" + id)
+		}
+	}
+	return out
+}
+
+// approversText says exactly who the approvers are: equal texts, equal approvers.
+func approversText(a *eventv1.Approvers) string {
+	if a == nil {
+		return "nobody"
+	}
+	of := approversOf(a)
+	var parts []string
+	for _, g := range of.groups() {
+		text := fmt.Sprintf("%d of persons [%s], slack_users [%s]", g.Count, sorted(g.Persons), sorted(g.SlackUsers))
+		if len(g.SlackGroups) > 0 {
+			text += ", slack_groups [" + sorted(g.SlackGroups) + "]"
+		}
+		if len(g.OIDCGroups) > 0 {
+			text += ", oidc_groups [" + sorted(g.OIDCGroups) + "]"
+		}
+		if g.Name != "" {
+			text = g.Name + ": " + text
+		}
+		parts = append(parts, text)
+	}
+	text := strings.Join(parts, "; and ")
+	if of.Channel != "" {
+		text += " in " + of.Channel
+	}
+	return text
+}
+
+func sorted(list []string) string { return strings.Join(slices.Sorted(slices.Values(list)), " ") }

@@ -26,7 +26,7 @@ const dumpRules = `rules:
     principals: [{repository: acme/backup, repository_id: "1004", repository_owner_id: "2002"}]
     when: >
       command.class == "read" || command.class == "session" ||
-      command.class == "write" && command.functions == ["pg_catalog.pg_export_snapshot"] && size(command.writes) == 0
+      command.class == "write" && command.functions.all(f, f in ["pg_export_snapshot", "pg_catalog.pg_export_snapshot"]) && size(command.writes) == 0
   - name: restores-are-trusted
     effect: allow
     targets: [dump-db]

@@ -93,7 +93,7 @@ type Facts struct {
 	Columns   []Column // every column mentioned anywhere
 	Filters   []Column // columns mentioned in WHERE, ON, HAVING
 	Assigned  []Column // columns written with a value that other columns go into
-	Functions []string // schema-qualified where written so, lower case
+	Functions []string // lower case; as written, and resolved both with and without their schema
 	Operators []string // schema-qualified where written so
 	Types     []string // cast to, where they are not the dialect's own
 	// Attributes are names in attribute notation, x.name: a field or a call.

@@ -39,6 +39,7 @@ func (c *Catalog) Resolve(f command.Facts, searchPath []string, tempSchema strin
 	r.positions()
 	r.reach()
 	r.triggers(f.Objects)
+	r.functions()
 	r.f.Unknown = r.unknown.list
 	r.f.Catalog = r.f.Class == command.Read && r.complete && catalogOnly(r.f.Objects)
 	r.f.Neutral = r.neutral()
@@ -57,6 +58,8 @@ type resolver struct {
 	found []*relation
 	// written are those of them that it writes.
 	written []*relation
+	// rowCalls are names that are called of a row, as x.name.
+	rowCalls []string
 	// strange: an operator may not be PostgreSQL's own.
 	strange bool
 	// complete reports that every relation was found.
@@ -405,6 +408,7 @@ func (r *resolver) candidates(c command.Column, out *set[command.Column]) {
 
 // notColumn reads t.name where t has no such column: a function of the row.
 func (r *resolver) notColumn(rel *relation, name string) {
+	r.rowCalls = append(r.rowCalls, name)
 	if functionTrust([]string{name}) != foreign {
 		r.f.WholeRow = true
 	}

@@ -161,10 +161,11 @@ func (c comparing) refusal(x command.Compared, target string) *refusal.Refusal {
 		Code:    refusal.ComparisonMasked,
 		Message: fmt.Sprintf("column %s is masked here, and this command uses its values by %s, which tells of them", column, useWords[x.Use]),
 		Detail:  "Allowed with its values: " + c.words() + ".",
-		Hint:    `Look one value up with WHERE column = $1, or leave the column out. A policy rule with effect: hold lets a person decide; a mask's compare: says what is allowed.`,
 	}
+	look := "Look one value up with WHERE column = $1, or leave the column out."
 	switch {
 	case x.Column.Name == "":
+		look = "Send it outside of the transaction, by itself, or in words that can be understood."
 		r.Message = "columns of " + target + " are masked, and how this command uses their values could not be established"
 		if x.Why != "" {
 			r.Message += ": " + x.Why
@@ -172,8 +173,8 @@ func (c comparing) refusal(x command.Compared, target string) *refusal.Refusal {
 	case x.Use == command.Join && !x.Same, x.Use == command.Group && !x.Same:
 		r.Message = fmt.Sprintf("column %s is masked here, and this command compares it with something that does not have the same mask, which tells of its values", column)
 	}
-	if c.otherwise == OtherwiseDeny {
-		r.Hint = "Look one value up with WHERE column = $1, or leave the column out."
+	if r.Hint = look; c.otherwise != OtherwiseDeny {
+		r.Hint += " A policy rule with effect: hold lets a person decide; a mask's compare: says what is allowed."
 	}
 	return r
 }

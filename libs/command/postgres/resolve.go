@@ -249,7 +249,11 @@ func (r *resolver) missing(o command.Object) {
 		r.unknown.add(u)
 	}
 	if r.f.Class == command.Read || r.f.Class == command.Session {
-		r.opaque(fmt.Sprintf("the relation %s is not in the target's catalog as Gatestay knows it", o))
+		why := fmt.Sprintf("the target's catalog is not known, and so not what %s is", o)
+		if len(r.catalog.relations) > 0 {
+			why = fmt.Sprintf("relation %q does not exist in the target's catalog as Gatestay last read it", o.String())
+		}
+		r.opaque(why)
 	}
 }
 

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/gatestay/gatestay/libs/command"
@@ -179,6 +180,16 @@ func TestResolve_withoutACatalogNothingIsKnown(t *testing.T) {
 	}
 	if _, _, _, ok := c.Column(1, 1); ok {
 		t.Error("a nil catalog knows a column")
+	}
+}
+
+// TestResolve_saysThatARelationIsMissing: plainly, where there is a catalog that
+// could have it.
+func TestResolve_saysThatARelationIsMissing(t *testing.T) {
+	for why, c := range map[string]*Catalog{`relation "schema_migrations" does not exist in `: NewCatalog(shop()), "not what schema_migrations is": nil} {
+		if f := resolved(t, c, "SELECT * FROM schema_migrations", public, ""); f.Class != command.Unknown || !strings.Contains(f.Why, why) {
+			t.Errorf("%s: %q", f.Class, f.Why)
+		}
 	}
 }
 

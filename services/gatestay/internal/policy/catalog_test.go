@@ -69,7 +69,7 @@ func TestRedteam33_CatalogIsCompared(t *testing.T) {
 		t.Errorf("explain with the catalog:\n%s", out)
 	}
 	out, _ = w.run("explain", "--catalog", "--principal", who, "--target", "prod-db", "SELECT id FROM orders")
-	if !strings.Contains(out, "the relation orders is not in the target's catalog") {
+	if !strings.Contains(out, "relation \"orders\" does not exist in the target's catalog") {
 		t.Errorf("explain with the catalog:\n%s", out)
 	}
 

@@ -47,7 +47,7 @@ func (s *session) decide(d *decoded, parameters []command.Parameter) ([]*run, er
 			for _, r := range runs {
 				r.finish(statusNotExecuted, "", "")
 			}
-			return nil, err
+			return nil, d.spelt(err)
 		}
 		runs = append(runs, &run{permit: permit, facts: &facts[i], known: d.unreadable == nil, copy: d.copyOf(i), gives: d.gives(facts, i), started: time.Now(), limit: permit.MaxRows(), maxBytes: permit.MaxBytes()})
 	}

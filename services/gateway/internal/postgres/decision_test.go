@@ -2,11 +2,13 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/gatestay/gatestay/libs/command"
@@ -397,6 +399,13 @@ func TestUnreadableTextIsUnknown(t *testing.T) {
 		equal(t, text, r.until(t, 1), []string{"error GS1203", "ready I"})
 		r.send(t, &pgproto3.Parse{Query: text}, &pgproto3.Sync{})
 		equal(t, text, r.until(t, 1), []string{"error GS1203", "ready I"})
+	}
+	conn := g.connect(t)
+	for text, state := range map[string]string{"selec 1": "42601", "SELECT volatile_write()": "42501"} {
+		var e *pgconn.PgError
+		if _, err := conn.Exec(t.Context(), text); !errors.As(err, &e) || e.Code != state {
+			t.Errorf("%s: %v, want SQLSTATE %s", text, err, state)
+		}
 	}
 	if a := g.Admitted("unterminated"); len(a) != 1 || !a[0].Facts.IsUnknown("objects") {
 		t.Errorf("%+v", a)

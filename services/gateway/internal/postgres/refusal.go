@@ -27,6 +27,7 @@ const (
 	stateNoStatement       = "26000"
 	stateNoPortal          = "34000"
 	stateInternal          = "XX000"
+	stateSyntax            = "42601"
 )
 
 // sqlState returns the condition that a refusal is to PostgreSQL's clients:
@@ -79,6 +80,23 @@ func like(state, message, hint string) *answer {
 	return &answer{wire.Report{{Code: wire.FieldCode, Value: state}, {Code: wire.FieldMessage, Value: message}, {Code: wire.FieldHint, Value: hint}}}
 }
 
+// misspelt is the refusal of a text that does not parse: to a client, a syntax
+// error as a server's is.
+type misspelt struct{ error }
+
+// Unwrap returns the refusal.
+func (m misspelt) Unwrap() error { return m.error }
+
+// spelt marks a refusal of a text for what could not be parsed of it. One that has
+// another reason, or of a text that was not looked at, stays what it is.
+func (d *decoded) spelt(err error) error {
+	var r *refusal.Refusal
+	if d.unreadable != nil && !d.unreadable.Unread && errors.As(err, &r) && r.Code == refusal.CommandUnknown {
+		return misspelt{err}
+	}
+	return err
+}
+
 // violation is a message that contradicts the protocol.
 func violation(err error) *refusal.Refusal {
 	return &refusal.Refusal{Code: refusal.ProtocolViolation, Message: "the message contradicts the protocol", Detail: err.Error()}
@@ -91,7 +109,11 @@ func report(err error, severity string) wire.Report {
 	var a *answer
 	switch {
 	case errors.As(err, &r):
-		return fields(severity, sqlState(r.Code), string(r.Code)+": "+r.Message, detail(r), r.Hint)
+		state := sqlState(r.Code)
+		if errors.As(err, new(misspelt)) {
+			state = stateSyntax
+		}
+		return fields(severity, state, string(r.Code)+": "+r.Message, detail(r), r.Hint)
 	case errors.As(err, &a):
 		out := wire.Report{{Code: wire.FieldSeverity, Value: severity}, {Code: wire.FieldSeverityFixed, Value: severity}}
 		for _, f := range a.report {

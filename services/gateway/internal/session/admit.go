@@ -139,7 +139,11 @@ func (a *admission) denied() *refusal.Refusal {
 	switch {
 	case a.command.Facts.Class == command.Unknown && a.command.Facts.Why != "":
 		r.Code = refusal.CommandUnknown
-		r.Message = "what this command does cannot be established, so no rule allows it: " + a.command.Facts.Why
+		so := "so no rule allows it"
+		if r.Rule != "" {
+			so = fmt.Sprintf("so rule %q, which denies what it may be, decides", r.Rule)
+		}
+		r.Message = "what this command does cannot be established, " + so + ": " + a.command.Facts.Why
 	case a.decision.Rule == "":
 		r.Code = refusal.DeniedByDefault
 	}

@@ -33,11 +33,24 @@ func (a *admission) compare() {
 		return
 	}
 	counted, refused, final := a.masking.Engine.Compare(a.session.target, list)
+	if refused != nil && f.IsUnknown("verb") && f.Why != "" {
+		refused = unread(a.session.target, f.Why)
+	}
 	switch {
 	case refused != nil && (final || a.decision.Effect == policy.Allow):
 		a.decision.Effect, a.unmasking = policy.Deny, refused
 	case a.decision.Effect == policy.Allow:
 		a.counted = counted
+	}
+}
+
+// unread refuses a text that could not even be read, mostly for a slip of the pen,
+// by saying that, and not what masks allow.
+func unread(target, why string) *refusal.Refusal {
+	return &refusal.Refusal{
+		Code: refusal.CommandUnknown, Message: why,
+		Detail: "Columns of " + target + " are masked, so that what cannot be read is not run there.",
+		Hint:   "Correct the text, or write it in words that can be read.",
 	}
 }
 

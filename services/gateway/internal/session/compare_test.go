@@ -91,6 +91,25 @@ func TestRedteam13_WhatDerivesFromAnyMaskIsRefused(t *testing.T) {
 	refused(t, err, refusal.ComparisonMasked)
 }
 
+// TestATypoIsToldAsOne: a text that does not parse might compare anything, and is
+// not run where there are masks; what is said of it is what the parser says.
+func TestATypoIsToldAsOne(t *testing.T) {
+	s := guarded(t, "{}").open()
+	c := read()
+	c.Facts.Unknown, c.Facts.Why = []string{"verb"}, `the command text cannot be parsed: syntax error at or near "selec"`
+	c.Facts.Compared = []command.Compared{{Comparison: command.Comparison{Use: command.Other}, Same: true}}
+	_, err := s.Admit(t.Context(), c)
+	r := refused(t, err, refusal.CommandUnknown)
+	if r.Message != c.Facts.Why || strings.Contains(r.Hint, "$1") || !strings.Contains(r.Detail, "masked") {
+		t.Errorf("%+v", r)
+	}
+	c.Facts.Unknown = []string{"comparisons"}
+	_, err = s.Admit(t.Context(), c)
+	if r := refused(t, err, refusal.ComparisonMasked); strings.Contains(r.Hint, "$1") || !strings.Contains(r.Hint, "hold") {
+		t.Errorf("no column is known that a value could be looked up in: %q", r.Hint)
+	}
+}
+
 func TestRedteam13_EqualityIsCounted(t *testing.T) {
 	w := guarded(t, "{values_per_day: 3}")
 	s := w.open()
@@ -196,5 +215,24 @@ func TestTokensAreTranslated(t *testing.T) {
 	}
 	if said != 2 {
 		t.Errorf("%d records say that a parameter was translated", said)
+	}
+}
+
+// TestTheRuleThatDecidesWhatIsUnknownIsNamed: the words and the line for machines
+// say the same.
+func TestTheRuleThatDecidesWhatIsUnknownIsNamed(t *testing.T) {
+	w := newWorld(t)
+	reads, _, _ := strings.Cut(rules, "  - name: writes")
+	w.publish("policy", map[string]string{"a.yaml": reads})
+	c := read()
+	c.Facts.Class, c.Facts.Unknown, c.Facts.Why = command.Unknown, []string{"class"}, "f() is not known"
+	_, err := w.open().Admit(t.Context(), c)
+	if r := refused(t, err, refusal.CommandUnknown); r.Rule != "" || !strings.Contains(r.Message, "so no rule allows it: f() is not known") {
+		t.Errorf("%+v", r)
+	}
+	w.publish("policy", map[string]string{"a.yaml": reads + "  - {name: no-schema-changes, effect: deny, targets: [prod-db], principals: [{any: true}], when: 'command.class == \"ddl\"'}\n"})
+	_, err = w.open().Admit(t.Context(), c)
+	if r := refused(t, err, refusal.CommandUnknown); r.Rule != "no-schema-changes" || strings.Contains(r.Message, "no rule allows") || !strings.Contains(r.Message, `"no-schema-changes"`) {
+		t.Errorf("%+v", r)
 	}
 }

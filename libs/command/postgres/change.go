@@ -19,6 +19,9 @@ func (w *walker) target(rv *pg.RangeVar, e env, returning bool) *frame {
 	}
 	s := w.source(rv, env{})
 	s.derived, s.schema, s.table = false, rv.GetSchemaname(), rv.GetRelname()
+	for _, name := range []string{s.alias, "old", "new"} {
+		w.ranged(name, s.schema, s.table)
+	}
 	f := &frame{outer: e.from}
 	f.add(s)
 	if returning {

@@ -23,6 +23,9 @@ func (w *walker) columnRef(n *pg.ColumnRef, e env) {
 	}
 	name := parts[len(parts)-1]
 	w.last = append(w.last, name)
+	if len(parts) == 1 {
+		w.alone.add(name)
+	}
 	c := e.from.column(parts)
 	w.column(c, e)
 	if len(parts) > 1 {

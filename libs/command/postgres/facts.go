@@ -17,13 +17,14 @@ func facts(sql string, s Statement, stmt *pg.Node, toks []token) command.Facts {
 		toks:     within(toks, s.Start, s.End),
 		assigned: map[int]place{},
 		ranges:   map[string]bool{},
+		joins:    map[string]bool{},
 		f:        command.Facts{Class: command.Read, Filtered: true},
 	}
 	w.statement(stmt, env{top: true})
 	w.finish(s)
 	w.comparisons(stmt, s)
 	w.f.Fingerprint = fingerprint(sql, w.toks)
-	w.f.Source = &text{sql: s.Text, keeps: w.keeps, columnTypes: w.columnTypes}
+	w.f.Source = &text{sql: s.Text, keeps: w.keeps, columnTypes: w.columnTypes, whole: w.wholeRows()}
 	return w.f
 }
 
@@ -53,6 +54,15 @@ type walker struct {
 	// ranges are all names of FROM items; one that is mentioned as a column
 	// stands for the whole row.
 	ranges map[string]bool
+	// whole are the relations by these names, joins the joins with a name of
+	// their own; alone are the column references that may mean one of them.
+	whole map[string]*set[wholeRow]
+	joins map[string]bool
+	alone set[string]
+	// renamed are relations whose columns get other names, unnamed reports that
+	// columns of any relation are taken in such a way.
+	renamed set[wholeRow]
+	unnamed bool
 	// last are the last names of all column references.
 	last []string
 	// keeps is what of a query's rows or text outlives the statement.

@@ -126,6 +126,7 @@ func (w *walker) sources(n *pg.Node, e env, f *frame) {
 		}
 		if a := n.JoinExpr.GetAlias(); a != nil {
 			add(a, source{derived: true, inner: into})
+			w.joins[a.GetAliasname()] = true
 		}
 	case *pg.Node_RangeTableSample:
 		w.sources(n.RangeTableSample.GetRelation(), e, f)
@@ -170,7 +171,13 @@ func (w *walker) source(rv *pg.RangeVar, e env) source {
 		w.ranges[s.alias] = true
 		if len(a.GetColnames()) > 0 {
 			w.f.WholeRow = true // its columns go by other names from here
+			if !s.derived {
+				w.renamed.add(wholeRow{schema: s.schema, table: s.table})
+			}
 		}
+	}
+	if !s.derived {
+		w.ranged(s.alias, s.schema, s.table)
 	}
 	return s
 }
@@ -202,14 +209,14 @@ func (w *walker) joinExpr(n *pg.JoinExpr, e env) {
 		w.column(command.Column{Name: c}, on)
 	}
 	if n.GetIsNatural() {
-		w.f.WholeRow = true // it joins columns by names that are not written
+		w.f.WholeRow, w.unnamed = true, true // it joins columns by names that are not written
 		w.unknown("filters")
 	}
 	if n.GetIsNatural() || len(n.GetUsingClause()) > 0 {
 		w.operator([]string{"="}, e)
 	}
 	if len(n.GetAlias().GetColnames()) > 0 {
-		w.f.WholeRow = true
+		w.f.WholeRow, w.unnamed = true, true
 	}
 }
 

@@ -78,6 +78,8 @@ type text struct {
 	// columnTypes are the types of columns that the statement defines, where they are
 	// not PostgreSQL's own.
 	columnTypes []string
+	// whole are the relations of which all columns may be taken unnamed.
+	whole []wholeRow
 	// resolved: path is known.
 	resolved bool
 	last     atomic.Pointer[proof]

@@ -44,7 +44,7 @@ func (c *Catalog) Resolve(f command.Facts, searchPath []string, tempSchema strin
 	r.f.Catalog = r.f.Class == command.Read && r.complete && catalogOnly(r.f.Objects)
 	r.f.Neutral = r.neutral()
 	if t, ok := f.Source.(*text); ok {
-		r.f.Source = &text{sql: t.sql, keeps: t.keeps, path: r.path, columnTypes: t.columnTypes, resolved: true}
+		r.f.Source = &text{sql: t.sql, keeps: t.keeps, path: r.path, columnTypes: t.columnTypes, whole: t.whole, resolved: true}
 	}
 	return r.f
 }
@@ -58,6 +58,8 @@ type resolver struct {
 	found []*relation
 	// written are those of them that it writes.
 	written []*relation
+	// called are relations of whose rows something is called.
+	called []*relation
 	// rowCalls are names that are called of a row, as x.name.
 	rowCalls []string
 	// strange: an operator may not be PostgreSQL's own.
@@ -295,6 +297,8 @@ func (r *resolver) columns() {
 	r.f.Assigned = r.resolveColumns(r.f.Assigned)
 	r.f.Parted = r.resolveColumns(r.f.Parted)
 	r.f.Freed = r.resolveColumns(r.f.Freed)
+	r.whole()
+	r.f.Columns, r.f.Filters = r.through(r.f.Columns), r.through(r.f.Filters)
 	r.moves()
 }
 
@@ -415,9 +419,11 @@ func (r *resolver) notColumn(rel *relation, name string) {
 	r.rowCalls = append(r.rowCalls, name)
 	if functionTrust([]string{name}) != foreign {
 		r.f.WholeRow = true
+		r.called = append(r.called, rel)
 	}
 	if s := r.visible(r.catalog.functions, name); s != "" {
 		r.f.WholeRow = true
+		r.called = append(r.called, rel)
 		r.opaque(fmt.Sprintf("it may call the function %s.%s of a row of %s", s, name, rel.title()))
 	}
 }

@@ -134,7 +134,11 @@ func bind(statements []Statement, sql string) []Statement {
 	for i := range out {
 		s := &out[i]
 		s.Text = sql[s.Start:s.End]
-		s.Facts.Source = &text{sql: s.Text, keeps: keeps(&s.Facts)}
+		next := &text{sql: s.Text, keeps: keeps(&s.Facts)}
+		if t, ok := s.Facts.Source.(*text); ok {
+			next.whole = t.whole
+		}
+		s.Facts.Source = next
 	}
 	return out
 }

@@ -106,7 +106,7 @@ func (c *Catalog) plainColumns(r *relation) map[int16]ColumnRef {
 		len(sel.GetTargetList()) != len(r.Columns) {
 		return nil
 	}
-	w := &walker{ranges: map[string]bool{}}
+	w := &walker{ranges: map[string]bool{}, joins: map[string]bool{}}
 	f := &frame{}
 	for _, item := range sel.GetFromClause() {
 		w.sources(item, env{}, f)

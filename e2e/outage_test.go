@@ -125,7 +125,7 @@ func (w *writer) reach(t *testing.T, counter *atomic.Int64, n int64) {
 func audited(t *testing.T, g *kit.Gatestay, marker string) {
 	t.Helper()
 	saw := map[string]bool{}
-	for _, line := range strings.Split(g.TargetLog(t), "\n") {
+	for _, line := range strings.Split(g.TargetRan(t), "\n") {
 		if _, row, ok := strings.Cut(line, marker+"', 'row "); ok {
 			number, _, _ := strings.Cut(row, "'")
 			saw[number] = true

@@ -250,7 +250,7 @@ func TestRedteam12_MetaCommandsOfPsql(t *testing.T) {
 				t.Errorf("a masked column came out:\n%s", out)
 			}
 			// The text that makes the statement may be read; the statement may not run.
-			for _, line := range strings.Split(g.TargetLog(t), "\n") {
+			for _, line := range strings.Split(g.TargetRan(t), "\n") {
 				if strings.Contains(line, marker) && !strings.Contains(line, "SELECT format(") && !strings.Contains(line, "SELECT 'DELETE") {
 					t.Errorf("exit status %d; the target has seen: %s", code, line)
 				}

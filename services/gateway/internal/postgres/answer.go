@@ -179,7 +179,11 @@ func (s *session) complete(h wire.Header, e *expectation) error {
 		r.rows += rows
 	}
 	if e.failure != nil {
-		return s.tooLate(e, r)
+		if err := s.tooLate(e, r); err != nil || e.kind != ofQuery {
+			return err
+		}
+		s.completed(h, e, r)
+		return nil
 	}
 	if e.cut {
 		s.sendReport(wire.NoticeResponse, cutNotice(r.sent))
@@ -229,6 +233,7 @@ func (s *session) completed(h wire.Header, e *expectation, r *run) {
 func (s *session) endWell(r *run, implicit bool) {
 	if implicit && len(s.done) < s.pipeline.limit {
 		r.freeze()
+		r.undecided = true
 		s.done = append(s.done, r)
 		return
 	}
@@ -261,6 +266,9 @@ func (s *session) ready(h wire.Header, e *expectation) error {
 	}
 	if (e.refused != nil || e.mute) && !e.told {
 		return unexpected(h) // a marker has to fail
+	}
+	if e.kind == ofQuery && e.failure != nil && !e.told {
+		s.ranWhole(e, tx)
 	}
 	if e.told && tx == wire.InTransaction && e.failure != nil {
 		return s.failTransaction(e)

@@ -18,7 +18,10 @@ func (s *session) copyInBegan(h wire.Header, e *expectation) error {
 	if r.copy != nil && !r.copy.From {
 		return unexpected(h)
 	}
-	if e.failure = s.inspectCopy(r, m); e.failure != nil {
+	if e.failure == nil {
+		e.failure = s.inspectCopy(r, m)
+	}
+	if e.failure != nil {
 		return s.writeUp(wire.AppendCopyFail(nil, "the gateway cannot read the data"))
 	}
 	s.send(message)

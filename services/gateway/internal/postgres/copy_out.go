@@ -48,6 +48,9 @@ func (s *session) copyOutBegan(h wire.Header, e *expectation) error {
 		return unexpected(h)
 	}
 	e.copy = &copyOut{}
+	if e.failure != nil {
+		return nil
+	}
 	if r.copy == nil {
 		s.giveUp(e, copyUnseen())
 		return nil

@@ -50,6 +50,12 @@ func (s *session) decide(d *decoded, parameters []command.Parameter) ([]*run, er
 			return nil, d.spelt(err)
 		}
 		runs = append(runs, &run{permit: permit, facts: &facts[i], known: d.unreadable == nil, copy: d.copyOf(i), gives: d.gives(facts, i), started: time.Now(), limit: permit.MaxRows(), maxBytes: permit.MaxBytes()})
+		if err := separate(d, commands, facts, i, runs[i]); err != nil {
+			for _, r := range runs {
+				r.finish(statusNotExecuted, codeOf(err), "")
+			}
+			return nil, err
+		}
 	}
 	s.pipeline.mu.Lock()
 	defer s.pipeline.mu.Unlock()

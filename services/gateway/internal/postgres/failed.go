@@ -62,6 +62,11 @@ func (s *session) fatal(r wire.Report, e *expectation) error {
 			return err
 		}
 		e.run().finish(status(r.Get(wire.FieldCode)), r.Get(wire.FieldCode), r.Get(wire.FieldMessage))
+		if e.kind == ofQuery {
+			for _, r := range e.runs {
+				r.finish(statusNotExecuted, "", "")
+			}
+		}
 	}
 	s.end(&answer{r})
 	return errOver

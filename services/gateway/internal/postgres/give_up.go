@@ -2,7 +2,9 @@ package postgres
 
 import (
 	"fmt"
+	"slices"
 
+	"github.com/gatestay/gatestay/libs/command"
 	"github.com/gatestay/gatestay/libs/refusal"
 	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
@@ -58,11 +60,14 @@ func (s *session) giveUp(e *expectation, cause error) {
 // error: the target did not hear the cancel in time, so its transaction is made
 // to fail.
 func (s *session) tooLate(e *expectation, r *run) error {
-	s.sendReport(wire.ErrorResponse, report(e.failure, severityError))
 	if e.kind == ofQuery {
-		s.takeBack(e, codeOf(e.failure), "")
-		return nil // its ReadyForQuery tells whether there is a transaction to fail
+		if !e.late && !e.whole {
+			r.finish(statusError, codeOf(e.failure), "")
+		}
+		e.late = true
+		return nil // what is behind it in the text may run: the Query's end tells
 	}
+	s.sendReport(wire.ErrorResponse, report(e.failure, severityError))
 	p := s.pipeline
 	p.mu.Lock()
 	e.portal.unanswered--
@@ -75,6 +80,26 @@ func (s *session) tooLate(e *expectation, r *run) error {
 		return errOver
 	}
 	return s.mark(ofParse, wire.Flush)
+}
+
+// ranWhole tells the client of a Query that failed here and ended well on the
+// target, which the cancel did not reach in time: what was in its text besides
+// has run. Where it did more than read and is not in a transaction that can be
+// made to fail, the error says so.
+func (s *session) ranWhole(e *expectation, tx byte) {
+	failed := report(e.failure, severityError)
+	if tx == wire.Idle && slices.ContainsFunc(e.runs, func(r *run) bool { return r.facts.Class != command.Read }) {
+		for i := range failed {
+			if failed[i].Code == wire.FieldDetail {
+				failed[i].Value = "The target had run the whole text by then, and it took effect.\n" + failed[i].Value
+			}
+		}
+	}
+	s.sendReport(wire.ErrorResponse, failed)
+	e.told = true
+	if e.whole {
+		e.run().finish(statusError, codeOf(e.failure), "the target had run the whole text")
+	}
 }
 
 // failTransaction fails the transaction of a Query that ended too late.

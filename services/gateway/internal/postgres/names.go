@@ -44,6 +44,7 @@ func (p *portal) drop() {
 	p.gone = true
 	switch {
 	case p.unanswered > 0:
+	case p.run != nil && p.run.undecided: // its transaction's end tells
 	case p.executed:
 		p.run.finish(statusOK, "", "")
 	default:

@@ -57,8 +57,11 @@ type expectation struct {
 
 	// failure is what the client gets in place of the rest of the result.
 	failure error
-	cut     bool // rows above a limit were left out
-	first   bool // of an Execute: the portal's first
+	// late is set on a Query once the statement that failure belongs to has ended
+	// well on the target, which goes on with the next.
+	late  bool
+	cut   bool // rows above a limit were left out
+	first bool // of an Execute: the portal's first
 	// told is set when the client has its error and only ReadyForQuery is due.
 	told bool
 }

@@ -34,6 +34,8 @@ type run struct {
 	released bool  // the intent record is durable
 	took     time.Duration
 	finished bool
+	// undecided: it ended well, in an implicit transaction that has not ended yet.
+	undecided bool
 }
 
 // most is how many more rows may pass at once: one, where each has to find room.

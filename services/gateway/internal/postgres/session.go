@@ -282,9 +282,12 @@ func (s *session) settleAccounts() {
 	defer p.mu.Unlock()
 	for _, e := range p.queue {
 		if e.kind == ofQuery || e.kind == ofExecute {
-			e.run().finish(statusUnknown, "", "the connection ended before the target answered")
+			e.run().finish(statusUnknown, "", unanswered)
 		}
 		for _, r := range e.runs {
+			if e.kind == ofQuery { // the target has the whole text, and may be further on
+				r.finish(statusUnknown, "", unanswered)
+			}
 			r.finish(statusNotExecuted, "", "")
 		}
 		e.portal.drop()
@@ -294,10 +297,13 @@ func (s *session) settleAccounts() {
 	for _, portal := range s.names.portals {
 		portal.drop()
 	}
-	for _, r := range s.done {
-		r.finish(statusOK, "", "")
+	for _, r := range s.done { // nobody has heard whether their transaction was committed
+		r.finish(statusUnknown, "", unanswered)
 	}
+	s.done = nil
 }
+
+const unanswered = "the connection ended before the target answered"
 
 func appendNotice(w *wire.Writer, n seam.Notice) error {
 	return w.Append(func(dst []byte) []byte { return wire.AppendReport(dst, wire.NoticeResponse, notice(n)) })

@@ -37,8 +37,8 @@ func gatestay(t *testing.T, g *kit.Gatestay, claims kit.Claims, arguments ...str
 
 func TestRunLetsAChildInWithoutACredentialOfItsOwn(t *testing.T) {
 	g := shared.Get(t)
-	out, stderr, code := gatestay(t, g, nil, "run", kit.Target, "--", "psql", "-XAtc", "SELECT count(*) FROM orders")
-	if strings.TrimSpace(out) != "30" || code != 0 {
+	out, stderr, code := gatestay(t, g, nil, "run", kit.Target, "--", "psql", "-XAtc", "SELECT count(*) >= 30 FROM orders") // other tests add some
+	if strings.TrimSpace(out) != "t" || code != 0 {
 		t.Fatalf("psql printed %q, exit status %d\n%s", out, code, stderr)
 	}
 	t.Run("the CI system's token is not handed on", func(t *testing.T) {

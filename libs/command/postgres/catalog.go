@@ -293,7 +293,7 @@ func (c *Catalog) cascades(oid uint32) []uint32 {
 func closure(start uint32, next func(uint32) []uint32) []uint32 {
 	seen := map[uint32]bool{start: true}
 	var out []uint32
-	for queue := next(start); len(queue) > 0; queue = queue[1:] {
+	for queue := slices.Clone(next(start)); len(queue) > 0; queue = queue[1:] { // what next returns is the catalog's own
 		if o := queue[0]; !seen[o] {
 			seen[o] = true
 			out = append(out, o)

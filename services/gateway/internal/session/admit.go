@@ -63,11 +63,8 @@ func (s *Session) Admit(ctx context.Context, c *seam.Command) (seam.Permit, erro
 	if err := a.scrub(); err != nil {
 		return nil, s.refuse(a, err)
 	}
-	if a.decision.Effect != policy.Deny && a.decision.ReasonRequired && s.reason == "" {
-		return nil, s.refuse(a, &refusal.Refusal{
-			Code: refusal.ReasonRequired, Rule: a.decision.Rule, ID: a.id, Message: "this command needs a reason",
-			Hint: `Give one: gatestay run ` + s.target + ` --reason "why" -- COMMAND`,
-		})
+	if r := a.unreasoned(); r != nil {
+		return nil, s.refuse(a, r)
 	}
 	switch a.decision.Effect {
 	case policy.Allow:
@@ -80,6 +77,17 @@ func (s *Session) Admit(ctx context.Context, c *seam.Command) (seam.Permit, erro
 		return s.hold(ctx, a)
 	default:
 		return nil, s.refuse(a, a.denied())
+	}
+}
+
+// unreasoned refuses a command that needs a reason and has none.
+func (a *admission) unreasoned() *refusal.Refusal {
+	if a.decision.Effect == policy.Deny || !a.decision.ReasonRequired || a.session.reason != "" {
+		return nil
+	}
+	return &refusal.Refusal{
+		Code: refusal.ReasonRequired, Rule: a.decision.Rule, ID: a.id, Message: "this command needs a reason",
+		Hint: `Give one: gatestay run ` + a.session.target + ` --reason "why" -- COMMAND`,
 	}
 }
 
@@ -104,7 +112,7 @@ func (s *Session) alive() error {
 // begin decides a command by policy and by what its masks allow.
 func (s *Session) begin(c *seam.Command) *admission {
 	a := s.judge(c)
-	a.compare()
+	a.compare(false)
 	return a
 }
 

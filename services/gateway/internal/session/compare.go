@@ -17,8 +17,8 @@ import (
 
 // compare denies what policy allows where a command uses the values of masked
 // columns in a way that their masks do not allow. What policy holds is left to
-// a person, who sees it, unless a mask says otherwise.
-func (a *admission) compare() {
+// a person, who sees it, unless a mask says otherwise. approved: one has seen it.
+func (a *admission) compare(approved bool) {
 	f := &a.command.Facts
 	if a.decision.Effect == policy.Deny || a.masking == nil {
 		return
@@ -37,9 +37,9 @@ func (a *admission) compare() {
 		refused = unread(a.session.target, f.Why)
 	}
 	switch {
-	case refused != nil && (final || a.decision.Effect == policy.Allow):
+	case refused != nil && (final || !approved && a.decision.Effect == policy.Allow):
 		a.decision.Effect, a.unmasking = policy.Deny, refused
-	case a.decision.Effect == policy.Allow:
+	case !approved && a.decision.Effect == policy.Allow:
 		a.counted = counted
 	}
 }

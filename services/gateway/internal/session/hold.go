@@ -142,8 +142,8 @@ func (s *Session) holdContext(ctx context.Context) (held context.Context, releas
 	}
 }
 
-// resume decides anew. Another rule's change does not void the approval; the
-// matched rule's does.
+// resume decides anew. Another rule's change does not void the approval, though what
+// it asks of the command holds; the matched rule's does.
 func (s *Session) resume(ctx context.Context, a *admission, approvalID string, digest, key []byte) error {
 	if err := s.alive(); err != nil {
 		return err
@@ -151,10 +151,11 @@ func (s *Session) resume(ctx context.Context, a *admission, approvalID string, d
 	if err := a.refresh(ctx, approvalID); err != nil {
 		return err
 	}
-	again := s.judge(a.command) // a person has seen what it compares
+	again := s.judge(a.command)
+	again.id = a.id
+	again.compare(true)
 	switch again.decision.Effect {
 	case policy.Allow:
-		return nil
 	case policy.Hold:
 		if again.decision.RuleHash != a.decision.RuleHash {
 			return &refusal.Refusal{
@@ -163,13 +164,16 @@ func (s *Session) resume(ctx context.Context, a *admission, approvalID string, d
 			}
 		}
 	default:
-		again.id = a.id
 		return again.denied()
+	}
+	if r := again.unreasoned(); r != nil {
+		return r
 	}
 	if !slices.Equal(digest, command.Digest(key, a.command.Text, a.command.Parameters, a.command.State)) {
 		return &refusal.Refusal{Code: refusal.ApprovalInvalid, ID: approvalID, Message: "the command is not the one that was approved"}
 	}
-	a.policy, a.masking = again.policy, again.masking
+	a.policy, a.masking, a.translated = again.policy, again.masking, again.translated
+	a.decision.RowLimit, a.decision.ByteLimit = again.decision.RowLimit, again.decision.ByteLimit
 	return nil
 }
 

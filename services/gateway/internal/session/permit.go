@@ -109,11 +109,8 @@ func (p *permit) Stands(begun bool) error {
 		if err := s.alive(); err != nil {
 			return err
 		}
-		if p.by != nil && !s.gate.Now().Before(p.by.Expires) {
-			return &refusal.Refusal{
-				Code: refusal.ApprovalExpired, ID: p.by.ApprovalID, Message: "the command was approved too long ago, and has not been run since",
-				Hint: "Send it again (in the extended protocol: bind it again): it asks anew.",
-			}
+		if r := p.approvalOver(); r != nil {
+			return r
 		}
 	}
 	masks := s.gate.Masking.Current()
@@ -131,6 +128,33 @@ func (p *permit) Stands(begun bool) error {
 	case d.Effect != a.decision.Effect || d.Effect == policy.Hold && d.RuleHash != a.decision.RuleHash, d.RowLimit != a.decision.RowLimit, d.ByteLimit != a.decision.ByteLimit,
 		d.ReasonRequired && s.reason == "":
 		return outdated("rules")
+	}
+	return nil
+}
+
+// approvalOver refuses a command whose approval has come to its end, or was revoked,
+// before it ran.
+func (p *permit) approvalOver() *refusal.Refusal {
+	if p.by == nil {
+		return nil
+	}
+	s := p.admission.session
+	r := &refusal.Refusal{ID: p.by.ApprovalID, Hint: "Send it again (in the extended protocol: bind it again): it asks anew."}
+	if !s.gate.Now().Before(p.by.Expires) {
+		r.Code, r.Message = refusal.ApprovalExpired, "the command was approved too long ago, and has not been run since"
+		return r
+	}
+	if p.by.Grant == nil {
+		return nil // only what outlives its command can be revoked
+	}
+	switch revoked, err := s.gate.Grants.Revoked(s.life, p.by.ApprovalID); {
+	case err != nil:
+		s.gate.Log.Warn().Err(err).Str("session_id", s.id).Msg("it cannot be known whether a grant was revoked")
+		r.Code, r.Message, r.Hint = refusal.BusUnavailable, "it cannot be known whether the approval was revoked: the bus does not answer", "Try again in a moment."
+		return r
+	case revoked:
+		r.Code, r.Message = refusal.ApprovalOver, "the approval was revoked before the command ran"
+		return r
 	}
 	return nil
 }

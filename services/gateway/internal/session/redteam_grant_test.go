@@ -256,3 +256,22 @@ func TestRedteam18_APermitEndsWithItsApproval(t *testing.T) {
 	refused(t, a.permit.Stands(false), refusal.ApprovalExpired)
 	must(t, a.permit.Stands(true)) // what has begun goes on
 }
+
+// TestRedteam18_APermitEndsWithItsGrant: what was bound under a grant, or a plan,
+// and has not run, does not run once that is revoked.
+func TestRedteam18_APermitEndsWithItsGrant(t *testing.T) {
+	w := newWorld(t)
+	w.publish("policy", map[string]string{"a.yaml": strings.Replace(rules, "    deadline: 30s\n", grantRules, 1)})
+	s := w.open()
+	done := admit(t.Context(), s, tier("gold"))
+	r := <-w.requests
+	w.decide(w.approvals, w.grant(r, policy.ScopeRun))
+	must(t, (<-done).err)
+	a := <-admit(t.Context(), s, tier("silver"))
+	must(t, a.err)
+	must(t, a.permit.Stands(false))
+	_, err := w.bus.JS.Publish(t.Context(), bus.RevokedSubject(r.Id), nil)
+	must(t, err)
+	refused(t, a.permit.Stands(false), refusal.ApprovalOver)
+	must(t, a.permit.Stands(true)) // what has begun goes on
+}

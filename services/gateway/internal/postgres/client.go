@@ -26,9 +26,11 @@ func (s *session) serveClient() {
 		s.log.Debug().Err(err).Msg("a client was lost")
 		s.lose(s.pipeline.pending())
 	}
-	s.left.Store(true)
 	_ = s.up.conn.SetWriteDeadline(time.Now().Add(5 * time.Second))
+	s.pipeline.mu.Lock() // what asks the target something knows whether it still hears
+	s.left.Store(true)
 	_ = s.up.out.Append(func(dst []byte) []byte { return wire.AppendEmpty(dst, wire.Terminate) })
+	s.pipeline.mu.Unlock()
 	_ = s.up.out.Flush()
 }
 
@@ -77,6 +79,10 @@ func (s *session) take(h wire.Header) error {
 	}
 	if err != nil {
 		return fmt.Errorf("postgres: client: %w", err)
+	}
+	if (h.Type == wire.Sync || h.Type == wire.Flush) && h.Length > 0 {
+		// A server answers it with an error that nothing here waits for.
+		return violation(fmt.Errorf("a message of type %q with a body", h.Type))
 	}
 	return s.handle(h.Type, message, message[len(message)-h.Length:])
 }

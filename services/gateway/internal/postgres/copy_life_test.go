@@ -192,3 +192,44 @@ func stalled(t *testing.T, text string) {
 		return err == nil && waits > 0
 	})
 }
+
+// A COPY that has failed, a Sync in its data and a goodbye, sent at once: the
+// target answers the Sync, and so the client gets its answer.
+func TestSyncInAFailedCopyBeforeTheGoodbye(t *testing.T) {
+	g := start(t, &seamtest.Gate{})
+	if err := target.Exec(t.Context(), "postgres", "DROP TABLE IF EXISTS goodbye; CREATE TABLE goodbye (a int, b text)"); err != nil {
+		t.Fatal(err)
+	}
+	sent := []pgproto3.FrontendMessage{
+		&pgproto3.Query{String: "COPY goodbye FROM STDIN WHERE false"}, &pgproto3.CopyData{Data: []byte("stray\n")}, &pgproto3.Sync{}, &pgproto3.Terminate{},
+	}
+	want := converse(t, dialRaw(t, directConfig(t)), sent)
+	for range 20 { // whichever comes first
+		equal(t, "through the gateway", converse(t, dialRaw(t, g.config(t)), sent), want)
+	}
+}
+
+// A Sync or Flush has no body. A server answers one that has with an error of its
+// own, and drops what follows: what hides in it must not put answers out of step.
+func TestRedteam11_FlushWithABody(t *testing.T) {
+	g := start(t, &seamtest.Gate{})
+	for _, kind := range []byte{'H', 'S'} {
+		r := dialRaw(t, g.config(t))
+		hidden := []byte{kind, 0, 0, 0, 4 + 13, 'Q', 0, 0, 0, 12, 'S', 'E', 'L', 'E', 'C', 'T', ' ', '1'}
+		raw, err := (&pgproto3.Query{String: "SELECT 2 AS a"}).Encode(hidden)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Write(raw); err != nil {
+			t.Fatal(err)
+		}
+		got, err := r.rest()
+		if err != nil {
+			t.Fatalf("%c: after %q: %v", kind, got, err)
+		}
+		equal(t, string(kind), got, []string{"error GS1502"})
+	}
+	if n := len(g.Admitted("")); n != 0 {
+		t.Errorf("%d commands were admitted", n)
+	}
+}

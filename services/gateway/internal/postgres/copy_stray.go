@@ -9,13 +9,15 @@ import (
 // gateway does not know which of the two at the time. So it passes such a Sync
 // on, and once the COPY has failed it asks in a way whose answer tells: a Sync of
 // its own, and behind that a Close. The ReadyForQuery before the CloseComplete is
-// its own; those before are the client's.
+// its own; those before are the client's. A client that has terminated the session
+// by then has no more to send, so that all answers are its own.
 
 // stray is the state of that question.
 type stray struct {
 	ready  int    // how many ReadyForQuery have come
 	own    []byte // the last of them, which may be the gateway's own
 	broken bool   // the target drops messages, where it has answered none of the client's Syncs
+	theirs bool   // the client has terminated: nothing was asked, and all answers are the client's
 }
 
 // strayed handles a Sync inside of a COPY.
@@ -58,6 +60,10 @@ func (s *session) askStrays() error {
 	p.group++
 	e.group = p.group
 	p.queue = append(p.queue, e)
+	if e.stray.theirs = s.left.Load(); e.stray.theirs {
+		p.mu.Unlock()
+		return nil
+	}
 	err := s.up.out.Append(func(dst []byte) []byte {
 		dst = wire.AppendEmpty(dst, wire.Sync)
 		dst = wire.AppendTarget(dst, wire.Close, wire.Statement, ownName)
@@ -73,6 +79,10 @@ func (s *session) askStrays() error {
 // strayReady handles a ReadyForQuery that is the answer of a client's Sync, or of
 // the gateway's own.
 func (s *session) strayReady(e *expectation, message []byte) {
+	if e.stray.theirs {
+		s.send(message)
+		return
+	}
 	if e.stray.ready > 0 {
 		s.send(e.stray.own)
 	}

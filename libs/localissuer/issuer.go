@@ -25,6 +25,7 @@ type Person struct {
 	Title   string // display name
 	Subject string
 	Email   string
+	Groups  []string // of the token's groups claim
 }
 
 // Options says how to run an issuer. Dir is needed; the rest has defaults.

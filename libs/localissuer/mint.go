@@ -53,6 +53,9 @@ func (i *Issuer) SignIn(name, clientID, nonce string) (string, error) {
 		"aud": clientID, "sub": p.Subject, "name": p.Title, "email": p.Email, "email_verified": true,
 		"iat": now.Unix(), "auth_time": now.Unix(), "exp": now.Add(personTokenLife).Unix(),
 	}
+	if len(p.Groups) > 0 {
+		claims["groups"] = p.Groups
+	}
 	if nonce != "" {
 		claims["nonce"] = nonce
 	}

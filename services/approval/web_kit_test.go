@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,13 +19,14 @@ import (
 )
 
 // startIssuer starts a sign-in provider that knows everybody of the people map,
-// and mallory, whom it does not know.
+// and mallory, whom it does not know. It says that sam is in the group dba.
 func (w *world) startIssuer() *localissuer.Issuer {
 	w.t.Helper()
 	var all []localissuer.Person
 	for _, name := range []string{"dana", "kim", "riley", "sam", "mallory"} {
 		all = append(all, localissuer.Person{Name: name, Title: strings.ToUpper(name[:1]) + name[1:], Subject: "local-" + name, Email: name + "@acme.example"})
 	}
+	all[slices.IndexFunc(all, func(p localissuer.Person) bool { return p.Name == "sam" })].Groups = []string{"dba"}
 	i, err := localissuer.New(localissuer.Options{Dir: filepath.Join(w.dir, "issuer"), People: all})
 	if err != nil {
 		w.t.Fatal(err)

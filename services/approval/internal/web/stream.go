@@ -146,7 +146,7 @@ func (w *Web) events(rw http.ResponseWriter, r *http.Request, v *visit) {
 		case <-beat.C:
 			text = ":\n\n"
 		case <-s.wake:
-			if w.concerns(s) {
+			if w.concerns(s, v.session) {
 				text = "event: changed\ndata:\n\n"
 			}
 		}
@@ -179,13 +179,13 @@ func (s *stream) over() bool {
 
 // concerns reports that something changed that the stream's owner may see, under
 // the people map of now.
-func (w *Web) concerns(s *stream) bool {
+func (w *Web) concerns(s *stream, owner *session) bool {
 	pending, missed := s.take()
 	b := w.o.Backend()
 	if b == nil {
 		return false
 	}
-	c := b.As(s.account)
+	c := w.as(b, owner)
 	for _, st := range pending {
 		if c.Sees(st) {
 			return true

@@ -105,7 +105,7 @@ func (e *Examined) votes(add func(bool, string, string)) {
 	}
 	add(self == "", "none of whom asked for it", self)
 	good := d.Uses >= 1 && d.ExpiresAt != nil && d.ExpiresAt.AsTime().After(d.DecidedAt.AsTime())
-	scope := "one command"
+	scope := GrantedTo("")
 	switch {
 	case r.Plan != nil:
 		scope = GrantedTo(ScopePlan)
@@ -117,5 +117,5 @@ func (e *Examined) votes(add func(bool, string, string)) {
 	default:
 		good = good && d.Uses == 1
 	}
-	add(good, "counted, and it ends", fmt.Sprintf("%d of %s, until %s", d.Uses, scope, d.ExpiresAt.AsTime().UTC().Format(time.RFC3339)))
+	add(good, "counted, and it ends", fmt.Sprintf("%d at most, of %s, until %s", d.Uses, scope, d.ExpiresAt.AsTime().UTC().Format(time.RFC3339)))
 }

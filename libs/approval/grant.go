@@ -139,13 +139,13 @@ func disinterested(d *eventv1.ApprovalDecision, u Use) bool {
 	return true
 }
 
-// GrantedTo names in a phrase whom a grant of a scope covers.
+// GrantedTo says in a phrase what a grant of a scope covers.
 func GrantedTo(scope string) string {
 	switch scope {
 	case policy.ScopeRun:
-		return "statements of this shape, for the rest of this run"
+		return "this statement with any values, for the rest of this run"
 	case policy.ScopeJob:
-		return "statements of this shape, by this job in any run"
+		return "this statement with any values, by this job in any of its runs"
 	case policy.ScopeReturn:
 		return "this very command, once more, by the same job at the same commit"
 	case ScopePlan:

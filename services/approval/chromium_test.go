@@ -192,7 +192,7 @@ func TestInboxPictures(t *testing.T) {
 	p.eval(`document.querySelector("[name=scope][value=run]").click(); document.querySelector("[name=uses]").value = "5"; document.getElementById("approve").click()`)
 	p.holds(`document.querySelector("#status .state.approved") && document.querySelector("#actions .revoke")`)
 	w.ran(agent, &eventv1.ApprovalOutcome{Use: 1, Status: "ok", Rows: 12, DurationNs: 34_200_000})
-	p.holds(`document.getElementById("status").innerText.includes("Ran: 12 rows in 34.2ms (use 1 of 5)")`)
+	p.holds(`document.getElementById("status").innerText.includes("Ran: 12 rows in 34 ms (use 1 of 5)")`)
 	p.picture("granted")
 	p.open(at + "/grants")
 	p.holds(`document.querySelector(".entry .revoke")`)

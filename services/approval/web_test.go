@@ -155,8 +155,8 @@ func TestInboxShowsWhatBecameOfIt(t *testing.T) {
 		t.Fatalf("got %d %s", a.status, a.body)
 	}
 	w.ran(first, &eventv1.ApprovalOutcome{Status: "error", Code: "23505", Message: "duplicate <b>key", DurationNs: 1_500_000})
-	b.sees("/approvals/"+first.Id, "Failed after 1.5ms: 23505 duplicate &lt;b&gt;key")
-	b.sees("/decided", "Failed after 1.5ms")
+	b.sees("/approvals/"+first.Id, "Failed after 1.5 ms: 23505 duplicate &lt;b&gt;key")
+	b.sees("/decided", "Failed after 1.5 ms")
 	second := w.hold("why", shape)
 	page := b.sees("/approvals/"+second.Id, "The same statement before").body
 	if !strings.Contains(page, `href="/approvals/`+first.Id+`">see it`) || !strings.Contains(page, "by dana") {
@@ -211,4 +211,26 @@ func TestInboxShowsAPlan(t *testing.T) {
 		t.Fatalf("got %d %s", a.status, a.body)
 	}
 	b.sees("/grants", q.Id)
+}
+
+// Who may vote as a member of a group of the sign-in provider is told of what
+// changes as everybody else is.
+func TestInboxOfAGroupsMemberIsLive(t *testing.T) {
+	w := newWorld(t)
+	w.publish(groupRules, people)
+	i := w.startIssuer()
+	r := w.start(withInbox(i))
+	sam := r.signedIn(i, "sam")
+	_, seen := sam.listen(t.Context(), "/events")
+	q := w.hold("group")
+	if name := next(t, seen); name != "changed" {
+		t.Fatalf("got %q", name)
+	}
+	sam.sees("/", q.Id)
+	if a := sam.act(q, "approve"); a.status != http.StatusSeeOther {
+		t.Fatalf("got %d %s", a.status, a.body)
+	}
+	if d, err := w.decided(q); err != nil || d.Votes[0].Person != "sam" {
+		t.Fatalf("got %v, %v", d, err)
+	}
 }

@@ -261,9 +261,9 @@ func offers(r *eventv1.ApprovalRequest) string {
 	for _, scope := range o.GetScopes() {
 		switch scope {
 		case policy.ScopeRun:
-			lines = append(lines, "*For this run*: this statement *with any values*, for the rest of the run, "+limit)
+			lines = append(lines, "*For this run*: "+approval.GrantedTo(scope)+", "+limit)
 		case policy.ScopeJob:
-			lines = append(lines, "*For this job*: this statement *with any values*, by this job in any of its runs, "+limit)
+			lines = append(lines, "*For this job*: "+approval.GrantedTo(scope)+", "+limit)
 		}
 	}
 	return strings.Join(lines, "\n")

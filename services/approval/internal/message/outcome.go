@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/slack-go/slack"
 
@@ -271,38 +270,19 @@ func (in Input) grant() string {
 
 // ran says how the command ended, or the latest of those that a grant let pass.
 func ran(r *machine.Run, g *machine.Grant) string {
-	took := took(r.Duration)
-	s := ""
+	shown, _ := cut(r.Message, maxField/4)
+	e := approval.Ending{Status: r.Status, Code: r.Code, Message: shown, Rows: r.Rows, Took: r.Duration}
+	if g != nil {
+		e.Uses, e.Of = r.Uses, g.Uses
+	}
+	sign := ":grey_question: "
 	switch r.Status {
 	case "ok":
-		s = fmt.Sprintf(":white_check_mark: Ran: %s in %s", count(r.Rows, "row"), took)
-	case "error":
-		shown, _ := cut(approval.Visible(r.Message), maxField/4)
-		s = fmt.Sprintf(":x: *Failed* after %s: %s %s", took, span(r.Code), inline(shown))
-	case "cancelled":
-		s = fmt.Sprintf(":x: Cancelled by its client after %s", took)
-	case "not_executed":
-		s = ":x: It was not executed"
-	default:
-		s = ":grey_question: How it ended is not known"
+		sign = ":white_check_mark: "
+	case "error", "cancelled", "not_executed":
+		sign = ":x: "
 	}
-	if g != nil && r.Uses > 0 && g.Uses > 1 {
-		s += fmt.Sprintf(" (use %d of %d)", r.Uses, g.Uses)
-	}
-	return s
-}
-
-// took writes how long something took: "2.3 ms", "34 ms", "1.2 s", "4 min".
-func took(d time.Duration) string {
-	switch {
-	case d < 10*time.Millisecond:
-		return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
-	case d < time.Second:
-		return fmt.Sprintf("%d ms", d.Milliseconds())
-	case d < time.Minute:
-		return fmt.Sprintf("%.1f s", d.Seconds())
-	}
-	return approval.Span(d)
+	return sign + inline(e.String())
 }
 
 func count(n int64, what string) string {

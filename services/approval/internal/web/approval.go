@@ -64,9 +64,9 @@ func detail(a api.Approval, v *visit) one {
 		for _, scope := range a.Offer.Scopes {
 			switch scope {
 			case policy.ScopeRun:
-				o.Offers = append(o.Offers, offer{scope, "For this run", "this statement with any values, for the rest of the run"})
+				o.Offers = append(o.Offers, offer{scope, "For this run", approval.GrantedTo(scope)})
 			case policy.ScopeJob:
-				o.Offers = append(o.Offers, offer{scope, "For this job", "this statement with any values, by this job in any of its runs"})
+				o.Offers = append(o.Offers, offer{scope, "For this job", approval.GrantedTo(scope)})
 			}
 		}
 	}

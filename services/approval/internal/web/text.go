@@ -1,7 +1,6 @@
 package web
 
 import (
-	"fmt"
 	"net/url"
 	"regexp"
 	"strings"
@@ -91,30 +90,11 @@ func link(address string) string {
 	return u.String()
 }
 
-// ending is how a command ended, in words.
-type ending struct {
-	Text string
-	Bad  bool
-}
-
 // ran says how the command ended, or the latest of those that a grant let pass.
-func ran(r *api.Run, g *api.Grant) ending {
-	e := ending{Bad: r.Status != "ok"}
-	after := time.Duration(r.Millis * float64(time.Millisecond)).Round(100 * time.Microsecond).String()
-	switch r.Status {
-	case "ok":
-		e.Text = fmt.Sprintf("Ran: %s in %s", plural(int(r.Rows), "row", "rows"), after)
-	case "error":
-		e.Text = fmt.Sprintf("Failed after %s: %s %s", after, r.Code, r.Message)
-	case "cancelled":
-		e.Text = "Cancelled by its client after " + after
-	case "not_executed":
-		e.Text = "It was not executed"
-	default:
-		e.Text = "How it ended is not known"
-	}
-	if g != nil && r.Uses > 0 && g.Uses > 1 {
-		e.Text += fmt.Sprintf(" (use %d of %d)", r.Uses, g.Uses)
+func ran(r *api.Run, g *api.Grant) approval.Ending {
+	e := approval.Ending{Status: r.Status, Code: r.Code, Message: r.Message, Rows: r.Rows, Took: time.Duration(r.Millis * float64(time.Millisecond))}
+	if g != nil {
+		e.Uses, e.Of = r.Uses, g.Uses
 	}
 	return e
 }

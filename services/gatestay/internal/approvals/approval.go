@@ -47,6 +47,8 @@ type Approval struct {
 	Offer         *Offer    `json:"offer"`
 	Grant         *Grant    `json:"grant"`
 	Latest        *Run      `json:"latest"`
+
+	ReasonRequired bool `json:"reason_required"` // of an approval
 }
 
 // Run is how the command ended, or the latest of those that a grant let pass.
@@ -116,7 +118,7 @@ func (t *tool) whole(a Approval) {
 		{"rule", strings.TrimSpace(fmt.Sprintf("%s, policy version %d. %s", approval.Visible(a.Rule), a.PolicyVersion, approval.Visible(a.Description)))},
 		{"approvers", approval.Visible(a.Approvers)},
 		{"grant", t.granted(a.Grant)},
-		{"ran", ran(a.Latest)},
+		{"outcome", ran(a.Latest, a.Grant)},
 		{"session", a.SessionID},
 	}
 	for _, v := range a.Votes {
@@ -137,7 +139,7 @@ func (t *tool) whole(a Approval) {
 	switch {
 	case a.State != "waiting":
 	case a.MayVote:
-		p.Note("gatestay approvals approve " + a.ID + wider(a) + "\ngatestay approvals deny " + a.ID + ` --reason "why"`)
+		p.Note(approving(a) + "\ngatestay approvals deny " + a.ID + ` --reason "why"`)
 	case a.WhyNot != "":
 		p.Note("You may not vote: " + approval.Visible(a.WhyNot))
 	}
@@ -156,34 +158,37 @@ func shownLines(statement string, parameters []string) []string {
 	return lines
 }
 
-// wider names what an approver may give beyond the command.
-func wider(a Approval) string {
-	s := ""
+// approving are the commands by which it may be approved: it alone, or with more
+// where the rule offers that.
+func approving(a Approval) string {
+	why := ""
+	if a.ReasonRequired {
+		why = ` --reason "why"`
+	}
+	command := "gatestay approvals approve " + a.ID
+	s := command + why
 	if a.Offer == nil {
 		return s
 	}
 	for _, scope := range a.Offer.Scopes {
 		if scope != policy.ScopeReturn {
-			s += fmt.Sprintf("\ngatestay approvals approve %s --scope %s   # %s, any values, at most %d in %s", a.ID, scope,
-				approval.GrantedTo(scope), a.Offer.Uses, approval.Span(time.Duration(a.Offer.Seconds)*time.Second))
+			s += fmt.Sprintf("\n%s --scope %s%s   # %s, at most %d in %s", command, scope, why, approval.GrantedTo(scope), a.Offer.Uses,
+				approval.Span(time.Duration(a.Offer.Seconds)*time.Second))
 		}
 	}
 	return s
 }
 
 // ran says how the command ended.
-func ran(r *Run) string {
+func ran(r *Run, g *Grant) string {
 	if r == nil {
 		return ""
 	}
-	s := strings.TrimSpace(fmt.Sprintf("%s, %d rows, %.1f ms", approval.Visible(r.Status), r.Rows, r.Millis))
-	if r.Status == "error" {
-		s = fmt.Sprintf("failed after %.1f ms: %s %s", r.Millis, approval.Visible(r.Code), approval.Visible(r.Message))
+	e := approval.Ending{Status: r.Status, Code: r.Code, Message: r.Message, Rows: r.Rows, Took: time.Duration(r.Millis * float64(time.Millisecond))}
+	if g != nil {
+		e.Uses, e.Of = r.Uses, g.Uses
 	}
-	if r.Uses > 0 {
-		s += fmt.Sprintf(" (use %d)", r.Uses)
-	}
-	return s
+	return e.String()
 }
 
 // granted says what a grant covers, and whether it still holds.
@@ -277,8 +282,8 @@ func place(a Approval) string {
 }
 
 func words(v Vote) string {
-	s := fmt.Sprintf("%s %s at %s by %s", approval.Visible(v.Person), past[v.Vote], v.At.Local().Format(time.TimeOnly),
-		map[string]string{"cli": "the terminal", "slack": "Slack", "web": "the web"}[v.Via])
+	s := fmt.Sprintf("%s %s at %s %s", approval.Visible(v.Person), past[v.Vote], v.At.Local().Format(time.TimeOnly),
+		map[string]string{"cli": "from the terminal", "slack": "in Slack", "web": "on the web"}[v.Via])
 	if v.Reason != "" {
 		s += ": " + approval.Visible(v.Reason)
 	}

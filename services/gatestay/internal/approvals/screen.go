@@ -103,6 +103,8 @@ func wrap(s string, n int) []string {
 // foot is the last line: what came of a key, a vote that is asked back, or the keys.
 func (w *watcher) foot(p *ui.Printer, columns int) string {
 	switch {
+	case w.ask == approval.Approve && w.typed():
+		return p.Warn(fit("Approve. Why? (enter: approve, escape: no vote) "+approval.Visible(w.reason), columns))
 	case w.ask == approval.Approve:
 		return p.Warn(fit("Approve this? y: yes, any other key: no", columns))
 	case w.ask == approval.Deny:

@@ -26,13 +26,13 @@ const watchHelp = `Show what waits, live, and vote with a key:
   space b         read on, back   r         look again
   q               leave
 
-A vote is asked back once before it counts, and one to approve after the end of
-the statement has been on the screen. In a pipe, one line is printed for
-each approval as it comes and as it ends.`
+A vote is asked back once before it counts, with its reason where the rule asks for
+one, and one to approve after the end of the statement has been on the screen. In a
+pipe, one line is printed for each approval as it comes and as it ends.`
 
 const (
 	watchEvery = time.Second
-	clear      = "\x1b[2J\x1b[H"
+	blank      = "\x1b[2J\x1b[H"
 	alternate  = "\x1b[?1049h\x1b[?25l"
 	ordinary   = "\x1b[?25h\x1b[?1049l"
 )
@@ -135,7 +135,7 @@ func (w *watcher) run(ctx context.Context, in *os.File) error {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for {
-		_, _ = fmt.Fprint(out, clear+strings.ReplaceAll(w.screen(), "\n", "\r\n"))
+		_, _ = fmt.Fprint(out, blank+strings.ReplaceAll(w.screen(), "\n", "\r\n"))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -245,7 +245,7 @@ func (w *watcher) press(ctx context.Context, key string) bool {
 		case !w.read:
 			w.said = "read it to its end first: space goes on"
 		default:
-			w.ask = approval.Approve
+			w.ask, w.reason = approval.Approve, ""
 		}
 	}
 	return false
@@ -254,16 +254,23 @@ func (w *watcher) press(ctx context.Context, key string) bool {
 // show opens or closes the marked approval.
 func (w *watcher) show(open bool) { w.open, w.from, w.read = open, 0, false }
 
-// answer takes a key while a vote is asked back: y for an approval, a reason and
-// enter for a denial; escape takes it back.
+// typed reports that the vote that is asked back comes with a reason: a denial
+// may have one, an approval where its rule asks for it.
+func (w *watcher) typed() bool {
+	return w.ask == approval.Deny || w.marked() != nil && w.marked().ReasonRequired
+}
+
+// answer takes a key while a vote is asked back: a reason and enter, or y;
+// escape takes it back.
 func (w *watcher) answer(ctx context.Context, key string) {
 	switch {
 	case key == "\x1b" || key == "\x03":
 		w.ask, w.said = "", "no vote"
-	case w.ask == approval.Approve && (key == "y" || key == "Y"):
+	case !w.typed() && (key == "y" || key == "Y"):
 		w.vote(ctx)
-	case w.ask == approval.Approve:
+	case !w.typed():
 		w.ask, w.said = "", "no vote"
+	case key == "\r" && w.ask == approval.Approve && strings.TrimSpace(w.reason) == "": // asked back until there is one
 	case key == "\r":
 		w.vote(ctx)
 	case key == "\x7f" || key == "\b":

@@ -117,3 +117,26 @@ func (s stopper) Write(p []byte) (int, error) {
 	s.stop()
 	return s.w.stdout.Write(p)
 }
+
+// What was typed for a denial that was taken back is no reason of an approval.
+func TestRedteam21_WatchForgetsTheReasonOfAnotherVote(t *testing.T) {
+	world, w := watching(t, waiting())
+	w.keys(t.Context(), "d", "n", "o", "\x1b", "\r", " ", "a", "y")
+	if got := posted(world); len(got) != 1 || got[0] != `{"reason":"","vote":"approve"}` {
+		t.Fatalf("posted %v", got)
+	}
+}
+
+// Where the rule asks for the reason of an approval, so does the screen; a y is
+// a letter of it then.
+func TestWatchAsksForTheReasonOfAnApproval(t *testing.T) {
+	world, w := watching(t, with(map[string]any{"reason_required": true}))
+	w.keys(t.Context(), "\r", " ", "a", "\r")
+	if got := posted(world); len(got) != 0 || !strings.Contains(w.screen(), "Approve. Why?") {
+		t.Fatalf("posted %v\n%s", got, w.screen())
+	}
+	w.keys(t.Context(), "y", "e", "s", "\r")
+	if got := posted(world); len(got) != 1 || got[0] != `{"reason":"yes","vote":"approve"}` {
+		t.Fatalf("posted %v", got)
+	}
+}

@@ -39,6 +39,7 @@ const (
 	FoundUncovered   = "uncovered-target"  // a target that no rule lets anybody use
 	FoundShadowed    = "shadowed"          // a rule that another always beats
 	FoundNever       = "never"             // a condition that is never true
+	FoundWhole       = "whole-list"        // a condition that compares the whole list of functions
 	FoundAsserted    = "asserted"          // an allow rule that asks for what callers merely say
 	FoundUnmapped    = "unmapped-approver" // an approver whom the people map does not know, or who cannot vote
 	FoundLone        = "lone-approver"     // only one person could approve
@@ -69,6 +70,7 @@ func Check(e *Engine, s Surroundings) []Finding {
 		c.issuers(r)
 		c.targets(r)
 		c.condition(r)
+		c.whole(r)
 		c.asserted(r)
 		c.approvers(r)
 		c.shadowed(r)

@@ -30,6 +30,8 @@ func TestRedteam33_SilenceIsFound(t *testing.T) {
 		{policy.FoundUncovered, `{name: r, effect: allow, targets: [stage-db], principals: [{repository: acme/shop}]}`, "target stage-db"},
 		{policy.FoundNever, `{name: r, effect: allow, ` + any + `, when: 'command.class == "read" && command.class == "write"'}`, "false, whatever the command is"},
 		{policy.FoundNever, `{name: r, effect: deny, ` + any + `, when: 'false && command.filtered'}`, "false, whatever the command is"},
+		{policy.FoundWhole, `{name: r, effect: deny, ` + any + `, when: 'command.functions == ["lo_export"]'}`, "comparing the whole list"},
+		{policy.FoundWhole, `{name: r, effect: allow, ` + any + `, when: 'command.class == "read" && ["now"] != command.functions'}`, "comparing the whole list"},
 		{policy.FoundShadowed, `{name: r, effect: allow, ` + any + `, when: 'command.class == "read"'}` + "\n  - " + `{name: d, effect: deny, targets: ["prod-*"], principals: [{any: true}]}`, `rule "d" always decides`},
 		{policy.FoundShadowed, `{name: r, effect: allow, environments: [production], principals: [{repository_id: "1", repository_owner_id: "2"}]}` + "\n  - " + `{name: d, effect: hold, environments: [production], principals: [{repository_owner_id: "2"}], approvers: {persons: [dana, kim]}}`, `rule "d" always decides`},
 		{policy.FoundAsserted, `{name: r, effect: allow, ` + any + `, when: 'session.reason != ""'}`, "reason: required"},
@@ -57,6 +59,17 @@ func TestRedteam33_SilenceIsFound(t *testing.T) {
 			}
 			t.Errorf("not found among %v", findings)
 		})
+	}
+}
+
+// Asking for no function at all, or for single ones, is answered.
+func TestOnlyAWholeListIsFound(t *testing.T) {
+	for _, when := range []string{`command.functions == []`, `size(command.functions) == 0`, `"now" in command.functions`, `command.functions.all(f, f in ["now", "pg_catalog.now"])`, `command.objects == ["public.t"]`} {
+		for _, f := range policy.Check(compile(t, "rules:\n  - {name: r, effect: allow, targets: ['*'], principals: [{any: true}], when: '"+when+"'}\n"), surroundings()) {
+			if f.Kind == policy.FoundWhole {
+				t.Errorf("%s: %s", when, f)
+			}
+		}
 	}
 }
 

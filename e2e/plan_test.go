@@ -134,7 +134,7 @@ func TestAPlanOfAFile(t *testing.T) {
 		t.Errorf("a plan that waits: exit status %d\n%s", code, stderr)
 	}
 	m := g.AwaitMessage(t, p.ID)
-	for _, want := range []string{"PLAN OF 4 STATEMENTS, 3 HELD", "INSERT INTO planned VALUES (1, 'one; two')", "release 42", "migrate.sql:2"} {
+	for _, want := range []string{"Plan of 4 statements, 3 held", "INSERT INTO planned VALUES (1, 'one; two')", "release 42", "migrate.sql:2"} {
 		m.Await(t, want)
 	}
 	approve(t, g, p.ID)

@@ -95,6 +95,9 @@ func Headline(verb string, objects []*eventv1.Object) string {
 		verb = "unknown command"
 	}
 	head := strings.ToUpper(verb)
+	if strings.HasPrefix(verb, planVerb) { // prose, not SQL
+		head = strings.ToUpper(verb[:1]) + verb[1:]
+	}
 	changed, read := objectNames(objects)
 	switch {
 	case len(changed) > 0 && len(read) > 0:

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/gatestay/gatestay/libs/electorate"
@@ -26,6 +27,16 @@ const (
 	// approval's whole state, in which it is kept as text.
 	MaxPlan = 256 << 10
 )
+
+const planVerb = "plan of "
+
+// PlanVerb is the verb of a plan's request, as whoever is asked reads it.
+func PlanVerb(statements, held int) string {
+	if statements == 1 {
+		return planVerb + "1 statement, " + strconv.Itoa(held) + " held:"
+	}
+	return planVerb + strconv.Itoa(statements) + " statements, " + strconv.Itoa(held) + " held:"
+}
 
 // Planning is what a run that wants to use a plan is, from the gateway's own
 // memory.

@@ -50,6 +50,7 @@ func TestHeadline(t *testing.T) {
 		"INSERT public.b (reading public.a)":        {"insert", []*eventv1.Object{o("public", "a", "read"), o("public", "b", "write")}},
 		"TRUNCATE a, b, c and 2 more":               {"truncate", []*eventv1.Object{o("", "a", "ddl"), o("", "b", "ddl"), o("", "c", "ddl"), o("", "d", "ddl"), o("", "e", "ddl")}},
 		"UNKNOWN COMMAND":                           {"", nil},
+		"Plan of 1 statement, 1 held: public.a":     {PlanVerb(1, 1), []*eventv1.Object{o("public", "a", "write")}},
 		"DELETE public.‹U+200B›x":                   {"delete", []*eventv1.Object{o("public", "\u200bx", "write")}},
 		"DROP TABLE public.customers, public.other": {"drop table", []*eventv1.Object{o("public", "customers", "ddl"), o("public", "other", "ddl")}},
 	} {

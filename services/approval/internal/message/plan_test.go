@@ -29,7 +29,7 @@ func plan(n int) *eventv1.ApprovalRequest {
 func TestRedteam21_APlanIsApprovedInSlackWhereAllOfItIsShown(t *testing.T) {
 	small := render(t, plan(5), nil)
 	text := small.Text + "\n" + strings.Join(texts(small), "\n")
-	for _, want := range []string{"PLAN OF 5 STATEMENTS, 5 HELD", "00005_step.sql:2", "ADD COLUMN c5 int", "once and in this order", "under 2 rules", "<@U0DANA>", "<@U0SAM>"} {
+	for _, want := range []string{"Plan of 5 statements, 5 held", "00005_step.sql:2", "ADD COLUMN c5 int", "once and in this order", "under 2 rules", "<@U0DANA>", "<@U0SAM>"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in\n%s", want, text)
 		}

@@ -53,7 +53,11 @@ func (s *Step) what() string {
 }
 
 func (p *Plan) headline() string {
-	s := fmt.Sprintf("Plan of %d statements on %s, %d held", len(p.Steps), approval.Visible(p.target), p.Held)
+	statements := "1 statement"
+	if len(p.Steps) != 1 {
+		statements = fmt.Sprintf("%d statements", len(p.Steps))
+	}
+	s := fmt.Sprintf("Plan of %s on %s, %d held", statements, approval.Visible(p.target), p.Held)
 	if p.Denied > 0 {
 		s += fmt.Sprintf(", %d denied", p.Denied)
 	}

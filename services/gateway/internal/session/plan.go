@@ -377,7 +377,7 @@ func (p *planner) ask(ctx context.Context) error {
 		Id: approval.NewID(), Gateway: s.gate.Config().Gateway.ID, SessionId: s.run.ID, CommandId: "cmd_" + ulid.Make().String(), TraceId: s.traceID,
 		Principal: s.principal, Requesters: policy.Requesters(s.principal), Target: s.target, Database: s.database, Environment: s.conf.Environment,
 		Rule: first.decision.Rule, RuleHash: first.decision.RuleHash, RuleDescription: first.decision.Description, PolicyVersion: first.policy.Version,
-		Approvers: first.decision.Approvers, Verb: fmt.Sprintf("plan of %d statements, %d held:", p.whole, p.out.Held), Class: "plan", Objects: p.objects,
+		Approvers: first.decision.Approvers, Verb: approval.PlanVerb(p.whole, p.out.Held), Class: "plan", Objects: p.objects,
 		Statement: strings.TrimSuffix(p.shown.String(), "\n"), Reason: s.reason, Digest: h.Sum(nil),
 		RequestedAt: timestamppb.New(now), Deadline: timestamppb.New(deadline), Warnings: p.warned, Plan: p.plan,
 	}

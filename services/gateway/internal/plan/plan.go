@@ -92,22 +92,13 @@ func (p *Plan) Take(ctx context.Context, uses Uses, digest, state []byte, by gra
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	steps := p.request.Plan.Steps
-	why := ErrOutside
-	for i, s := range steps {
-		if hmac.Equal(s.Digest, digest) {
-			why = ErrOrder
-			if i >= p.done && !hmac.Equal(s.State, state) {
-				why = ErrState
-				break
-			}
-		}
-	}
-	if !errors.Is(why, ErrOrder) {
-		return 0, why
+	is := func(s *eventv1.PlanStep) bool { return hmac.Equal(s.Digest, digest) && hmac.Equal(s.State, state) }
+	if !slices.ContainsFunc(steps[p.done:], is) {
+		return 0, p.whyNot(digest)
 	}
 	for i := p.done; i < len(steps); i++ {
 		n := uint32(i + 1) //nolint:gosec // bounded by approval.MaxSteps
-		if hmac.Equal(steps[i].Digest, digest) && hmac.Equal(steps[i].State, state) {
+		if is(steps[i]) {
 			taken, err := uses.Step(ctx, p.request.Id, n, by)
 			if err != nil {
 				return 0, err //nolint:wrapcheck // says all there is to say
@@ -131,6 +122,19 @@ func (p *Plan) Take(ctx context.Context, uses Uses, digest, state []byte, by gra
 		p.done = i + 1
 	}
 	return 0, ErrOrder
+}
+
+// whyNot says why no step that is left is a statement in a state. The caller holds
+// mu.
+func (p *Plan) whyNot(digest []byte) error {
+	same := func(s *eventv1.PlanStep) bool { return hmac.Equal(s.Digest, digest) }
+	switch steps := p.request.Plan.Steps; {
+	case slices.ContainsFunc(steps[p.done:], same):
+		return ErrState
+	case slices.ContainsFunc(steps, same):
+		return ErrOrder
+	}
+	return ErrOutside
 }
 
 // Passed notes a statement that passes without the plan, where the plan has it as

@@ -73,6 +73,37 @@ func TestRedteam18_StepsPassInTheirOrder(t *testing.T) {
 	}
 }
 
+// One statement may be there for several states of the session: another run goes on
+// behind the first of them.
+func TestAStepIsFoundByItsState(t *testing.T) {
+	uses := &stream{taken: map[uint32]bool{}}
+	twice := func() *Plan {
+		p := of("hx", "hx")
+		p.request.Plan.Steps[1].State = []byte("later")
+		return p
+	}
+	first := twice()
+	for _, ask := range []struct {
+		run   *Plan
+		state string
+		want  uint32
+		why   error
+	}{
+		{first, "later", 0, ErrOrder},
+		{first, "another", 0, ErrState},
+		{first, "state", 1, nil},
+		{twice(), "later", 2, nil},
+		{first, "state", 0, ErrState},
+		{first, "later", 0, ErrOrder},
+		{first, "state", 0, ErrOrder},
+	} {
+		got, err := ask.run.Take(t.Context(), uses, []byte("x"), []byte(ask.state), grant.Use{})
+		if got != ask.want || !errors.Is(err, ask.why) {
+			t.Errorf("under %s: step %d, %v; want %d, %v", ask.state, got, err, ask.want, ask.why)
+		}
+	}
+}
+
 func TestRedteam18_WhatCannotBeCountedDoesNotPass(t *testing.T) {
 	lost := errors.New("no bus")
 	uses := &stream{taken: map[uint32]bool{}, down: lost}

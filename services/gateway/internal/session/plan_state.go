@@ -1,0 +1,78 @@
+package session
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	"github.com/gatestay/gatestay/libs/approval"
+	"github.com/gatestay/gatestay/libs/refusal"
+	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
+	"github.com/gatestay/gatestay/services/gateway/internal/grant"
+)
+
+// PlanState is where a plan's approval stands.
+type PlanState struct {
+	ID        string    `json:"id"`
+	State     string    `json:"state"` // waiting, approved, denied, expired, cancelled
+	Message   string    `json:"message"`
+	Detail    string    `json:"detail,omitempty"`
+	Approvers []string  `json:"approvers"`
+	Until     time.Time `json:"until"` // it may be run, or, waiting, be approved
+}
+
+// PlanState answers a run of the job that asked for the plan.
+func (g *Gate) PlanState(ctx context.Context, raw, id string) (*PlanState, error) {
+	g.setup()
+	run, err := g.Runs.Lookup(raw)
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{gate: g, id: run.ID, principal: run.Principal, target: run.Target}
+	found, err := s.findPlan(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if found.Request.Target != run.Target || !sameJob(found.Request.Principal, run.Principal) {
+		return nil, &refusal.Refusal{Code: refusal.ApprovalUnknown, ID: id, Message: "there is no such plan of this job"}
+	}
+	out := &PlanState{ID: id, State: approval.Approved, Message: "approved", Approvers: []string{}, Until: found.Request.Deadline.AsTime()}
+	if r := unapproved(found, g.Now()); r != nil {
+		out.State, out.Message, out.Detail = states[r.Code], r.Message, r.Detail
+		return out, nil
+	}
+	out.Approvers, _ = approval.Approving(found.Decision)
+	out.Until = found.Decision.ExpiresAt.AsTime()
+	return out, nil
+}
+
+func sameJob(a, b *eventv1.Principal) bool {
+	h := approval.Holder(approval.ScopePlan, a)
+	return h != nil && maps.Equal(h, approval.Holder(approval.ScopePlan, b))
+}
+
+var states = map[refusal.Code]string{
+	refusal.ApprovalPending: "waiting", refusal.ApprovalDenied: approval.Denied, refusal.ApprovalExpired: approval.Expired,
+	refusal.ApprovalCancelled: approval.Cancelled, refusal.RuleChanged: approval.Cancelled,
+}
+
+// unapproved says why a plan is not approved; nil where it is.
+func unapproved(f *grant.Found, now time.Time) *refusal.Refusal {
+	id, d := f.Request.Id, f.Decision
+	switch {
+	case d != nil && d.Outcome == approval.Denied:
+		r := approval.Refused(d)
+		r.Message = "the plan was denied"
+		return r
+	case d != nil && d.Outcome == approval.Approved && now.Before(d.ExpiresAt.AsTime()):
+		return nil
+	case d != nil && (d.Outcome == approval.Expired || d.Outcome == approval.Approved), d == nil && !now.Before(f.Request.Deadline.AsTime()):
+		return &refusal.Refusal{Code: refusal.ApprovalExpired, ID: id, Message: "the plan has expired", Hint: "Plan anew, and tell the approvers."}
+	case d != nil, f.Cancelled:
+		return &refusal.Refusal{Code: refusal.ApprovalCancelled, ID: id, Message: "the plan was cancelled", Hint: "Plan anew."}
+	}
+	return &refusal.Refusal{
+		Code: refusal.ApprovalPending, ID: id, Message: "the plan waits for its approval",
+		Hint: "'gatestay plan --wait' waits for it; 'gatestay approvals show " + id + "' shows it.",
+	}
+}

@@ -118,12 +118,8 @@ func (s *Session) askOnly(ctx context.Context, a *admission, use approval.Use) *
 		}
 		return a.pending(asked.Request)
 	}
-	limit := a.decision.Deadline
-	if limit <= 0 {
-		limit = defaultDeadline
-	}
 	radius := a.measure(ctx)
-	request := a.request(use.Exact, limit)
+	request := a.request(use.Exact, a.deadline())
 	request.Offer, request.Returned, request.Radius = offer, true, radius
 	if err := s.gate.Desk.Ask(ctx, request); err != nil {
 		var r *refusal.Refusal

@@ -112,14 +112,18 @@ func (s *Session) waits(a *admission) bool {
 	return !a.decision.Return
 }
 
+// deadline is for how long an approval may be waited for.
+func (a *admission) deadline() time.Duration {
+	if a.decision.Deadline <= 0 {
+		return defaultDeadline
+	}
+	return a.decision.Deadline
+}
+
 // holdLimit is how long a command may be held, or why not at all.
 func (a *admission) holdLimit() (time.Duration, *refusal.Refusal) {
-	limit := a.decision.Deadline
-	if limit <= 0 {
-		limit = defaultDeadline
-	}
 	if !a.command.Dirty {
-		return limit, nil
+		return a.deadline(), nil
 	}
 	if a.decision.HoldInTransaction <= 0 {
 		return 0, &refusal.Refusal{
@@ -129,7 +133,7 @@ func (a *admission) holdLimit() (time.Duration, *refusal.Refusal) {
 			Hint:    "Run it first in its transaction, or in one of its own; a rule can opt in with hold_in_transaction.",
 		}
 	}
-	return min(limit, a.decision.HoldInTransaction), nil
+	return min(a.deadline(), a.decision.HoldInTransaction), nil
 }
 
 // holdContext ends a hold when the session ends, too. release must be called.
@@ -216,7 +220,7 @@ func (a *admission) request(digest []byte, limit time.Duration) *eventv1.Approva
 
 func (a *admission) warnings() []string {
 	c, w := a.command, []string(nil)
-	if !c.Facts.Filtered && (c.Facts.Verb == "update" || c.Facts.Verb == "delete") {
+	if unfiltered(&c.Facts) {
 		w = append(w, "no WHERE clause: every row of the table is affected")
 	}
 	if len(a.copies()) > 0 {
@@ -235,6 +239,11 @@ func (a *admission) warnings() []string {
 		w = append(w, "the open transaction has written or locked something: others may wait on it")
 	}
 	return w
+}
+
+// unfiltered reports a change of every row of a table.
+func unfiltered(f *command.Facts) bool {
+	return !f.Filtered && (f.Verb == "update" || f.Verb == "delete")
 }
 
 func (a *admission) notice(r *eventv1.ApprovalRequest) seam.Notice {

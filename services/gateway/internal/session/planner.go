@@ -32,14 +32,14 @@ type planner struct {
 	shown   strings.Builder
 	objects []*eventv1.Object
 	warned  []string
-	limit   time.Duration
-	first   *admission // the first that is held
-	whole   int        // statements of the plan, its bookkeeping aside
+	limit   time.Duration // the shortest deadline of its rules
+	first   *admission    // the first that is held
+	whole   int           // statements of the plan, its bookkeeping aside
 }
 
 func (s *Session) plan(ctx context.Context, in *PlanRequest, list []seam.Planned) (*Plan, error) {
 	p := &planner{
-		session: s, in: in, limit: approval.PlanLife * 24, plan: &eventv1.Plan{Tool: in.Tool},
+		session: s, in: in, plan: &eventv1.Plan{Tool: in.Tool},
 		out: &Plan{Target: s.target, Database: s.database, Tool: in.Tool, Steps: []PlanStep{}, Keeping: []PlanStep{}, Rules: []string{}, Life: int64(approval.PlanLife.Seconds())},
 	}
 	for i := range list {
@@ -88,11 +88,10 @@ func (p *planner) add(st *seam.Planned) error {
 	}
 	t := p.in.Scripts[st.Script]
 	step.Source = source(t.Source, max(t.Line, 1)+st.Line-1)
-	if a.decision.Effect != policy.Deny && a.decision.ReasonRequired && s.reason == "" {
-		return &refusal.Refusal{
-			Code: refusal.ReasonRequired, Rule: a.decision.Rule, Message: step.Source + ": this statement needs a reason",
-			Hint: `Give one: gatestay plan ` + s.target + ` --reason "why" -f FILE`,
-		}
+	if r := a.unreasoned(); r != nil {
+		r.ID, r.Message = "", step.Source+": this statement needs a reason"
+		r.Hint = `Give one: gatestay plan ` + s.target + ` --reason "why" -f FILE`
+		return r
 	}
 	switch {
 	case st.Receives:
@@ -146,15 +145,11 @@ func (p *planner) rule(a *admission) {
 		return
 	}
 	if p.first == nil {
-		p.first = a
+		p.first, p.limit = a, a.deadline()
 	}
 	p.plan.Rules = append(p.plan.Rules, &eventv1.PlanRule{Rule: d.Rule, RuleHash: d.RuleHash, Approvers: d.Approvers})
 	p.out.Rules = append(p.out.Rules, d.Rule)
-	if d.Deadline > 0 {
-		p.limit = min(p.limit, d.Deadline)
-	} else {
-		p.limit = min(p.limit, defaultDeadline)
-	}
+	p.limit = min(p.limit, a.deadline())
 }
 
 // show writes a statement for its approvers. Headings begin their line, and

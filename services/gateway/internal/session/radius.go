@@ -24,10 +24,7 @@ func (a *admission) measure(ctx context.Context) *eventv1.Radius {
 	if m == nil {
 		return nil
 	}
-	f := &a.command.Facts
-	out := &eventv1.Radius{
-		Unknown: m.Unknown, Unseen: m.Unseen, Lock: m.Lock, Unfiltered: !f.Filtered && (f.Verb == "update" || f.Verb == "delete"),
-	}
+	out := &eventv1.Radius{Unknown: m.Unknown, Unseen: m.Unseen, Lock: m.Lock, Unfiltered: unfiltered(&a.command.Facts)}
 	for _, e := range m.Planned {
 		out.Planned = append(out.Planned, &eventv1.Effect{Verb: e.Verb, Relation: e.Relation, Rows: e.Rows})
 	}

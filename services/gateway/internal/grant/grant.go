@@ -11,7 +11,6 @@ package grant
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -171,20 +170,13 @@ func (b *Book) Spend(ctx context.Context, d *eventv1.ApprovalDecision, by Use) (
 
 // use takes the first use that is free.
 func (b *Book) use(ctx context.Context, g *given, by Use) (*Taken, error) {
-	b.mu.Lock()
-	to, n := b.bus, g.next
-	b.mu.Unlock()
-	if to == nil {
-		return nil, errors.New("grant: not connected yet")
-	}
-	raw, err := json.Marshal(by)
-	if err != nil {
-		return nil, fmt.Errorf("grant: %w", err)
-	}
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	for ; n <= g.decision.Uses; n++ {
-		free, err := first(ctx, to, bus.UseSubject(g.decision.ApprovalId, n), raw)
+	b.mu.Lock()
+	n := g.next
+	b.mu.Unlock()
+	for id := g.decision.ApprovalId; n <= g.decision.Uses; n++ {
+		free, err := b.Step(ctx, id, n, by)
 		if err != nil {
 			return nil, err
 		}
@@ -194,19 +186,33 @@ func (b *Book) use(ctx context.Context, g *given, by Use) (*Taken, error) {
 		if !free {
 			continue
 		}
-		if revoked, err := b.revoked(ctx, to, g.decision.ApprovalId); err != nil || revoked {
-			return nil, errors.Join(err, errIf(revoked, ErrNone))
+		switch revoked, err := b.Revoked(ctx, id); {
+		case err != nil:
+			return nil, err
+		case revoked:
+			b.forget(id)
+			return nil, ErrNone
 		}
 		return &Taken{Decision: g.decision, Number: n}, nil
 	}
 	return nil, ErrNone
 }
 
-func errIf(condition bool, err error) error {
-	if condition {
-		return err
+// forget drops a grant that was revoked.
+func (b *Book) forget(id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.grants = slices.DeleteFunc(b.grants, func(g *given) bool { return g.decision.ApprovalId == id })
+}
+
+// connected returns the bus, or an error before there is one.
+func (b *Book) connected() (*bus.Bus, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.bus == nil {
+		return nil, errors.New("grant: not connected yet")
 	}
-	return nil
+	return b.bus, nil
 }
 
 // first puts a message on a subject that must be empty, and reports whether it was.
@@ -222,23 +228,4 @@ func first(ctx context.Context, to *bus.Bus, subject string, data []byte) (bool,
 		return false, nil
 	}
 	return false, fmt.Errorf("grant: %w", err)
-}
-
-// revoked asks the stream, and forgets a grant that was revoked.
-func (b *Book) revoked(ctx context.Context, to *bus.Bus, id string) (bool, error) {
-	s, err := to.JS.Stream(ctx, bus.StreamUses)
-	if err != nil {
-		return false, fmt.Errorf("grant: %w", err)
-	}
-	_, err = s.GetLastMsgForSubject(ctx, bus.RevokedSubject(id))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("grant: %w", err)
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.grants = slices.DeleteFunc(b.grants, func(g *given) bool { return g.decision.ApprovalId == id })
-	return true, nil
 }

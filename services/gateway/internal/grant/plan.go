@@ -74,11 +74,9 @@ func (b *Book) event(ctx context.Context, id, kind string) ([]byte, error) {
 }
 
 func (b *Book) last(ctx context.Context, stream, subject string) ([]byte, error) {
-	b.mu.Lock()
-	to := b.bus
-	b.mu.Unlock()
-	if to == nil {
-		return nil, errors.New("grant: not connected yet")
+	to, err := b.connected()
+	if err != nil {
+		return nil, err
 	}
 	s, err := to.JS.Stream(ctx, stream)
 	if err != nil {
@@ -94,13 +92,12 @@ func (b *Book) last(ctx context.Context, stream, subject string) ([]byte, error)
 	return m.Data, nil
 }
 
-// Step takes step n of a plan, from 1: true for one of all who ask, ever.
+// Step takes step n of a plan, or use n of a grant, from 1: true for one of all who
+// ask, ever.
 func (b *Book) Step(ctx context.Context, id string, n uint32, by Use) (bool, error) {
-	b.mu.Lock()
-	to := b.bus
-	b.mu.Unlock()
-	if to == nil {
-		return false, errors.New("grant: not connected yet")
+	to, err := b.connected()
+	if err != nil {
+		return false, err
 	}
 	raw, err := json.Marshal(by)
 	if err != nil {
@@ -111,7 +108,7 @@ func (b *Book) Step(ctx context.Context, id string, n uint32, by Use) (bool, err
 	return first(ctx, to, bus.UseSubject(id, n), raw)
 }
 
-// Stepped reports that step n of a plan was taken, by whomever.
+// Stepped reports that step n was taken, by whomever.
 func (b *Book) Stepped(ctx context.Context, id string, n uint32) (bool, error) {
 	return b.has(ctx, bus.UseSubject(id, n))
 }

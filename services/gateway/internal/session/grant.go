@@ -26,7 +26,7 @@ func (a *admission) use() approval.Use {
 	key := s.gate.GrantKey
 	return approval.Use{
 		Principal: s.principal, Target: s.target, Database: s.database, RuleHash: a.decision.RuleHash, Grants: a.decision.Grants,
-		Approvers: a.decision.Approvers, People: a.policy.Engine.People(), Now: s.gate.Now(), Key: key,
+		Approvers: a.decision.Approvers, People: a.people(), Now: s.gate.Now(), Key: key,
 		Shape: command.Shape(key, &c.Facts, c.Parameters, c.State), Exact: command.Digest(key, c.Text, c.Parameters, c.State),
 	}
 }
@@ -66,10 +66,11 @@ func (s *Session) granted(ctx context.Context, a *admission, use approval.Use) (
 	}, nil
 }
 
-// passing is how a command that waits passes by what is granted meanwhile.
+// passing is how a command that waits passes by what is granted meanwhile, to whom
+// the people map of then lets grant it.
 func (s *Session) passing(a *admission, use approval.Use) func(context.Context) (*grant.Taken, error) {
 	return func(ctx context.Context) (*grant.Taken, error) {
-		use.Now = s.gate.Now()
+		use.Now, use.People = s.gate.Now(), a.people()
 		return s.gate.Grants.Take(ctx, use, a.user())
 	}
 }

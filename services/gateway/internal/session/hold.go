@@ -71,7 +71,7 @@ func (s *Session) hold(ctx context.Context, a *admission) (seam.Permit, error) {
 	result, err := s.gate.Desk.Hold(held, request, approval.Expectation{
 		ApprovalID: request.Id, Gateway: request.Gateway, Session: s.id, Command: a.id, Principal: s.principal,
 		Target: s.target, RuleHash: a.decision.RuleHash, Digest: digest, Count: a.decision.Approvers.GetCount(),
-		ReasonRequired: a.decision.Approvers.GetReasonRequired(), Electorate: s.electorate(a, request),
+		ReasonRequired: a.decision.Approvers.GetReasonRequired(), Electorate: a.electorate(request),
 	}, s.passing(a, use))
 	if err != nil {
 		return nil, s.refuseHeld(a, request.Id, s.gate.Now().Sub(began), err)
@@ -94,14 +94,18 @@ func (s *Session) hold(ctx context.Context, a *admission) (seam.Permit, error) {
 
 // electorate returns who may approve, each time by the people map of then. The
 // rule is that of the command's decision: its hash is compared.
-func (s *Session) electorate(a *admission, r *eventv1.ApprovalRequest) func() *electorate.Electorate {
+func (a *admission) electorate(r *eventv1.ApprovalRequest) func() *electorate.Electorate {
 	return func() *electorate.Electorate {
-		people := a.policy.Engine.People()
-		if now := s.gate.Policy.Current(); now != nil {
-			people = now.Engine.People()
-		}
-		return &electorate.Electorate{Approvers: a.decision.Approvers, Requesters: r.Requesters, People: people}
+		return &electorate.Electorate{Approvers: a.decision.Approvers, Requesters: r.Requesters, People: a.people()}
 	}
+}
+
+// people is the people map of now.
+func (a *admission) people() *policy.People {
+	if now := a.session.gate.Policy.Current(); now != nil {
+		return now.Engine.People()
+	}
+	return a.policy.Engine.People()
 }
 
 // waits reports whether the client keeps its connection while a person decides.

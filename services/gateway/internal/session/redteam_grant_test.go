@@ -275,3 +275,18 @@ func TestRedteam18_APermitEndsWithItsGrant(t *testing.T) {
 	refused(t, a.permit.Stands(false), refusal.ApprovalOver)
 	must(t, a.permit.Stands(true)) // what has begun goes on
 }
+
+// TestRedteam17_WhoApprovesIsToldByThePeopleMapOfThen: somebody whom the map knows as a
+// requester by now grants nothing, to what waits since before, either.
+func TestRedteam17_WhoApprovesIsToldByThePeopleMapOfThen(t *testing.T) {
+	w := newWorld(t)
+	granting := strings.Replace(rules, "    deadline: 30s\n", strings.Replace(grantRules, "30s", "3s", 1), 1)
+	w.publish("policy", map[string]string{"a.yaml": granting})
+	one, two := admit(t.Context(), w.open(), tier("gold")), admit(t.Context(), w.open(), tier("silver"))
+	r, _ := <-w.requests, <-w.requests
+	w.publish("policy", map[string]string{"a.yaml": granting, "people.yaml": "people:\n  - {name: kim, accounts: [\"github:kim\", \"slack:U0DANA\"]}\n"})
+	d := w.grant(r, policy.ScopeRun)
+	w.decide(w.approvals, d)
+	refused(t, (<-one).err, refusal.ApprovalExpired)
+	refused(t, (<-two).err, refusal.ApprovalExpired)
+}

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/gatestay/gatestay/libs/electorate"
 	"github.com/gatestay/gatestay/libs/seal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 )
@@ -91,7 +92,10 @@ func (e *Examined) binding(add func(bool, string, string)) {
 // votes compares the votes with what the request asks for.
 func (e *Examined) votes(add func(bool, string, string)) {
 	r, d := e.Request, e.Decision
-	need := max(r.GetApprovers().GetCount(), 1)
+	need := places(r.GetApprovers())
+	for _, rule := range r.GetPlan().GetRules() {
+		need = max(need, places(rule.GetApprovers()))
+	}
 	have := persons(d.Votes, ReasonRequired(r))
 	names, _ := Approving(d)
 	add(have >= need, "approved by as many distinct persons as the rule asks for", fmt.Sprintf("%d of %d: %s", have, need, strings.Join(names, ", ")))
@@ -117,5 +121,16 @@ func (e *Examined) votes(add func(bool, string, string)) {
 	default:
 		good = good && d.Uses == 1
 	}
-	add(good, "counted, and it ends", fmt.Sprintf("%d at most, of %s, until %s", d.Uses, scope, d.ExpiresAt.AsTime().UTC().Format(time.RFC3339)))
+	add(good, "counted, and it ends", fmt.Sprintf("at most %d: %s, until %s", d.Uses, scope, d.ExpiresAt.AsTime().UTC().Format(time.RFC3339)))
+}
+
+// places is how many distinct persons a rule's approvers have to be, at least: one
+// fills one place of one group. That they are in those groups, the gateway has
+// looked at with the people map; a proof has none.
+func places(a *eventv1.Approvers) uint32 {
+	n := uint32(0)
+	for _, g := range (&electorate.Electorate{Approvers: a}).Places() {
+		n += max(g.GetCount(), 1)
+	}
+	return n
 }

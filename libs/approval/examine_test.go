@@ -58,6 +58,12 @@ func TestExamine(t *testing.T) {
 			d.DecidedAt = timestamppb.New(now.Add(2 * time.Minute))
 		}, "deadline"},
 		"nobody":           {func(_ *eventv1.ApprovalRequest, d *eventv1.ApprovalDecision) { d.Votes = nil }, "distinct persons"},
+		"one for two groups": {func(r *eventv1.ApprovalRequest, _ *eventv1.ApprovalDecision) {
+			r.Approvers = &eventv1.Approvers{AllOf: []*eventv1.ApproverGroup{{Name: "dba", SlackUsers: []string{"U0KIM"}}, {Name: "security", SlackUsers: []string{"U0SAM"}}}}
+		}, "distinct persons"},
+		"one for a plan's other rule": {func(r *eventv1.ApprovalRequest, _ *eventv1.ApprovalDecision) {
+			r.Plan = &eventv1.Plan{Rules: []*eventv1.PlanRule{{Approvers: &eventv1.Approvers{SlackUsers: []string{"U0KIM", "U0SAM"}, Count: 2}}}}
+		}, "distinct persons"},
 		"by its requester": {func(_ *eventv1.ApprovalRequest, d *eventv1.ApprovalDecision) { d.Votes[0].Account = "GitHub:dana" }, "none of whom"},
 		"uncounted":        {func(_ *eventv1.ApprovalRequest, d *eventv1.ApprovalDecision) { d.Uses = 7 }, "counted"},
 		"a grant not offered": {func(_ *eventv1.ApprovalRequest, d *eventv1.ApprovalDecision) {

@@ -18,7 +18,8 @@ import (
 const verifyHelp = `Check a decision with the approval service's public key: that the key signed it,
 that it was made for exactly the request that its approvers were shown, for this
 command, principal, target and rule, and that its votes are those of as many
-distinct persons as the rule asks for, none of whom asked for it.
+distinct persons as the rule asks for, none of whom asked for it. In which groups
+they were is the gateway's to check, with the people map.
 
 Nothing of it rests on the service's word: --save keeps the proof, which anybody
 who has the public key can check later, without a network:

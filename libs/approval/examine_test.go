@@ -57,7 +57,7 @@ func TestExamine(t *testing.T) {
 		"too late": {func(_ *eventv1.ApprovalRequest, d *eventv1.ApprovalDecision) {
 			d.DecidedAt = timestamppb.New(now.Add(2 * time.Minute))
 		}, "deadline"},
-		"nobody":           {func(_ *eventv1.ApprovalRequest, d *eventv1.ApprovalDecision) { d.Votes = nil }, "distinct persons"},
+		"nobody": {func(_ *eventv1.ApprovalRequest, d *eventv1.ApprovalDecision) { d.Votes = nil }, "distinct persons"},
 		"one for two groups": {func(r *eventv1.ApprovalRequest, _ *eventv1.ApprovalDecision) {
 			r.Approvers = &eventv1.Approvers{AllOf: []*eventv1.ApproverGroup{{Name: "dba", SlackUsers: []string{"U0KIM"}}, {Name: "security", SlackUsers: []string{"U0SAM"}}}}
 		}, "distinct persons"},

@@ -131,6 +131,7 @@ func (t *tool) whole(a Approval) {
 	}
 	if len(a.Radius) > 0 {
 		p.Line("")
+		p.Line("  It would touch:")
 	}
 	for _, l := range a.Radius {
 		p.Line("  " + approval.Visible(l))

@@ -115,10 +115,19 @@ func TestShow(t *testing.T) {
 			"statement": "DELETE FROM p\u0430yments\x1b[2K -- \u202ehidden", "headline": "DELETE p\u0430yments", "look_alikes": []string{"p\u0430yments"},
 			"who": "job \x1b]0;title\x07deploy", "reason": "a\nstate  approved", "warnings": []string{"\x1b[31mred"},
 		}),
-		"not_yours":   with(map[string]any{"may_vote": false, "why_not": "you are among those who asked for this"}),
-		"one_of_two":  with(map[string]any{"needed": 2, "missing": 1, "requesters_unknown": []string{"github:ghost"}, "votes": []any{vote("approve", "slack", "")}, "slack_trouble": "is_archived"}),
-		"denied":      with(map[string]any{"state": "denied", "votes": []any{vote("deny", "cli", "not on a Friday")}}),
-		"not_used":    with(map[string]any{"state": "approved", "void": "the client went away", "votes": []any{vote("approve", "slack", "")}}),
+		"not_yours":  with(map[string]any{"may_vote": false, "why_not": "you are among those who asked for this"}),
+		"one_of_two": with(map[string]any{"needed": 2, "missing": 1, "requesters_unknown": []string{"github:ghost"}, "votes": []any{vote("approve", "slack", "")}, "slack_trouble": "is_archived"}),
+		"denied":     with(map[string]any{"state": "denied", "votes": []any{vote("deny", "cli", "not on a Friday")}}),
+		"not_used":   with(map[string]any{"state": "approved", "void": "the client went away", "votes": []any{vote("approve", "slack", "")}}),
+		"measured": with(map[string]any{
+			"radius": []string{"Plans to update about 210 rows of public.customers (estimate)", "Its session holds\u202e 2 locks"}, "reason_required": true,
+			"offer": map[string]any{"scopes": []string{"run", "job", "return"}, "uses": 20, "seconds": 3600},
+		}),
+		"ended": with(map[string]any{
+			"state": "approved", "votes": []any{vote("approve", "web", "ok")},
+			"grant":  map[string]any{"scope": "run", "covers": "this statement with any values", "uses": 20, "expires_at": now},
+			"latest": map[string]any{"status": "error", "code": "23505", "message": "duplicate \x1bkey", "duration_ms": 2.34, "uses": 3},
+		}),
 		"rule_change": with(map[string]any{"state": "cancelled", "why": "the rule changed"}),
 	} {
 		t.Run(name, func(t *testing.T) {

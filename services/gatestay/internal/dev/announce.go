@@ -42,7 +42,7 @@ func tries(p *ui.Printer, d cli.Dev, config string, sample bool) {
 	if sample && slices.Contains(d.Targets, sampleTarget) {
 		t = sampleTarget
 		p.Code("gatestay run " + t + " -- psql -c 'select name, email from customers limit 3'")
-		p.Code("gatestay run " + t + " -- psql -c \"update customers set tier = 'gold'\"   # then click in Slack")
+		p.Code("gatestay run " + t + " -- psql -c \"update customers set tier = 'gold'\"   # then click in Slack, or in the inbox at " + d.Approvals)
 	} else {
 		p.Code("gatestay can " + t)
 		p.Code("gatestay run " + t + " -- psql -c 'select 1'")

@@ -310,8 +310,11 @@ func (s *session) over(e *expectation, tx byte) (idle, draining bool) {
 		s.handles.idle(len(p.queue) == 0)
 	}
 	redefined, doubtful := false, false
-	if len(p.queue) == 0 {
+	switch {
+	case len(p.queue) == 0:
 		redefined, doubtful = s.track.settled(tx)
+	case tx == wire.Failed && !p.transacts(): // what is forwarded already does not end it
+		s.track.tx = tx
 	}
 	idle, draining = s.idle(), s.track.draining
 	p.mu.Unlock()

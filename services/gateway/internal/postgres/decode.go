@@ -75,6 +75,12 @@ func (r *resolved) keep(d *decoded) {
 // empty reports a text without a statement.
 func (d *decoded) empty() bool { return d.unreadable == nil && len(d.statements) == 0 }
 
+// begins reports a text that does nothing but begin a transaction. One that is
+// open already by messages before it, with their portals, becomes that one.
+func (d *decoded) begins() bool {
+	return d.unreadable == nil && len(d.statements) == 1 && d.statements[0].Facts.Transaction == "begin"
+}
+
 // commands is how many commands the text is decided as.
 func (d *decoded) commands() int {
 	if d.unreadable != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -71,6 +72,46 @@ func TestTheCoreEndsAHeldSession(t *testing.T) {
 	equal(t, "what the client is told", got, []string{"notice 00000", "error GS1405"})
 	if why := closed(t, g, 0); !strings.Contains(why, "GS1405") {
 		t.Errorf("closed because %q", why)
+	}
+}
+
+// A session may end between a command's admission and its way to the target.
+func TestTheSessionEndsAsACommandIsAdmitted(t *testing.T) {
+	const text = "CREATE TABLE late_one ()"
+	for name, sent := range map[string][2][]pgproto3.FrontendMessage{
+		"simple":   {{&pgproto3.Sync{}}, {&pgproto3.Query{String: text}}},
+		"extended": {{&pgproto3.Parse{Query: text}, &pgproto3.Sync{}}, {&pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var armed atomic.Bool
+			deciding, told := make(chan struct{}), make(chan struct{})
+			g := start(t, &seamtest.Gate{Decide: func(*seam.Command) seamtest.Decision {
+				if armed.Load() {
+					close(deciding)
+					<-told
+				}
+				return seamtest.Decision{}
+			}})
+			r := dialRaw(t, g.config(t))
+			r.send(t, sent[0]...)
+			r.until(t, 1)
+			armed.Store(true)
+			r.send(t, sent[1]...)
+			<-deciding
+			g.Sessions()[0].End(&refusal.Refusal{Code: refusal.SessionEnded, Message: "the job has ended"})
+			for said := ""; said != "error GS1405"; {
+				m, err := r.Receive()
+				if err != nil {
+					t.Fatal(err)
+				}
+				said = say(m)
+			}
+			close(told)
+			closed(t, g, 0)
+			if o := onlyOutcome(t, g.Gate, "late_one"); o.Status != "not_executed" {
+				t.Errorf("%+v", o)
+			}
+		})
 	}
 }
 

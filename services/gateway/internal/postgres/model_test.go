@@ -173,6 +173,12 @@ func TestModel(t *testing.T) {
 				if i == len(got)-1 && len(want) == i+2 && slices.Equal(want[i:], lost) {
 					got = append(got[:i:i], lost...)
 				}
+			case "error 34000":
+				// A text that fails in a transaction leaves its portal at the server;
+				// that can do nothing but fail, too.
+				if i < len(want) && (want[i] == "error 55000" || want[i] == "error 25P02") {
+					got[i] = want[i]
+				}
 			case "error GS1206": // by design: a portal does not outlive the state it was decided under
 				rt.Skip("state changed")
 			}

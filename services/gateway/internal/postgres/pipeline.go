@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
@@ -195,6 +196,17 @@ func (p *pipeline) full() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.queue) >= p.limit
+}
+
+// transacts reports a command among what is forwarded that begins or ends a
+// transaction, or a part of one. The caller holds mu.
+func (p *pipeline) transacts() bool {
+	return slices.ContainsFunc(p.queue, func(e *expectation) bool {
+		if e.portal != nil && e.portal.run != nil && e.portal.run.facts.Transaction != "" {
+			return true
+		}
+		return slices.ContainsFunc(e.runs, func(r *run) bool { return r.facts.Transaction != "" })
+	})
 }
 
 // pending reports whether the target has something to answer.

@@ -14,15 +14,15 @@ func (s *session) query(message, body []byte) error {
 	if err != nil {
 		return s.refuse(ofQuery, "", violation(err))
 	}
+	d := s.decode(text)
 	s.pipeline.mu.Lock()
 	s.names.forget("") // the target drops it, whatever comes of the text
-	if s.track.tx == wire.Idle && !s.pipeline.executed {
+	if s.track.tx == wire.Idle && !s.pipeline.executed && !d.begins() {
 		// So it does with portals that wait for an Execute, and what the gateway
 		// asks before may end their group now.
 		s.names.endTransaction(s.pipeline.group + 1)
 	}
 	s.pipeline.mu.Unlock()
-	d := s.decode(text)
 	e := &expectation{kind: ofQuery, whole: d.unreadable != nil}
 	if !d.empty() {
 		if e.runs, err = s.decide(d, nil); err != nil {
@@ -35,7 +35,7 @@ func (s *session) query(message, body []byte) error {
 			return s.unforwarded(e.runs, err)
 		}
 	}
-	return s.forward(e, message, func() {
+	err = s.forward(e, message, func() {
 		e.implicit = s.tx == wire.Idle
 		for i, r := range e.runs {
 			s.track.forwarded(r.facts, d.statement(i))
@@ -48,6 +48,10 @@ func (s *session) query(message, body []byte) error {
 			}
 		}
 	})
+	if err != nil && !isAnswer(err) { // the target has not seen it
+		return s.unforwarded(e.runs, err)
+	}
+	return err
 }
 
 // unforwarded refuses a Query whose commands were admitted, and do not run.

@@ -3,6 +3,8 @@ package postgres_test
 import (
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgproto3"
+
 	"github.com/gatestay/gatestay/services/gateway/internal/seam/seamtest"
 )
 
@@ -26,5 +28,30 @@ func TestTransactionsAsOnAServer(t *testing.T) {
 				t.Errorf("through the gateway:\n%s\ndirectly:\n%s", got, want)
 			}
 		})
+	}
+}
+
+// A portal that was bound before BEGIN, in the same group of messages, goes on in
+// the transaction that it begins: with another state than it was decided under.
+func TestPortalBoundBeforeBegin(t *testing.T) {
+	g := start(t, &seamtest.Gate{})
+	got := converse(t, dialRaw(t, g.config(t)), []pgproto3.FrontendMessage{
+		&pgproto3.Parse{Query: "SELECT 1"}, &pgproto3.Bind{DestinationPortal: "p1"}, &pgproto3.Query{String: "BEGIN"},
+		&pgproto3.Execute{Portal: "p1"}, &pgproto3.Sync{}, &pgproto3.Terminate{},
+	})
+	equal(t, "through the gateway", got, []string{"ParseComplete", "BindComplete", "complete BEGIN", "ready T", "error GS1206", "ready E"})
+}
+
+// What comes behind a failure in a transaction is answered as a server does,
+// though it was on its way before the failure was known.
+func TestNamesInAFailedTransaction(t *testing.T) {
+	g := start(t, &seamtest.Gate{})
+	sent := []pgproto3.FrontendMessage{
+		&pgproto3.Query{String: "BEGIN"}, &pgproto3.Query{String: "SELECT set_config('lock_timeout', '2s', false)"}, &pgproto3.Bind{}, &pgproto3.Sync{},
+		&pgproto3.Close{ObjectType: 'S', Name: "s1"}, &pgproto3.Bind{PreparedStatement: "s2"}, &pgproto3.Sync{}, &pgproto3.Terminate{},
+	}
+	want := converse(t, dialRaw(t, directConfig(t)), sent)
+	for range 20 { // whichever comes first
+		equal(t, "through the gateway", converse(t, dialRaw(t, g.config(t)), sent), want)
 	}
 }

@@ -45,9 +45,9 @@ func (e *Examined) OK() bool {
 // Examine checks a decision afterwards, offline, with the approval service's
 // public key: that it was signed, that it was made for exactly this request (what
 // its approvers were shown), and that its votes are what the request asks for.
-// Whether the rule was what the request says is the policy bundle's to tell. An
-// error is returned for what cannot be read.
-func Examine(trust seal.Trust, p Proof) (*Examined, error) {
+// Whether the rule was what the request says is the policy bundle's to tell. With the
+// people map (nil: without) passkeys are verified, too. An error is returned for what cannot be read.
+func Examine(trust seal.Trust, p Proof, people electorate.People) (*Examined, error) {
 	signed, r := &eventv1.Signed{}, &eventv1.ApprovalRequest{}
 	if err := proto.Unmarshal(p.Request, r); err != nil || r.Id == "" {
 		return nil, fmt.Errorf("approval: the proof's request cannot be read")
@@ -73,6 +73,7 @@ func Examine(trust seal.Trust, p Proof) (*Examined, error) {
 	e.binding(add)
 	if d.Outcome == Approved {
 		e.votes(add)
+		e.passkeys(people, add)
 	}
 	return e, nil
 }

@@ -41,7 +41,7 @@ func proof(t *testing.T, k *seal.Key, change func(*eventv1.ApprovalRequest, *eve
 
 func TestExamine(t *testing.T) {
 	k := key(t)
-	e, err := Examine(k.Public(), proof(t, k, nil))
+	e, err := Examine(k.Public(), proof(t, k, nil), nil)
 	if err != nil || !e.OK() {
 		t.Fatalf("a good proof: %v, %+v", err, e)
 	}
@@ -71,7 +71,7 @@ func TestExamine(t *testing.T) {
 		}, "counted"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e, err := Examine(k.Public(), proof(t, k, c.change))
+			e, err := Examine(k.Public(), proof(t, k, c.change), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -84,11 +84,11 @@ func TestExamine(t *testing.T) {
 			}
 		})
 	}
-	if e, err := Examine(key(t).Public(), proof(t, k, nil)); err != nil || e.OK() {
+	if e, err := Examine(key(t).Public(), proof(t, k, nil), nil); err != nil || e.OK() {
 		t.Fatal("a stranger's key verifies it")
 	}
 	for _, p := range []Proof{{}, {Request: []byte("x"), Decision: []byte("y")}} {
-		if _, err := Examine(k.Public(), p); err == nil {
+		if _, err := Examine(k.Public(), p, nil); err == nil {
 			t.Error("nonsense is a proof")
 		}
 	}

@@ -65,8 +65,9 @@ type Use struct {
 	Database  string
 	RuleHash  string
 	Grants    *policy.Grants // of the matched rule
-	// Approvers are whom the rule asks for.
+	// Approvers are whom the rule asks for; Deadline is how long it lets them take.
 	Approvers *eventv1.Approvers
+	Deadline  time.Duration
 	People    *policy.People
 	// Key is the gateways' common one, 32 bytes.
 	Key []byte
@@ -119,7 +120,7 @@ func Covers(d *eventv1.ApprovalDecision, u Use) bool {
 		d.Uses >= 1 && d.Uses <= uses &&
 		u.Now.Before(d.ExpiresAt.AsTime()) && d.ExpiresAt.AsTime().Sub(d.DecidedAt.AsTime()) <= u.Grants.Life+slack &&
 		persons(d.Votes, u.Approvers.GetReasonRequired()) >= max(u.Approvers.GetCount(), 1) && disinterested(d, u) &&
-		elected(d.Votes, u.Approvers.GetReasonRequired(), &electorate.Electorate{Approvers: u.Approvers, Requesters: g.Requesters, People: u.People})
+		elected(d, u.Approvers.GetReasonRequired(), &electorate.Electorate{Approvers: u.Approvers, Requesters: g.Requesters, People: u.People}, u.Deadline)
 }
 
 // disinterested reports that everybody behind the principal was behind the

@@ -82,7 +82,7 @@ func PlanFits(d *eventv1.ApprovalDecision, r *eventv1.ApprovalRequest, raw []byt
 	for _, rule := range r.Plan.Rules[1:] {
 		e.And = append(e.And, rule.GetApprovers())
 	}
-	if !elected(d.Votes, ReasonRequired(r), e) {
+	if !elected(d, ReasonRequired(r), e, r.Deadline.AsTime().Sub(r.RequestedAt.AsTime())) {
 		return "those who approved it are not those whom its rules ask for"
 	}
 	if !disinterested(d, Use{Principal: u.Principal, People: u.People}) {

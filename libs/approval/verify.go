@@ -83,7 +83,7 @@ func Verify(trust seal.Trust, signed *eventv1.Signed, want Expectation) (*eventv
 	if n := persons(d.Votes, want.ReasonRequired); n < max(want.Count, 1) {
 		return nil, invalid(want, fmt.Sprintf("%d persons approved where the rule asks for %d", n, max(want.Count, 1)))
 	}
-	if want.Electorate == nil || !elected(d.Votes, want.ReasonRequired, want.Electorate()) {
+	if want.Electorate == nil || !elected(d, want.ReasonRequired, want.Electorate(), maxWait) {
 		return nil, invalid(want, "those who approved are not those whom the rule asks for")
 	}
 	if d.ExpiresAt == nil || !want.Now.Before(d.ExpiresAt.AsTime()) {
@@ -132,18 +132,6 @@ func persons(votes []*eventv1.Vote, reason bool) uint32 {
 		}
 	}
 	return uint32(len(seen)) //nolint:gosec // a handful
-}
-
-// elected reports that the votes to approve suffice by the rule. What a gateway
-// cannot see for itself, that somebody was in a group, is the vote's word.
-func elected(votes []*eventv1.Vote, reason bool, e *electorate.Electorate) bool {
-	var ballots []electorate.Ballot
-	for _, v := range votes {
-		if v.GetVote() == Approve && (!reason || !Blank(v.GetReason())) {
-			ballots = append(ballots, electorate.Ballot{Account: v.GetAccount(), Groups: v.GetGroups(), At: v.GetAt().AsTime()})
-		}
-	}
-	return e.Tally(ballots).Met()
 }
 
 func invalid(want Expectation, why string) *refusal.Refusal {

@@ -10,12 +10,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatestay/gatestay/libs/passkey"
 	"github.com/gatestay/gatestay/libs/refusal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 )
 
 // People joins accounts to persons (libs/policy.People).
 type People interface {
+	passkey.Keys
 	Person(account string) (name string, ok bool)
 	Accounts(name string) []string
 	// Approvers says in words who may approve.
@@ -60,6 +62,8 @@ type Ballot struct {
 	// voting, as SlackGroup and SignInGroup spell them.
 	Groups []string
 	At     time.Time
+	// Proof is what the voter's passkey has signed; nil where it was not asked.
+	Proof *passkey.Proof
 }
 
 // SlackGroup names a Slack user group in a Ballot.

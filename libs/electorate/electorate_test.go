@@ -7,6 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/gatestay/gatestay/libs/passkey"
 	"github.com/gatestay/gatestay/libs/refusal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 )
@@ -26,6 +27,10 @@ func (m mapped) Person(account string) (string, bool) {
 }
 
 func (m mapped) Accounts(name string) []string { return m[name] }
+
+func (mapped) Passkeys(string) (passkey.RelyingParty, []passkey.Key) {
+	return passkey.RelyingParty{}, nil
+}
 
 func (m mapped) Approvers(*eventv1.Approvers, []string) string { return "" }
 

@@ -51,17 +51,22 @@ type admitted struct {
 }
 
 // Tally counts the votes to approve. Accounts that may not vote count for
-// nothing, one person counts once, and fills at most one place of a rule. Of
+// nothing, nor do those that lack the passkey that the rule asks for; one person counts once, and fills at most one place of a rule. Of
 // several rules each has its own count: the votes suffice where they do for
 // every one.
-func (e *Electorate) Tally(votes []Ballot) Tally {
+func (e *Electorate) Tally(votes []Ballot) Tally { return e.tallyBy(votes, (*Electorate).Proven) }
+
+// proven says whether a ballot is given as step_up asks.
+type proven func(e *Electorate, v Voter, b Ballot) bool
+
+func (e *Electorate) tallyBy(votes []Ballot, proven proven) Tally {
 	if len(e.And) == 0 {
-		return e.tally(votes)
+		return e.tally(votes, proven)
 	}
 	var all Tally
 	missing := 0
 	for _, one := range e.each() {
-		t := one.tally(votes)
+		t := one.tally(votes, proven)
 		missing = max(missing, t.Missing())
 		all.short = all.short || !t.Met()
 		for _, v := range t.Counted {
@@ -79,13 +84,13 @@ func (e *Electorate) Tally(votes []Ballot) Tally {
 	return all
 }
 
-func (e *Electorate) tally(votes []Ballot) Tally {
+func (e *Electorate) tally(votes []Ballot, proven proven) Tally {
 	places := e.places()
 	var withSlack, withoutSlack, unmapped []admitted
 	seen := map[string]bool{}
 	for _, b := range votes {
 		v, refused := e.Admit(b.Account, b.Groups...)
-		if refused != nil || seen[v.Person] {
+		if refused != nil || seen[v.Person] || !proven(e, v, b) {
 			continue
 		}
 		seen[v.Person] = true
@@ -245,7 +250,7 @@ func (e *Electorate) Attainable() Tally {
 			}
 		}
 	}
-	t := e.Tally(all)
+	t := e.tallyBy(all, (*Electorate).couldProve)
 	slack, signIn := e.Groups()
 	t.open = len(slack)+len(signIn) > 0
 	return t

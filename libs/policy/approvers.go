@@ -19,7 +19,7 @@ const (
 
 var (
 	memberKeys   = []string{"slack_users", "slack_groups", "persons", "oidc_groups"}
-	approverKeys = append(append([]string{}, memberKeys...), "count", "all_of", "channel", "reason")
+	approverKeys = append(append([]string{}, memberKeys...), "count", "all_of", "channel", "reason", "step_up")
 	groupKeys    = append(append([]string{}, memberKeys...), "count", "name")
 
 	slackGroupID = regexp.MustCompile(`^S[A-Z0-9]+$`)
@@ -42,6 +42,8 @@ type Approvers struct {
 	Channel string          `json:"channel,omitempty"` // Slack channel id
 	// ReasonRequired: who approves must say why.
 	ReasonRequired bool `json:"reason_required,omitempty"`
+	// StepUp is empty, or StepUpPasskey.
+	StepUp string `json:"step_up,omitempty"`
 }
 
 // ApproverGroup is one of the groups of an all_of. One person fills one place
@@ -70,7 +72,7 @@ func (m *Members) empty() bool { return !m.Open() && len(m.SlackUsers)+len(m.Per
 func (a *Approvers) Event() *eventv1.Approvers {
 	out := &eventv1.Approvers{
 		SlackUsers: slices.Clone(a.SlackUsers), SlackGroups: slices.Clone(a.SlackGroups), Persons: slices.Clone(a.Persons), OidcGroups: slices.Clone(a.OIDCGroups),
-		Count: a.Count, Channel: a.Channel, ReasonRequired: a.ReasonRequired,
+		Count: a.Count, Channel: a.Channel, ReasonRequired: a.ReasonRequired, StepUp: a.StepUp,
 	}
 	for _, g := range a.AllOf {
 		out.AllOf = append(out.AllOf, &eventv1.ApproverGroup{
@@ -85,7 +87,7 @@ func (a *Approvers) Event() *eventv1.Approvers {
 func approversOf(a *eventv1.Approvers) *Approvers {
 	out := &Approvers{
 		Members: Members{SlackUsers: a.GetSlackUsers(), SlackGroups: a.GetSlackGroups(), Persons: a.GetPersons(), OIDCGroups: a.GetOidcGroups()},
-		Count:   a.GetCount(), Channel: a.GetChannel(), ReasonRequired: a.GetReasonRequired(),
+		Count:   a.GetCount(), Channel: a.GetChannel(), ReasonRequired: a.GetReasonRequired(), StepUp: a.GetStepUp(),
 	}
 	for _, g := range a.GetAllOf() {
 		out.AllOf = append(out.AllOf, ApproverGroup{
@@ -115,6 +117,8 @@ func (s *source) approvers(n ast.Node) *Approvers {
 			a.Channel = s.text(e.value, "channel")
 		case "reason":
 			a.ReasonRequired = s.required(e.value, "reason")
+		case "step_up":
+			a.StepUp = s.stepUp(e.value)
 		default:
 			s.members(e, &a.Members)
 		}
@@ -185,6 +189,7 @@ func (s *source) approverGroups(n ast.Node) []ApproverGroup {
 
 // checkApprovers makes sure that the named persons exist, and are enough.
 func (e *Engine) checkApprovers(s *source, r *rule) {
+	e.checkStepUp(s, r)
 	at := r.nodes["approvers"]
 	groups := r.Approvers.groups()
 	in, index := [][]bool{}, map[string]int{}
@@ -207,6 +212,9 @@ func (e *Engine) checkApprovers(s *source, r *rule) {
 	}
 	for i, g := range fixed {
 		for _, person := range e.people.named(&groups[g].Members) {
+			if !e.people.proves(person, r.Approvers.StepUp) {
+				continue
+			}
 			v, ok := index[person]
 			if !ok {
 				v = len(in)
@@ -219,12 +227,19 @@ func (e *Engine) checkApprovers(s *source, r *rule) {
 		return
 	}
 	if len(r.Approvers.AllOf) == 0 {
-		if len(in) > 0 {
+		switch {
+		case r.Approvers.StepUp != "":
+			s.bad(at, fmt.Sprintf("count is %d, but of the persons whom approvers names %d have a passkey in %s", r.Approvers.Count, len(in), PeopleFile), "add passkeys for more of them ('Your passkeys' in the inbox), name others, or lower the count")
+		case len(in) > 0:
 			s.bad(at, fmt.Sprintf("count is %d, but approvers names %d distinct person(s)", r.Approvers.Count, len(in)), "name more persons, or lower the count: one person counts once")
 		}
 		return
 	}
-	s.bad(at, fmt.Sprintf("all_of can never be met: its groups name %d distinct person(s), and one person fills one place of one group", len(in)), "name more persons, or lower a count")
+	who := "distinct person(s)"
+	if r.Approvers.StepUp != "" {
+		who += " who have a passkey in " + PeopleFile
+	}
+	s.bad(at, fmt.Sprintf("all_of can never be met: its groups name %d %s, and one person fills one place of one group", len(in), who), "name more persons, or lower a count")
 }
 
 // named returns the distinct persons whom members name without groups; a Slack
@@ -270,6 +285,9 @@ func approversText(a *eventv1.Approvers) string {
 		parts = append(parts, text)
 	}
 	text := strings.Join(parts, "; and ")
+	if of.StepUp != "" {
+		text += ", with a " + of.StepUp
+	}
 	if of.Channel != "" {
 		text += " in " + of.Channel
 	}

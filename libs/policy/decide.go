@@ -96,9 +96,15 @@ func first(a, b *rule) *rule {
 	return a
 }
 
-// stricter orders hold rules: more approvers first, then by name.
+// stricter orders hold rules: those that ask for passkeys first, then more
+// approvers, then by name.
 func stricter(a, b *rule) *rule {
 	switch {
+	case a != nil && a.Approvers.StepUp != b.Approvers.StepUp:
+		if a.Approvers.StepUp != "" {
+			return a
+		}
+		return b
 	case a == nil || b.Approvers.Count > a.Approvers.Count:
 		return b
 	case b.Approvers.Count < a.Approvers.Count:

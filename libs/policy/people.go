@@ -7,6 +7,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/gatestay/gatestay/libs/passkey"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 )
 
@@ -14,8 +15,8 @@ import (
 const PeopleFile = "people.yaml"
 
 var (
-	peopleKeys   = []string{"people"}
-	personKeys   = []string{"name", "accounts"}
+	peopleKeys   = []string{"people", "relying_party", "changes"}
+	personKeys   = []string{"name", "accounts", "passkeys"}
 	accountKinds = []string{"github", "gitlab", "slack", "oidc"}
 )
 
@@ -25,6 +26,9 @@ type People struct {
 	byAccount map[string]string
 	accounts  map[string][]string
 	names     []string
+	party     passkey.RelyingParty
+	passkeys  map[string][]passkey.Key
+	changed   *Approvers // of the changes block; nil without one
 }
 
 // Person returns the name of the person to whom an account ("slack:U0DANA",
@@ -98,29 +102,42 @@ func lowerASCII(s string) string {
 }
 
 func (s *source) people(raw []byte) *People {
-	p := &People{byAccount: map[string]string{}, accounts: map[string][]string{}}
+	p := &People{byAccount: map[string]string{}, accounts: map[string][]string{}, passkeys: map[string][]passkey.Key{}}
 	root := s.root(raw)
 	if root == nil {
 		return p
 	}
+	var changes ast.Node
 	for _, e := range s.entries(root, "the people file", peopleKeys) {
-		for _, n := range s.list(e.value, "people") {
-			s.person(n, p)
+		switch e.key {
+		case "relying_party":
+			p.party = s.relyingParty(e.value)
+		case "changes":
+			changes = e.value
+		case "people":
+			for _, n := range s.list(e.value, "people") {
+				s.person(n, p)
+			}
 		}
 	}
 	sort.Strings(p.names)
+	if changes != nil {
+		s.changes(changes, p)
+	}
 	return p
 }
 
 func (s *source) person(n ast.Node, p *People) {
 	var name string
-	var accounts ast.Node
+	var accounts, passkeys ast.Node
 	for _, e := range s.entries(n, "a person", personKeys) {
 		switch e.key {
 		case "name":
 			name = s.text(e.value, "name")
 		case "accounts":
 			accounts = e.value
+		case "passkeys":
+			passkeys = e.value
 		}
 	}
 	switch {
@@ -138,6 +155,9 @@ func (s *source) person(n ast.Node, p *People) {
 	p.names = append(p.names, name)
 	for _, a := range s.list(accounts, "accounts") {
 		s.account(a, name, p)
+	}
+	if passkeys != nil {
+		s.passkeys(passkeys, name, p)
 	}
 }
 

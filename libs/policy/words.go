@@ -106,18 +106,22 @@ func variablesOf(s set) []string {
 // the map does not know asks for one more.
 func (p *People) approvers(a *Approvers, requesters []string) string {
 	asked, unknown := p.behind(requesters)
+	with := ""
+	if a.StepUp != "" {
+		with = ", with a " + a.StepUp
+	}
 	if len(a.AllOf) == 0 {
-		return p.group(&a.Members, max(int(a.Count), 1)+unknown, asked)
+		return p.group(&a.Members, max(int(a.Count), 1)+unknown, asked, a.StepUp) + with
 	}
 	var parts []string
 	for _, g := range a.AllOf {
-		parts = append(parts, fmt.Sprintf("%d of %s (%s)", max(g.Count, 1), g.Name, p.group(&g.Members, 1, asked)))
+		parts = append(parts, fmt.Sprintf("%d of %s (%s)", max(g.Count, 1), g.Name, p.group(&g.Members, 1, asked, a.StepUp)))
 	}
 	s := "each of " + strings.Join(parts, ", ")
 	if unknown > 0 {
 		s += fmt.Sprintf(", and %d more of each", unknown)
 	}
-	return s
+	return s + with
 }
 
 // Eligible returns who may approve what the accounts in requesters ask for, by
@@ -126,7 +130,7 @@ func (p *People) approvers(a *Approvers, requesters []string) string {
 func (p *People) Eligible(a *Approvers, requesters []string) (names []string, count int) {
 	asked, unknown := p.behind(requesters)
 	for _, g := range a.groups() {
-		of, _ := p.eligible(&g.Members, asked)
+		of, _ := p.eligible(&g.Members, asked, a.StepUp)
 		for _, name := range of {
 			if !contains(names, name) {
 				names = append(names, name)
@@ -137,18 +141,19 @@ func (p *People) Eligible(a *Approvers, requesters []string) (names []string, co
 	return names, count + unknown
 }
 
-// eligible names the members who have not asked; slack says that some can vote
+// eligible names the members who have not asked, and can vote as stepUp asks; slack says that some can vote
 // there.
-func (p *People) eligible(m *Members, asked map[string]bool) (names []string, slack bool) {
-	slack = len(m.SlackUsers) > 0
+func (p *People) eligible(m *Members, asked map[string]bool, stepUp string) (names []string, slack bool) {
+	slack = len(m.SlackUsers) > 0 && stepUp == ""
 	for _, name := range p.named(m) {
 		id, stranger := strings.CutPrefix(name, "slack:")
 		switch {
+		case !p.proves(name, stepUp):
 		case stranger:
 			names = append(names, "Slack user "+id)
 		case !asked[name]:
 			names = append(names, name)
-			slack = slack || p.has(name, "slack:")
+			slack = slack || stepUp == "" && p.has(name, "slack:")
 		}
 	}
 	for _, id := range m.SlackGroups {
@@ -161,8 +166,8 @@ func (p *People) eligible(m *Members, asked map[string]bool) (names []string, sl
 }
 
 // group names the members who have not asked, and how many of them it takes.
-func (p *People) group(m *Members, count int, asked map[string]bool) string {
-	names, slack := p.eligible(m, asked)
+func (p *People) group(m *Members, count int, asked map[string]bool, stepUp string) string {
+	names, slack := p.eligible(m, asked, stepUp)
 	s := either(names)
 	switch {
 	case len(names) == 0:

@@ -73,6 +73,7 @@ const (
 	ApprovalOver      Code = "GS1309" // decided, expired or cancelled before the vote
 	ApprovalUnknown   Code = "GS1310"
 	VoteNotHere       Code = "GS1311" // may not be decided in this place: it was not shown whole
+	StepUpRequired    Code = "GS1319" // the rule asks for the voter's passkey, on the inbox's page
 	ApprovalPending   Code = "GS1312" // waits for an approval, and its client does not wait with it
 )
 

@@ -935,6 +935,7 @@ type Approvers struct {
 	SlackGroups    []string               `protobuf:"bytes,6,rep,name=slack_groups,json=slackGroups,proto3" json:"slack_groups,omitempty"`           // ids of Slack user groups
 	OidcGroups     []string               `protobuf:"bytes,7,rep,name=oidc_groups,json=oidcGroups,proto3" json:"oidc_groups,omitempty"`              // of the sign-in provider, as the ID token names them
 	AllOf          []*ApproverGroup       `protobuf:"bytes,8,rep,name=all_of,json=allOf,proto3" json:"all_of,omitempty"`                             // instead of a flat list: each must be met, one person fills one place
+	StepUp         string                 `protobuf:"bytes,70,opt,name=step_up,json=stepUp,proto3" json:"step_up,omitempty"`                         // passkey: a vote to approve counts with its voter's passkey only; empty: any vote
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -1023,6 +1024,13 @@ func (x *Approvers) GetAllOf() []*ApproverGroup {
 		return x.AllOf
 	}
 	return nil
+}
+
+func (x *Approvers) GetStepUp() string {
+	if x != nil {
+		return x.StepUp
+	}
+	return ""
 }
 
 // ApproverGroup is one group of approvers of whom count must approve.
@@ -1144,6 +1152,7 @@ type ApprovalRequest struct {
 	Fingerprint     string                 `protobuf:"bytes,28,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"` // equal for commands that differ in literals only
 	Plan            *Plan                  `protobuf:"bytes,40,opt,name=plan,proto3" json:"plan,omitempty"`               // the statements that one approval covers; absent: one command
 	Radius          *Radius                `protobuf:"bytes,45,opt,name=radius,proto3" json:"radius,omitempty"`           // what the gateway measured of its effects; absent: nothing was measured
+	People          *PeopleChange          `protobuf:"bytes,70,opt,name=people,proto3" json:"people,omitempty"`           // a change of the people map, asked for by the policy service; absent: a command
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -1388,6 +1397,13 @@ func (x *ApprovalRequest) GetRadius() *Radius {
 	return nil
 }
 
+func (x *ApprovalRequest) GetPeople() *PeopleChange {
+	if x != nil {
+		return x.People
+	}
+	return nil
+}
+
 // Plan is an ordered list of statements that one approval covers, each once. The
 // request's statement shows all of them.
 type Plan struct {
@@ -1587,6 +1603,59 @@ func (x *PlanRule) GetApprovers() *Approvers {
 	return nil
 }
 
+// PeopleChange names two states of people.yaml: the decision is for this one step.
+type PeopleChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          []byte                 `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"` // SHA-256 of the file in force
+	To            []byte                 `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`     // SHA-256 of the file that is to be
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PeopleChange) Reset() {
+	*x = PeopleChange{}
+	mi := &file_event_v1_event_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PeopleChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PeopleChange) ProtoMessage() {}
+
+func (x *PeopleChange) ProtoReflect() protoreflect.Message {
+	mi := &file_event_v1_event_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PeopleChange.ProtoReflect.Descriptor instead.
+func (*PeopleChange) Descriptor() ([]byte, []int) {
+	return file_event_v1_event_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *PeopleChange) GetFrom() []byte {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *PeopleChange) GetTo() []byte {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
 // Radius is what could be measured of a command's effects before it was asked for.
 // What is not known is said so, never shown as none.
 type Radius struct {
@@ -1604,7 +1673,7 @@ type Radius struct {
 
 func (x *Radius) Reset() {
 	*x = Radius{}
-	mi := &file_event_v1_event_proto_msgTypes[11]
+	mi := &file_event_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1616,7 +1685,7 @@ func (x *Radius) String() string {
 func (*Radius) ProtoMessage() {}
 
 func (x *Radius) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[11]
+	mi := &file_event_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1629,7 +1698,7 @@ func (x *Radius) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Radius.ProtoReflect.Descriptor instead.
 func (*Radius) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Radius) GetPlanned() []*Effect {
@@ -1693,7 +1762,7 @@ type Effect struct {
 
 func (x *Effect) Reset() {
 	*x = Effect{}
-	mi := &file_event_v1_event_proto_msgTypes[12]
+	mi := &file_event_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1705,7 +1774,7 @@ func (x *Effect) String() string {
 func (*Effect) ProtoMessage() {}
 
 func (x *Effect) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[12]
+	mi := &file_event_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1718,7 +1787,7 @@ func (x *Effect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Effect.ProtoReflect.Descriptor instead.
 func (*Effect) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Effect) GetVerb() string {
@@ -1755,7 +1824,7 @@ type OpenTransaction struct {
 
 func (x *OpenTransaction) Reset() {
 	*x = OpenTransaction{}
-	mi := &file_event_v1_event_proto_msgTypes[13]
+	mi := &file_event_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1767,7 +1836,7 @@ func (x *OpenTransaction) String() string {
 func (*OpenTransaction) ProtoMessage() {}
 
 func (x *OpenTransaction) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[13]
+	mi := &file_event_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1780,7 +1849,7 @@ func (x *OpenTransaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenTransaction.ProtoReflect.Descriptor instead.
 func (*OpenTransaction) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *OpenTransaction) GetSince() *timestamppb.Timestamp {
@@ -1823,7 +1892,7 @@ type Size struct {
 
 func (x *Size) Reset() {
 	*x = Size{}
-	mi := &file_event_v1_event_proto_msgTypes[14]
+	mi := &file_event_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1835,7 +1904,7 @@ func (x *Size) String() string {
 func (*Size) ProtoMessage() {}
 
 func (x *Size) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[14]
+	mi := &file_event_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1848,7 +1917,7 @@ func (x *Size) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Size.ProtoReflect.Descriptor instead.
 func (*Size) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Size) GetRelation() string {
@@ -1886,7 +1955,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_event_v1_event_proto_msgTypes[15]
+	mi := &file_event_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1898,7 +1967,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[15]
+	mi := &file_event_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1911,7 +1980,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Offer) GetScopes() []string {
@@ -1965,7 +2034,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_event_v1_event_proto_msgTypes[16]
+	mi := &file_event_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1977,7 +2046,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[16]
+	mi := &file_event_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1990,7 +2059,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Grant) GetScope() string {
@@ -2042,18 +2111,19 @@ type Vote struct {
 	Vote          string                 `protobuf:"bytes,3,opt,name=vote,proto3" json:"vote,omitempty"`       // approve, deny
 	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	At            *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=at,proto3" json:"at,omitempty"`
-	Via           string                 `protobuf:"bytes,6,opt,name=via,proto3" json:"via,omitempty"`        // slack, cli, web
-	Scope         string                 `protobuf:"bytes,7,opt,name=scope,proto3" json:"scope,omitempty"`    // of an approval: empty for the command alone, or an offered scope
-	Uses          uint32                 `protobuf:"varint,8,opt,name=uses,proto3" json:"uses,omitempty"`     // 0: as many as the rule lets
-	Life          *durationpb.Duration   `protobuf:"bytes,9,opt,name=life,proto3" json:"life,omitempty"`      // absent: as long as the rule lets
-	Groups        []string               `protobuf:"bytes,10,rep,name=groups,proto3" json:"groups,omitempty"` // of the rule, in which the voter was found: slack:S0DBA, oidc:dba
+	Via           string                 `protobuf:"bytes,6,opt,name=via,proto3" json:"via,omitempty"`              // slack, cli, web
+	Scope         string                 `protobuf:"bytes,7,opt,name=scope,proto3" json:"scope,omitempty"`          // of an approval: empty for the command alone, or an offered scope
+	Uses          uint32                 `protobuf:"varint,8,opt,name=uses,proto3" json:"uses,omitempty"`           // 0: as many as the rule lets
+	Life          *durationpb.Duration   `protobuf:"bytes,9,opt,name=life,proto3" json:"life,omitempty"`            // absent: as long as the rule lets
+	Groups        []string               `protobuf:"bytes,10,rep,name=groups,proto3" json:"groups,omitempty"`       // of the rule, in which the voter was found: slack:S0DBA, oidc:dba
+	Assertion     *Assertion             `protobuf:"bytes,70,opt,name=assertion,proto3" json:"assertion,omitempty"` // of a vote to approve, where the rule asks for a passkey
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Vote) Reset() {
 	*x = Vote{}
-	mi := &file_event_v1_event_proto_msgTypes[17]
+	mi := &file_event_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2065,7 +2135,7 @@ func (x *Vote) String() string {
 func (*Vote) ProtoMessage() {}
 
 func (x *Vote) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[17]
+	mi := &file_event_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2078,7 +2148,7 @@ func (x *Vote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Vote.ProtoReflect.Descriptor instead.
 func (*Vote) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Vote) GetPerson() string {
@@ -2151,6 +2221,91 @@ func (x *Vote) GetGroups() []string {
 	return nil
 }
 
+func (x *Vote) GetAssertion() *Assertion {
+	if x != nil {
+		return x.Assertion
+	}
+	return nil
+}
+
+// Assertion is what a passkey made of a vote (WebAuthn, section 6.3.3). Its challenge is
+// libs/passkey.Challenge of the vote and of the request that it is for.
+type Assertion struct {
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	CredentialId      []byte                 `protobuf:"bytes,1,opt,name=credential_id,json=credentialId,proto3" json:"credential_id,omitempty"`
+	AuthenticatorData []byte                 `protobuf:"bytes,2,opt,name=authenticator_data,json=authenticatorData,proto3" json:"authenticator_data,omitempty"`
+	ClientData        []byte                 `protobuf:"bytes,3,opt,name=client_data,json=clientData,proto3" json:"client_data,omitempty"` // JSON as the browser made it
+	Signature         []byte                 `protobuf:"bytes,4,opt,name=signature,proto3" json:"signature,omitempty"`
+	At                *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=at,proto3" json:"at,omitempty"` // when the challenge was made; part of it
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *Assertion) Reset() {
+	*x = Assertion{}
+	mi := &file_event_v1_event_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Assertion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Assertion) ProtoMessage() {}
+
+func (x *Assertion) ProtoReflect() protoreflect.Message {
+	mi := &file_event_v1_event_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Assertion.ProtoReflect.Descriptor instead.
+func (*Assertion) Descriptor() ([]byte, []int) {
+	return file_event_v1_event_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Assertion) GetCredentialId() []byte {
+	if x != nil {
+		return x.CredentialId
+	}
+	return nil
+}
+
+func (x *Assertion) GetAuthenticatorData() []byte {
+	if x != nil {
+		return x.AuthenticatorData
+	}
+	return nil
+}
+
+func (x *Assertion) GetClientData() []byte {
+	if x != nil {
+		return x.ClientData
+	}
+	return nil
+}
+
+func (x *Assertion) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+func (x *Assertion) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
 // ApprovalDecision is the one outcome of an approval, signed.
 type ApprovalDecision struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2176,7 +2331,7 @@ type ApprovalDecision struct {
 
 func (x *ApprovalDecision) Reset() {
 	*x = ApprovalDecision{}
-	mi := &file_event_v1_event_proto_msgTypes[18]
+	mi := &file_event_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2188,7 +2343,7 @@ func (x *ApprovalDecision) String() string {
 func (*ApprovalDecision) ProtoMessage() {}
 
 func (x *ApprovalDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[18]
+	mi := &file_event_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2201,7 +2356,7 @@ func (x *ApprovalDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalDecision.ProtoReflect.Descriptor instead.
 func (*ApprovalDecision) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ApprovalDecision) GetApprovalId() string {
@@ -2328,7 +2483,7 @@ type ApprovalCancelled struct {
 
 func (x *ApprovalCancelled) Reset() {
 	*x = ApprovalCancelled{}
-	mi := &file_event_v1_event_proto_msgTypes[19]
+	mi := &file_event_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2340,7 +2495,7 @@ func (x *ApprovalCancelled) String() string {
 func (*ApprovalCancelled) ProtoMessage() {}
 
 func (x *ApprovalCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[19]
+	mi := &file_event_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2353,7 +2508,7 @@ func (x *ApprovalCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalCancelled.ProtoReflect.Descriptor instead.
 func (*ApprovalCancelled) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ApprovalCancelled) GetApprovalId() string {
@@ -2397,7 +2552,7 @@ type ApprovalOutcome struct {
 
 func (x *ApprovalOutcome) Reset() {
 	*x = ApprovalOutcome{}
-	mi := &file_event_v1_event_proto_msgTypes[20]
+	mi := &file_event_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2409,7 +2564,7 @@ func (x *ApprovalOutcome) String() string {
 func (*ApprovalOutcome) ProtoMessage() {}
 
 func (x *ApprovalOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[20]
+	mi := &file_event_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2422,7 +2577,7 @@ func (x *ApprovalOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalOutcome.ProtoReflect.Descriptor instead.
 func (*ApprovalOutcome) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ApprovalOutcome) GetApprovalId() string {
@@ -2510,7 +2665,7 @@ type Bundle struct {
 
 func (x *Bundle) Reset() {
 	*x = Bundle{}
-	mi := &file_event_v1_event_proto_msgTypes[21]
+	mi := &file_event_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2522,7 +2677,7 @@ func (x *Bundle) String() string {
 func (*Bundle) ProtoMessage() {}
 
 func (x *Bundle) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[21]
+	mi := &file_event_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2535,7 +2690,7 @@ func (x *Bundle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bundle.ProtoReflect.Descriptor instead.
 func (*Bundle) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Bundle) GetKind() string {
@@ -2593,7 +2748,7 @@ type Lease struct {
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_event_v1_event_proto_msgTypes[22]
+	mi := &file_event_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2605,7 +2760,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[22]
+	mi := &file_event_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2618,7 +2773,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Lease) GetIssuer() string {
@@ -2760,7 +2915,7 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\x06Signed\x12\x18\n" +
 	"\apayload\x18\x01 \x01(\fR\apayload\x12\x15\n" +
 	"\x06key_id\x18\x02 \x01(\tR\x05keyId\x12\x1c\n" +
-	"\tsignature\x18\x03 \x01(\fR\tsignature\"\x93\x02\n" +
+	"\tsignature\x18\x03 \x01(\fR\tsignature\"\xac\x02\n" +
 	"\tApprovers\x12\x1f\n" +
 	"\vslack_users\x18\x01 \x03(\tR\n" +
 	"slackUsers\x12\x18\n" +
@@ -2771,7 +2926,8 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\fslack_groups\x18\x06 \x03(\tR\vslackGroups\x12\x1f\n" +
 	"\voidc_groups\x18\a \x03(\tR\n" +
 	"oidcGroups\x12.\n" +
-	"\x06all_of\x18\b \x03(\v2\x17.event.v1.ApproverGroupR\x05allOf\"\xb8\x01\n" +
+	"\x06all_of\x18\b \x03(\v2\x17.event.v1.ApproverGroupR\x05allOf\x12\x17\n" +
+	"\astep_up\x18F \x01(\tR\x06stepUp\"\xb8\x01\n" +
 	"\rApproverGroup\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n" +
 	"\vslack_users\x18\x02 \x03(\tR\n" +
@@ -2780,7 +2936,7 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\apersons\x18\x04 \x03(\tR\apersons\x12\x1f\n" +
 	"\voidc_groups\x18\x05 \x03(\tR\n" +
 	"oidcGroups\x12\x14\n" +
-	"\x05count\x18\x06 \x01(\rR\x05count\"\xfd\a\n" +
+	"\x05count\x18\x06 \x01(\rR\x05count\"\xad\b\n" +
 	"\x0fApprovalRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\agateway\x18\x02 \x01(\tR\agateway\x12\x1d\n" +
@@ -2818,7 +2974,8 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\breturned\x18\x1b \x01(\bR\breturned\x12 \n" +
 	"\vfingerprint\x18\x1c \x01(\tR\vfingerprint\x12\"\n" +
 	"\x04plan\x18( \x01(\v2\x0e.event.v1.PlanR\x04plan\x12(\n" +
-	"\x06radius\x18- \x01(\v2\x10.event.v1.RadiusR\x06radius\"n\n" +
+	"\x06radius\x18- \x01(\v2\x10.event.v1.RadiusR\x06radius\x12.\n" +
+	"\x06people\x18F \x01(\v2\x16.event.v1.PeopleChangeR\x06people\"n\n" +
 	"\x04Plan\x12\x12\n" +
 	"\x04tool\x18\x01 \x01(\tR\x04tool\x12(\n" +
 	"\x05steps\x18\x02 \x03(\v2\x12.event.v1.PlanStepR\x05steps\x12(\n" +
@@ -2832,7 +2989,10 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\bPlanRule\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x1b\n" +
 	"\trule_hash\x18\x02 \x01(\tR\bruleHash\x121\n" +
-	"\tapprovers\x18\x03 \x01(\v2\x13.event.v1.ApproversR\tapprovers\"\xfd\x01\n" +
+	"\tapprovers\x18\x03 \x01(\v2\x13.event.v1.ApproversR\tapprovers\"2\n" +
+	"\fPeopleChange\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\fR\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\fR\x02to\"\xfd\x01\n" +
 	"\x06Radius\x12*\n" +
 	"\aplanned\x18\x01 \x03(\v2\x10.event.v1.EffectR\aplanned\x12\x18\n" +
 	"\aunknown\x18\x02 \x01(\tR\aunknown\x12\x1e\n" +
@@ -2873,7 +3033,7 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\x03tag\x18\x06 \x01(\fR\x03tag\x1a9\n" +
 	"\vHolderEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x93\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc6\x02\n" +
 	"\x04Vote\x12\x16\n" +
 	"\x06person\x18\x01 \x01(\tR\x06person\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x12\n" +
@@ -2885,7 +3045,15 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\x04uses\x18\b \x01(\rR\x04uses\x12-\n" +
 	"\x04life\x18\t \x01(\v2\x19.google.protobuf.DurationR\x04life\x12\x16\n" +
 	"\x06groups\x18\n" +
-	" \x03(\tR\x06groups\"\xab\x04\n" +
+	" \x03(\tR\x06groups\x121\n" +
+	"\tassertion\x18F \x01(\v2\x13.event.v1.AssertionR\tassertion\"\xca\x01\n" +
+	"\tAssertion\x12#\n" +
+	"\rcredential_id\x18\x01 \x01(\fR\fcredentialId\x12-\n" +
+	"\x12authenticator_data\x18\x02 \x01(\fR\x11authenticatorData\x12\x1f\n" +
+	"\vclient_data\x18\x03 \x01(\fR\n" +
+	"clientData\x12\x1c\n" +
+	"\tsignature\x18\x04 \x01(\fR\tsignature\x12*\n" +
+	"\x02at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xab\x04\n" +
 	"\x10ApprovalDecision\x12\x1f\n" +
 	"\vapproval_id\x18\x01 \x01(\tR\n" +
 	"approvalId\x12\x18\n" +
@@ -2972,7 +3140,7 @@ func file_event_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_event_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_event_v1_event_proto_goTypes = []any{
 	(Kind)(0),                     // 0: event.v1.Kind
 	(*Principal)(nil),             // 1: event.v1.Principal
@@ -2986,70 +3154,75 @@ var file_event_v1_event_proto_goTypes = []any{
 	(*Plan)(nil),                  // 9: event.v1.Plan
 	(*PlanStep)(nil),              // 10: event.v1.PlanStep
 	(*PlanRule)(nil),              // 11: event.v1.PlanRule
-	(*Radius)(nil),                // 12: event.v1.Radius
-	(*Effect)(nil),                // 13: event.v1.Effect
-	(*OpenTransaction)(nil),       // 14: event.v1.OpenTransaction
-	(*Size)(nil),                  // 15: event.v1.Size
-	(*Offer)(nil),                 // 16: event.v1.Offer
-	(*Grant)(nil),                 // 17: event.v1.Grant
-	(*Vote)(nil),                  // 18: event.v1.Vote
-	(*ApprovalDecision)(nil),      // 19: event.v1.ApprovalDecision
-	(*ApprovalCancelled)(nil),     // 20: event.v1.ApprovalCancelled
-	(*ApprovalOutcome)(nil),       // 21: event.v1.ApprovalOutcome
-	(*Bundle)(nil),                // 22: event.v1.Bundle
-	(*Lease)(nil),                 // 23: event.v1.Lease
-	nil,                           // 24: event.v1.Principal.ClaimsEntry
-	nil,                           // 25: event.v1.Record.DetailsEntry
-	nil,                           // 26: event.v1.Record.CommitmentsEntry
-	nil,                           // 27: event.v1.Grant.HolderEntry
-	nil,                           // 28: event.v1.Bundle.FilesEntry
-	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 30: google.protobuf.Duration
+	(*PeopleChange)(nil),          // 12: event.v1.PeopleChange
+	(*Radius)(nil),                // 13: event.v1.Radius
+	(*Effect)(nil),                // 14: event.v1.Effect
+	(*OpenTransaction)(nil),       // 15: event.v1.OpenTransaction
+	(*Size)(nil),                  // 16: event.v1.Size
+	(*Offer)(nil),                 // 17: event.v1.Offer
+	(*Grant)(nil),                 // 18: event.v1.Grant
+	(*Vote)(nil),                  // 19: event.v1.Vote
+	(*Assertion)(nil),             // 20: event.v1.Assertion
+	(*ApprovalDecision)(nil),      // 21: event.v1.ApprovalDecision
+	(*ApprovalCancelled)(nil),     // 22: event.v1.ApprovalCancelled
+	(*ApprovalOutcome)(nil),       // 23: event.v1.ApprovalOutcome
+	(*Bundle)(nil),                // 24: event.v1.Bundle
+	(*Lease)(nil),                 // 25: event.v1.Lease
+	nil,                           // 26: event.v1.Principal.ClaimsEntry
+	nil,                           // 27: event.v1.Record.DetailsEntry
+	nil,                           // 28: event.v1.Record.CommitmentsEntry
+	nil,                           // 29: event.v1.Grant.HolderEntry
+	nil,                           // 30: event.v1.Bundle.FilesEntry
+	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 32: google.protobuf.Duration
 }
 var file_event_v1_event_proto_depIdxs = []int32{
-	24, // 0: event.v1.Principal.claims:type_name -> event.v1.Principal.ClaimsEntry
-	29, // 1: event.v1.Record.time:type_name -> google.protobuf.Timestamp
+	26, // 0: event.v1.Principal.claims:type_name -> event.v1.Principal.ClaimsEntry
+	31, // 1: event.v1.Record.time:type_name -> google.protobuf.Timestamp
 	0,  // 2: event.v1.Record.kind:type_name -> event.v1.Kind
 	1,  // 3: event.v1.Record.principal:type_name -> event.v1.Principal
 	2,  // 4: event.v1.Record.objects:type_name -> event.v1.Object
-	25, // 5: event.v1.Record.details:type_name -> event.v1.Record.DetailsEntry
-	26, // 6: event.v1.Record.commitments:type_name -> event.v1.Record.CommitmentsEntry
-	29, // 7: event.v1.Batch.sealed_at:type_name -> google.protobuf.Timestamp
+	27, // 5: event.v1.Record.details:type_name -> event.v1.Record.DetailsEntry
+	28, // 6: event.v1.Record.commitments:type_name -> event.v1.Record.CommitmentsEntry
+	31, // 7: event.v1.Batch.sealed_at:type_name -> google.protobuf.Timestamp
 	3,  // 8: event.v1.Batch.records:type_name -> event.v1.Record
 	7,  // 9: event.v1.Approvers.all_of:type_name -> event.v1.ApproverGroup
 	1,  // 10: event.v1.ApprovalRequest.principal:type_name -> event.v1.Principal
 	6,  // 11: event.v1.ApprovalRequest.approvers:type_name -> event.v1.Approvers
 	2,  // 12: event.v1.ApprovalRequest.objects:type_name -> event.v1.Object
-	29, // 13: event.v1.ApprovalRequest.requested_at:type_name -> google.protobuf.Timestamp
-	29, // 14: event.v1.ApprovalRequest.deadline:type_name -> google.protobuf.Timestamp
-	16, // 15: event.v1.ApprovalRequest.offer:type_name -> event.v1.Offer
+	31, // 13: event.v1.ApprovalRequest.requested_at:type_name -> google.protobuf.Timestamp
+	31, // 14: event.v1.ApprovalRequest.deadline:type_name -> google.protobuf.Timestamp
+	17, // 15: event.v1.ApprovalRequest.offer:type_name -> event.v1.Offer
 	9,  // 16: event.v1.ApprovalRequest.plan:type_name -> event.v1.Plan
-	12, // 17: event.v1.ApprovalRequest.radius:type_name -> event.v1.Radius
-	10, // 18: event.v1.Plan.steps:type_name -> event.v1.PlanStep
-	11, // 19: event.v1.Plan.rules:type_name -> event.v1.PlanRule
-	6,  // 20: event.v1.PlanRule.approvers:type_name -> event.v1.Approvers
-	13, // 21: event.v1.Radius.planned:type_name -> event.v1.Effect
-	14, // 22: event.v1.Radius.transaction:type_name -> event.v1.OpenTransaction
-	15, // 23: event.v1.Radius.sizes:type_name -> event.v1.Size
-	29, // 24: event.v1.OpenTransaction.since:type_name -> google.protobuf.Timestamp
-	30, // 25: event.v1.Offer.life:type_name -> google.protobuf.Duration
-	27, // 26: event.v1.Grant.holder:type_name -> event.v1.Grant.HolderEntry
-	29, // 27: event.v1.Vote.at:type_name -> google.protobuf.Timestamp
-	30, // 28: event.v1.Vote.life:type_name -> google.protobuf.Duration
-	18, // 29: event.v1.ApprovalDecision.votes:type_name -> event.v1.Vote
-	29, // 30: event.v1.ApprovalDecision.decided_at:type_name -> google.protobuf.Timestamp
-	29, // 31: event.v1.ApprovalDecision.expires_at:type_name -> google.protobuf.Timestamp
-	17, // 32: event.v1.ApprovalDecision.grant:type_name -> event.v1.Grant
-	29, // 33: event.v1.ApprovalCancelled.at:type_name -> google.protobuf.Timestamp
-	29, // 34: event.v1.ApprovalOutcome.at:type_name -> google.protobuf.Timestamp
-	28, // 35: event.v1.Bundle.files:type_name -> event.v1.Bundle.FilesEntry
-	29, // 36: event.v1.Bundle.published_at:type_name -> google.protobuf.Timestamp
-	29, // 37: event.v1.Lease.issued_at:type_name -> google.protobuf.Timestamp
-	38, // [38:38] is the sub-list for method output_type
-	38, // [38:38] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	13, // 17: event.v1.ApprovalRequest.radius:type_name -> event.v1.Radius
+	12, // 18: event.v1.ApprovalRequest.people:type_name -> event.v1.PeopleChange
+	10, // 19: event.v1.Plan.steps:type_name -> event.v1.PlanStep
+	11, // 20: event.v1.Plan.rules:type_name -> event.v1.PlanRule
+	6,  // 21: event.v1.PlanRule.approvers:type_name -> event.v1.Approvers
+	14, // 22: event.v1.Radius.planned:type_name -> event.v1.Effect
+	15, // 23: event.v1.Radius.transaction:type_name -> event.v1.OpenTransaction
+	16, // 24: event.v1.Radius.sizes:type_name -> event.v1.Size
+	31, // 25: event.v1.OpenTransaction.since:type_name -> google.protobuf.Timestamp
+	32, // 26: event.v1.Offer.life:type_name -> google.protobuf.Duration
+	29, // 27: event.v1.Grant.holder:type_name -> event.v1.Grant.HolderEntry
+	31, // 28: event.v1.Vote.at:type_name -> google.protobuf.Timestamp
+	32, // 29: event.v1.Vote.life:type_name -> google.protobuf.Duration
+	20, // 30: event.v1.Vote.assertion:type_name -> event.v1.Assertion
+	31, // 31: event.v1.Assertion.at:type_name -> google.protobuf.Timestamp
+	19, // 32: event.v1.ApprovalDecision.votes:type_name -> event.v1.Vote
+	31, // 33: event.v1.ApprovalDecision.decided_at:type_name -> google.protobuf.Timestamp
+	31, // 34: event.v1.ApprovalDecision.expires_at:type_name -> google.protobuf.Timestamp
+	18, // 35: event.v1.ApprovalDecision.grant:type_name -> event.v1.Grant
+	31, // 36: event.v1.ApprovalCancelled.at:type_name -> google.protobuf.Timestamp
+	31, // 37: event.v1.ApprovalOutcome.at:type_name -> google.protobuf.Timestamp
+	30, // 38: event.v1.Bundle.files:type_name -> event.v1.Bundle.FilesEntry
+	31, // 39: event.v1.Bundle.published_at:type_name -> google.protobuf.Timestamp
+	31, // 40: event.v1.Lease.issued_at:type_name -> google.protobuf.Timestamp
+	41, // [41:41] is the sub-list for method output_type
+	41, // [41:41] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_event_v1_event_proto_init() }
@@ -3063,7 +3236,7 @@ func file_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_event_v1_event_proto_rawDesc), len(file_event_v1_event_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   28,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -178,7 +178,7 @@ func Status(code refusal.Code) int {
 		return http.StatusForbidden
 	case refusal.ApprovalUnknown:
 		return http.StatusNotFound
-	case refusal.ApprovalOver, refusal.RuleChanged, refusal.VoteNotHere:
+	case refusal.ApprovalOver, refusal.RuleChanged, refusal.VoteNotHere, refusal.StepUpRequired:
 		return http.StatusConflict
 	case refusal.ApprovalInvalid, refusal.ReasonRequired:
 		return http.StatusBadRequest

@@ -86,6 +86,12 @@ func (c *Caller) admitted(e *electorate.Electorate) *refusal.Refusal {
 	return refused
 }
 
+// stepUp reports that the caller's passkey is asked for to approve.
+func (c *Caller) stepUp(e *electorate.Electorate) bool {
+	groups, _ := c.Desk.Groups(e, c.Account, c.Groups)
+	return e.StepUpOf(c.Account, groups...)
+}
+
 // one returns an approval as the caller sees it; unknown where they may not.
 func (c *Caller) one(st *machine.State) (Approval, error) {
 	r, err := st.Parse()

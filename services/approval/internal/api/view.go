@@ -59,8 +59,10 @@ type Approval struct {
 	Latest        *Run       `json:"latest,omitempty"`
 	// ReasonRequired says that whoever approves must say why; Earlier, of one
 	// approval, what was decided before about the same statement.
-	ReasonRequired bool      `json:"reason_required,omitempty"`
-	Earlier        []Earlier `json:"earlier,omitempty"`
+	ReasonRequired bool `json:"reason_required,omitempty"`
+	// StepUp says that the caller approves with a passkey, on the approval's page.
+	StepUp  bool      `json:"step_up,omitempty"`
+	Earlier []Earlier `json:"earlier,omitempty"`
 	// Steps and Rules are of a plan: its statements, and the hold rules that they
 	// fall under.
 	Steps int      `json:"steps,omitempty"`
@@ -178,6 +180,7 @@ func (c *Caller) view(st *machine.State, r *eventv1.ApprovalRequest, e *electora
 		a.WhyNot = refused.Message
 	} else {
 		a.MayVote = true
+		a.StepUp = c.stepUp(e)
 	}
 	return a
 }

@@ -53,6 +53,7 @@ type Desk struct {
 	Finding func(action string, details map[string]string)
 	// Slack tells who is in a user group; nil without Slack, where nobody is.
 	Slack   Directory
+	Inbox   string // where people reach the pages; empty where there are none
 	Metrics *Metrics
 }
 

@@ -95,7 +95,7 @@ func TestRedteam18_APlanNeedsTheApproversOfEachOfItsRules(t *testing.T) {
 	if why != "" || got.Uses != 2 || len(got.Votes) != 3 {
 		t.Errorf("%s: %v", why, got)
 	}
-	proof, err := approval.Examine(b.key.Public(), approval.Proof{ID: r.Id, Request: raw, Decision: b.decisions(r.Id)[0]})
+	proof, err := approval.Examine(b.key.Public(), approval.Proof{ID: r.Id, Request: raw, Decision: b.decisions(r.Id)[0]}, nil)
 	if err != nil || !proof.OK() {
 		t.Errorf("a stranger cannot check it: %+v, %v", proof.Checks, err)
 	}

@@ -36,6 +36,8 @@ type Ballot struct {
 	Scope string
 	Uses  uint32
 	Life  time.Duration
+	// Assertion is what the voter's passkey made of this vote; nil without one.
+	Assertion *eventv1.Assertion
 	// Shown, for Slack, is where the button was; the approval's own message.
 	Channel, TS string
 }
@@ -140,13 +142,14 @@ func (d *Desk) vote(_ context.Context, st *machine.State, b Ballot) (bool, error
 		return false, refused
 	}
 	now := d.Now()
+	vote := b.vote(voter.Person, groups, now)
+	if refused := d.stepUp(st, r, e, &vote); refused != nil {
+		return false, refused
+	}
 	if !now.Before(r.Deadline.AsTime()) {
 		return true, st.Decide(d.Key, machine.Expired, "", now)
 	}
-	if !st.Voted(machine.Vote{
-		Person: voter.Person, Account: b.Account, Vote: b.Vote, Reason: b.Reason, Via: b.Via, At: now.UTC(),
-		Scope: b.Scope, Uses: b.Uses, Life: b.Life, Groups: groups,
-	}) {
+	if !st.Voted(vote) {
 		return false, nil
 	}
 	if b.Channel != "" && st.Slack.TS == "" { // the answer to our post was lost: this is the message

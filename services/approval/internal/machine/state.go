@@ -17,7 +17,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/gatestay/gatestay/libs/approval"
-	"github.com/gatestay/gatestay/libs/electorate"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 )
 
@@ -80,6 +79,8 @@ type Vote struct {
 	Scope string        `json:"scope,omitempty"`
 	Uses  uint32        `json:"uses,omitempty"`
 	Life  time.Duration `json:"life,omitempty"`
+	// Assertion is what the voter's passkey made of it, marshalled.
+	Assertion []byte `json:"assertion,omitempty"`
 	// Counted is set when the decision is made.
 	Counted bool `json:"counted,omitempty"`
 }
@@ -143,17 +144,6 @@ func (s *State) Done() bool { return s.Status != Waiting }
 func (s *State) Settled() bool {
 	return s.Done() && (len(s.Decision) == 0 || s.Announced) && len(s.Chain.Outgoing) == 0 && s.Slack.Final &&
 		(s.Grant == nil || s.Grant.Over && (s.Grant.Revoked.IsZero() || s.Grant.Told))
-}
-
-// Approving returns the votes to approve.
-func (s *State) Approving() []electorate.Ballot {
-	var ballots []electorate.Ballot
-	for _, v := range s.Votes {
-		if v.Vote == approval.Approve {
-			ballots = append(ballots, electorate.Ballot{Account: v.Account, Groups: v.Groups, At: v.At})
-		}
-	}
-	return ballots
 }
 
 // Has reports that an account has given this vote.

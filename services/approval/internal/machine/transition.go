@@ -35,6 +35,9 @@ func (s *State) Voted(v Vote) bool {
 		if v.Scope != "" {
 			r.Details["grant"] = v.Scope
 		}
+		if len(v.Assertion) > 0 {
+			r.Details["step_up"] = "passkey"
+		}
 		if len(v.Groups) > 0 {
 			r.Details["groups"] = strings.Join(v.Groups, " ")
 		}
@@ -63,10 +66,7 @@ func (s *State) Decide(key *seal.Key, outcome Status, why string, now time.Time)
 	}
 	for _, v := range s.Votes {
 		if outcome == Approved && v.Counted || outcome == Denied && v.Vote == approval.Deny {
-			d.Votes = append(d.Votes, &eventv1.Vote{
-				Person: v.Person, Account: v.Account, Vote: v.Vote, Reason: v.Reason, At: timestamppb.New(v.At), Via: v.Via,
-				Scope: v.Scope, Uses: v.Uses, Life: lifeOf(v.Life), Groups: v.Groups,
-			})
+			d.Votes = append(d.Votes, v.Event())
 		}
 	}
 	if outcome == Approved {

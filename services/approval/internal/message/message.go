@@ -100,11 +100,14 @@ func Render(in Input) (Content, error) {
 			add(slack.NewActionBlock("gatestay", button(ActionRevoke, in.State.ID, "Revoke").WithStyle(slack.StyleDanger)))
 		}
 	} else {
-		c.Approvable = whole && in.Attainable.Met()
+		c.Approvable = whole && in.Attainable.Met() && !stepUp(r)
 		if s := in.earlier(); s != "" {
 			add(slack.NewContextBlock("", markup(s)))
 		}
 		add(in.waiting())
+		if s := in.stepUp(); s != "" {
+			add(section(s))
+		}
 		if s := offers(r); s != "" && c.Approvable {
 			add(slack.NewContextBlock("", markup(s)))
 		}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/gatestay/gatestay/libs/approval"
 	"github.com/gatestay/gatestay/libs/electorate"
+	"github.com/gatestay/gatestay/libs/passkey"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 	"github.com/gatestay/gatestay/services/approval/internal/machine"
 )
@@ -29,6 +30,10 @@ type nobody struct{}
 func (nobody) Person(string) (string, bool) { return "", false }
 
 func (nobody) Accounts(name string) []string { return []string{"oidc:" + name + "@x"} }
+
+func (nobody) Passkeys(string) (passkey.RelyingParty, []passkey.Key) {
+	return passkey.RelyingParty{}, nil
+}
 
 func (nobody) Approvers(*eventv1.Approvers, []string) string { return "" }
 

@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/gatestay/gatestay/libs/approval"
 	"github.com/gatestay/gatestay/libs/policy"
+	"github.com/gatestay/gatestay/libs/refusal"
 	"github.com/gatestay/gatestay/services/approval/internal/api"
 	"github.com/gatestay/gatestay/services/approval/internal/desk"
 )
@@ -28,6 +30,7 @@ type one struct {
 	Minutes  int64 // of MaxLife
 	Voted    bool
 	Withheld bool
+	Step     approving
 	Status   string // what decides which form is shown
 }
 
@@ -47,17 +50,17 @@ func (w *Web) approval(rw http.ResponseWriter, r *http.Request, v *visit) {
 		return
 	}
 	w.render(rw, http.StatusOK, "approval", view{
-		Title: approval.Visible(a.Headline), Live: true, Only: a.ID, Visit: v, Data: detail(a, v),
+		Title: approval.Visible(a.Headline), Live: true, Only: a.ID, Visit: v, Data: w.detail(a, v),
 	})
 }
 
-func detail(a api.Approval, v *visit) one {
+func (w *Web) detail(a api.Approval, v *visit) one {
 	o := one{Approval: a, Lines: lines(a.Statement), Voted: voted(a, v), Withheld: withheld(a)}
 	o.Size = plural(len(o.Lines), "line", "lines") + ", " + plural(len([]rune(a.Statement)), "character", "characters")
 	for i, p := range a.Parameters {
 		o.Values = append(o.Values, value{"$" + strconv.Itoa(i+1), marked(p)})
 	}
-	o.Alarms = alarms(a)
+	o.Alarms, o.Step = alarms(a), w.approving(a, v)
 	if a.Offer != nil {
 		life := time.Duration(a.Offer.Seconds) * time.Second
 		o.MaxUses, o.MaxLife, o.Minutes = a.Offer.Uses, approval.Span(life), max(1, int64(life.Minutes()))
@@ -70,7 +73,7 @@ func detail(a api.Approval, v *visit) one {
 			}
 		}
 	}
-	o.Status = fmt.Sprint(a.State, " ", a.MayVote, " ", o.Voted, " ", a.MayRevoke, " ", a.Unattainable)
+	o.Status = fmt.Sprint(a.State, " ", a.MayVote, " ", o.Voted, " ", o.Step, " ", a.MayRevoke, " ", a.Unattainable)
 	return o
 }
 
@@ -108,20 +111,31 @@ func withheld(a api.Approval) bool {
 
 // approve takes a vote to approve, of the command or of more where it is offered.
 func (w *Web) approve(rw http.ResponseWriter, r *http.Request, v *visit) {
-	b := desk.Ballot{Approval: r.PathValue("id"), Vote: approval.Approve, Reason: r.PostForm.Get("reason"), Via: via, Scope: r.PostForm.Get("scope")}
-	if b.Scope != "" { // the limits belong to a grant
-		uses, errUses := number(r.PostForm.Get("uses"))
-		minutes, errMinutes := number(r.PostForm.Get("minutes"))
-		if errUses != nil || errMinutes != nil {
-			w.render(rw, http.StatusBadRequest, "message", view{Title: "Nothing was done", Visit: v, Data: notice{
-				Text: "Uses and minutes are whole numbers of at least 1, or empty for all that the rule lets.", Link: back(b.Approval), Label: "Back to it",
-			}})
-			return
-		}
-		b.Uses, b.Life = uses, time.Duration(minutes)*time.Minute
+	b, err := ballot(r.PathValue("id"), r.PostForm)
+	if err == nil {
+		b.Assertion, err = assertion(r.PostForm)
 	}
-	_, err := v.Vote(r.Context(), b)
+	if err == nil {
+		_, err = v.Vote(r.Context(), b)
+	}
 	w.done(rw, r, v, b.Approval, err)
+}
+
+// ballot reads a vote to approve from its form.
+func ballot(id string, form url.Values) (desk.Ballot, error) {
+	b := desk.Ballot{Approval: id, Vote: approval.Approve, Reason: form.Get("reason"), Via: via, Scope: form.Get("scope")}
+	if b.Scope == "" { // the limits belong to a grant
+		return b, nil
+	}
+	uses, errUses := number(form.Get("uses"))
+	minutes, errMinutes := number(form.Get("minutes"))
+	if errUses != nil || errMinutes != nil {
+		return b, &refusal.Refusal{
+			Code: refusal.ApprovalInvalid, ID: id, Message: "uses and minutes are whole numbers of at least 1, or empty for all that the rule lets",
+		}
+	}
+	b.Uses, b.Life = uses, time.Duration(minutes)*time.Minute
+	return b, nil
 }
 
 // deny takes a vote to deny.

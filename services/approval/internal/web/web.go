@@ -111,9 +111,13 @@ func (w *Web) Mount(mux *http.ServeMux) {
 	open("GET /decided", w.page(w.decided))
 	open("GET /grants", w.page(w.grants))
 	open("GET /approvals/{id}", w.page(w.approval))
+	open("POST /approvals/{id}/challenge", w.form(w.challenge))
 	open("POST /approvals/{id}/approve", w.form(w.approve))
 	open("POST /approvals/{id}/deny", w.form(w.deny))
 	open("POST /approvals/{id}/revoke", w.form(w.revoke))
+	open("GET /passkeys", w.page(w.passkeys))
+	open("POST /passkeys/options", w.form(w.create))
+	open("POST /passkeys", w.form(w.made))
 	open("GET /events", w.stream(w.events))
 }
 

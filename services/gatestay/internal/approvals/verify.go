@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatestay/gatestay/libs/approval"
+	"github.com/gatestay/gatestay/libs/electorate"
+	"github.com/gatestay/gatestay/libs/policy"
 	"github.com/gatestay/gatestay/libs/seal"
 	"github.com/gatestay/gatestay/services/gatestay/internal/cli"
 	"github.com/gatestay/gatestay/services/gatestay/internal/ui"
@@ -19,7 +21,8 @@ const verifyHelp = `Check a decision with the approval service's public key: tha
 that it was made for exactly the request that its approvers were shown, for this
 command, principal, target and rule, and that its votes are those of as many
 distinct persons as the rule asks for, none of whom asked for it. In which groups
-they were is the gateway's to check, with the people map.
+they were is the gateway's to check, with the people map. Where the rule asks for
+passkeys, --people verifies their signatures with the public keys in people.yaml.
 
 Nothing of it rests on the service's word: --save keeps the proof, which anybody
 who has the public key can check later, without a network:
@@ -32,7 +35,7 @@ code 1 where a check fails.`
 
 func (t *tool) verifyCommand() *cobra.Command {
 	var keys []string
-	var file, save string
+	var file, save, mapFile string
 	c := &cobra.Command{
 		Use: "verify [ID]", Short: "Check a decision, offline, with the public key", Long: verifyHelp,
 		Args: func(c *cobra.Command, args []string) error {
@@ -60,7 +63,11 @@ func (t *tool) verifyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			e, err := approval.Examine(trust, p)
+			people, err := peopleMap(mapFile)
+			if err != nil {
+				return err
+			}
+			e, err := approval.Examine(trust, p, people)
 			if err != nil {
 				return fmt.Errorf("approvals: %w", err)
 			}
@@ -69,8 +76,25 @@ func (t *tool) verifyCommand() *cobra.Command {
 	}
 	c.Flags().StringSliceVar(&keys, "key", nil, "the approval service's public key (PEM); may be given more than once")
 	c.Flags().StringVar(&file, "proof", "", "check a proof that was saved, without a network")
+	c.Flags().StringVar(&mapFile, "people", "", "people.yaml, to verify passkeys with its public keys")
 	c.Flags().StringVar(&save, "save", "", "keep the proof in this file")
 	return c
+}
+
+// peopleMap reads a people map; nil without a file.
+func peopleMap(file string) (electorate.People, error) {
+	if file == "" {
+		return nil, nil //nolint:nilnil // no map is no error
+	}
+	raw, err := os.ReadFile(file) //nolint:gosec // the caller names it
+	if err != nil {
+		return nil, fmt.Errorf("approvals: --people: %w", err)
+	}
+	p, err := policy.ReadPeople(raw)
+	if err != nil {
+		return nil, fmt.Errorf("approvals: --people: %w", err)
+	}
+	return p, nil
 }
 
 // proof reads a saved proof, or asks for one.

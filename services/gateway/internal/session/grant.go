@@ -26,7 +26,7 @@ func (a *admission) use() approval.Use {
 	key := s.gate.GrantKey
 	return approval.Use{
 		Principal: s.principal, Target: s.target, Database: s.database, RuleHash: a.decision.RuleHash, Grants: a.decision.Grants,
-		Approvers: a.decision.Approvers, People: a.people(), Now: s.gate.Now(), Key: key,
+		Approvers: a.decision.Approvers, Deadline: a.deadline(), People: a.people(), Now: s.gate.Now(), Key: key,
 		Shape: command.Shape(key, &c.Facts, c.Parameters, c.State), Exact: command.Digest(key, c.Text, c.Parameters, c.State),
 	}
 }

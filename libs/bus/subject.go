@@ -14,6 +14,7 @@ import (
 //	approval.{gateway}.{id}.requested    Signed-less ApprovalRequest
 //	approval.{gateway}.{id}.cancelled    ApprovalCancelled
 //	approval.{gateway}.{id}.decided      Signed ApprovalDecision
+//	approval.{gateway}.{id}.used         ApprovalUse: a further command that a break-glass lets pass
 //	approval.{gateway}.{id}.ran          ApprovalOutcome, {gateway} being where the command ran
 //	control.lease                        Signed Lease, core NATS, every second
 //	token.{hash}                         a used token (one message a subject)
@@ -40,6 +41,7 @@ const (
 	Cancelled = "cancelled"
 	Decided   = "decided"
 	Ran       = "ran"
+	Used      = "used"
 )
 
 // TagHeader carries, with an approval's request, the tag of the gateway that made it

@@ -25,6 +25,7 @@ type Capability struct {
 	Approvers      *Approvers    `json:"approvers,omitempty"`
 	Return         bool          `json:"return,omitempty"` // it is refused at once, and passes when the job runs again
 	Grants         *Grants       `json:"grants,omitempty"` // what an approver may give beyond one command
+	BreakGlass     *BreakGlass   `json:"break_glass,omitempty"`
 	ReasonRequired bool          `json:"reason_required,omitempty"`
 	RowLimit       int64         `json:"row_limit,omitempty"`
 	ByteLimit      int64         `json:"byte_limit,omitempty"`
@@ -131,7 +132,7 @@ func (w *ways) always(r *rule) {
 func capability(r *rule, class command.Class, when string) Capability {
 	return Capability{
 		Class: class, Effect: r.Effect, Rule: r.Name, Description: r.Description, When: when,
-		Approvers: r.Approvers, Return: r.Hold == HoldReturn, Grants: r.Grants, ReasonRequired: r.ReasonRequired, RowLimit: r.RowLimit, ByteLimit: r.ByteLimit,
+		Approvers: r.Approvers, Return: r.Hold == HoldReturn, Grants: r.Grants, BreakGlass: r.BreakGlass, ReasonRequired: r.ReasonRequired, RowLimit: r.RowLimit, ByteLimit: r.ByteLimit,
 	}
 }
 
@@ -187,6 +188,9 @@ func (c *Capability) Afterwards() string {
 			whole = "job"
 		}
 		s += ", who may let the same statement pass for the whole " + whole
+	}
+	if c.BreakGlass != nil {
+		s += " (--break-glass passes at once, and is reviewed)"
 	}
 	return s
 }

@@ -33,6 +33,7 @@ type expectation struct {
 	Approvers         *Approvers
 	Deadline          time.Duration
 	HoldInTransaction time.Duration
+	BreakGlass        bool
 }
 
 // Result is how one case went.
@@ -137,6 +138,9 @@ func (c *Case) failures(d Decision) []string {
 	}
 	if c.seen["hold_in_transaction"] && d.HoldInTransaction != x.HoldInTransaction {
 		differs("hold_in_transaction", Short(d.HoldInTransaction), Short(x.HoldInTransaction))
+	}
+	if c.seen["break_glass"] && (d.BreakGlass != nil) != x.BreakGlass {
+		differs("break_glass", glassWord(d.BreakGlass != nil), glassWord(x.BreakGlass))
 	}
 	if c.seen["approvers"] && !sameApprovers(d.Approvers, x.Approvers) {
 		differs("approvers", approversText(d.Approvers), approversText(x.Approvers.Event()))

@@ -20,7 +20,7 @@ var (
 	caseTargetKeys  = []string{"name", "environment", "protocol", "database"}
 	caseSessionKeys = []string{"id", "age", "reason"}
 	caseFactKeys    = []string{"verb", "class", "reads", "writes", "columns", "filters", "functions", "filtered", "catalog", "transaction", "masked_copies", "unknown"}
-	expectKeys      = []string{"effect", "rule", "reason", "row_limit", "byte_limit", "approvers", "deadline", "hold_in_transaction"}
+	expectKeys      = []string{"effect", "rule", "reason", "row_limit", "byte_limit", "approvers", "deadline", "hold_in_transaction", "break_glass"}
 )
 
 // caseReader reads test files.
@@ -256,6 +256,8 @@ func (r *caseReader) expect(n ast.Node, c *Case) {
 			x.RowLimit = r.number(e.value, "row_limit", 0, maxRowLimit)
 		case "byte_limit":
 			x.ByteLimit = r.number(e.value, "byte_limit", 0, maxByteLimit)
+		case "break_glass":
+			x.BreakGlass = r.glassWord(e.value)
 		case "approvers":
 			x.Approvers = r.approvers(e.value)
 		case "deadline":

@@ -22,6 +22,10 @@ type Decision struct {
 	// an approver may give beyond this command.
 	Return bool
 	Grants *Grants
+	// BreakGlass, of a hold, is how the principal may go on without waiting; nil where
+	// one of the matching hold rules does not let it, which Unbreakable says.
+	BreakGlass  *BreakGlass
+	Unbreakable string
 	// ReasonRequired, RowLimit and ByteLimit (0: none) are the obligations of all matching rules.
 	ReasonRequired bool
 	RowLimit       int64
@@ -44,7 +48,8 @@ type tally struct {
 	reasonRequired  bool
 	rowLimit        int64
 	byteLimit       int64
-	maskedCopies    bool // some rule lets masked columns be copied
+	maskedCopies    bool    // some rule lets masked columns be copied
+	holds           []*rule // all that match, however far
 }
 
 // add counts a rule in. certain: its condition holds whatever is not known and
@@ -62,6 +67,9 @@ func (t *tally) add(r *rule, m match, certain bool) {
 		t.hold = stricter(t.hold, r)
 	default:
 		t.allow = first(t.allow, r)
+	}
+	if r.Effect == Hold {
+		t.holds = append(t.holds, r)
 	}
 	t.reasonRequired = t.reasonRequired || r.ReasonRequired
 	t.maskedCopies = t.maskedCopies || r.MaskedCopies && m == matchFull && certain
@@ -295,6 +303,7 @@ func (e *Engine) decision(a *activation, t *tally) Decision {
 		d.Deadline, d.HoldInTransaction = r.Deadline, r.HoldInTransaction
 		d.Approvers = r.Approvers.Event()
 		d.Return, d.Grants = r.Hold == HoldReturn, r.Grants
+		d.BreakGlass, d.Unbreakable = breakGlass(r, t.holds, a.in.Principal)
 	}
 	d.ReasonRequired, d.RowLimit, d.ByteLimit = t.reasonRequired, t.rowLimit, t.byteLimit
 	return d

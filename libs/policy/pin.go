@@ -78,6 +78,9 @@ func (e *pinEditor) edit(raw []byte) (string, error) {
 		for _, n := range e.list(top.value, "rules") {
 			e.rule = peekName(n)
 			for _, key := range e.entries(n, "a rule", ruleKeys) {
+				if key.key == "break_glass" && e.narrowed(key.value) != nil {
+					key.key, key.value = "principals", e.narrowed(key.value)
+				}
 				if key.key != "principals" {
 					continue
 				}
@@ -101,6 +104,18 @@ func (e *pinEditor) edit(raw []byte) (string, error) {
 		end = "\r\n"
 	}
 	return strings.Join(e.lines, end), nil
+}
+
+// narrowed returns the principals of a rule's break_glass, nil where it has none.
+func (e *pinEditor) narrowed(n ast.Node) ast.Node {
+	if m, ok := n.(*ast.MappingNode); ok {
+		for _, v := range m.Values {
+			if v.Key.String() == "principals" {
+				return v.Value
+			}
+		}
+	}
+	return nil
 }
 
 func (e *pinEditor) broken() error {

@@ -32,7 +32,7 @@ const (
 
 var (
 	fileKeys = []string{"rules"}
-	ruleKeys = []string{"name", "description", "effect", "targets", "environments", "principals", "when", "approvers", "deadline", "reason", "row_limit", "byte_limit", "hold_in_transaction", "hold", "grants", "masked_copies"}
+	ruleKeys = []string{"name", "description", "effect", "targets", "environments", "principals", "when", "approvers", "deadline", "reason", "row_limit", "byte_limit", "hold_in_transaction", "hold", "grants", "break_glass", "masked_copies"}
 
 	effects = []string{string(Allow), string(Hold), string(Deny)}
 )
@@ -56,6 +56,8 @@ type Rule struct {
 	// and passes when it runs again.
 	Hold   string  `json:"hold,omitempty"`
 	Grants *Grants `json:"grants,omitempty"` // nil: an approval covers one command
+	// BreakGlass, nil for never, is how a job may go on without waiting.
+	BreakGlass *BreakGlass `json:"break_glass,omitempty"`
 	// MaskedCopies lets a command store what derives from a masked column where no
 	// mask is on it.
 	MaskedCopies bool `json:"masked_copies,omitempty"`
@@ -201,6 +203,8 @@ func (s *source) ruleEntry(r *rule, e entry, conditions *conditions) {
 		r.Hold = s.hold(e.value)
 	case "grants":
 		r.Grants = s.grants(e.value)
+	case "break_glass":
+		r.BreakGlass = s.breakGlass(e.value)
 	case "reason":
 		r.ReasonRequired = s.required(e.value, "reason")
 	case "masked_copies":
@@ -243,7 +247,7 @@ func (s *source) completeRule(n ast.Node, r *rule) {
 	if !has("principals") || len(r.Principals) == 0 && isEmptyList(r.nodes["principals"]) {
 		s.bad(n, "a rule without principals", "add principals: a repository with its id, or any: true for every verified principal")
 	}
-	for _, key := range []string{"approvers", "deadline", "hold_in_transaction", "hold", "grants"} {
+	for _, key := range []string{"approvers", "deadline", "hold_in_transaction", "hold", "grants", "break_glass"} {
 		if has(key) && r.Effect != Hold && r.Effect != "" {
 			s.bad(r.nodes[key], fmt.Sprintf("%s on a rule whose effect is %s", key, r.Effect), "only a hold rule waits for somebody: remove it, or write effect: hold")
 		}

@@ -75,6 +75,7 @@ const (
 	VoteNotHere       Code = "GS1311" // may not be decided in this place: it was not shown whole
 	StepUpRequired    Code = "GS1319" // the rule asks for the voter's passkey, on the inbox's page
 	ApprovalPending   Code = "GS1312" // waits for an approval, and its client does not wait with it
+	GlassForbidden    Code = "GS1313" // no rule lets this job break the glass here
 )
 
 // Availability, fail closed: 14xx.

@@ -37,7 +37,10 @@ func (r *running) consume(ctx context.Context) error {
 func (r *running) consumeOnce(ctx context.Context) error {
 	c, err := r.bus.JS.CreateOrUpdateConsumer(ctx, bus.StreamApprovals, jetstream.ConsumerConfig{
 		Durable: durable, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait, MaxAckPending: 512, DeliverPolicy: jetstream.DeliverAllPolicy,
-		FilterSubjects: []string{bus.ApprovalSubject("*", "*", bus.Requested), bus.ApprovalSubject("*", "*", bus.Cancelled), bus.ApprovalSubject("*", "*", bus.Ran)},
+		FilterSubjects: []string{
+			bus.ApprovalSubject("*", "*", bus.Requested), bus.ApprovalSubject("*", "*", bus.Cancelled), bus.ApprovalSubject("*", "*", bus.Ran),
+			bus.ApprovalSubject("*", "*", bus.Used),
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("approval: consumer: %w", err)
@@ -68,6 +71,8 @@ func (r *running) take(ctx context.Context, m jetstream.Msg) {
 			err = r.desk.Requested(ctx, gateway, id, m.Data(), m.Headers().Get(bus.TagHeader))
 		case bus.Cancelled:
 			err = r.desk.Cancelled(ctx, gateway, id, m.Data())
+		case bus.Used:
+			err = r.desk.Used(ctx, gateway, id, m.Data())
 		case bus.Ran:
 			err = r.desk.Ran(ctx, gateway, id, m.Data())
 		}

@@ -92,6 +92,7 @@ type world struct {
 	version uint64
 	engine  *policy.Engine
 	admins  []string
+	later   time.Duration // how far the services' clock is ahead
 }
 
 func newWorld(t *testing.T) *world {
@@ -224,7 +225,10 @@ func (w *world) config(change ...func(*config.Config)) *config.Config {
 }
 
 func newService(w *world, change ...func(*config.Config)) (*approval.Service, error) {
-	return approval.New(w.config(change...), approval.Deps{Log: w.log, Bus: []nats.Option{w.nats.InProcess()}, SignIn: byHeader{}})
+	return approval.New(w.config(change...), approval.Deps{
+		Log: w.log, Bus: []nats.Option{w.nats.InProcess()}, SignIn: byHeader{},
+		Now: func() time.Time { return time.Now().Add(w.later) },
+	})
 }
 
 // start runs a replica until the test ends or stop is called.

@@ -65,7 +65,7 @@ func (s *Service) newRunning(ctx context.Context, b *bus.Bus) (*running, error) 
 	if s.slack != nil {
 		r.desk.Slack = s.slack.client
 		r.outbox = &outbox.Outbox{
-			Store: r.store, Poster: s.slack.client, Electorate: r.desk.Electorate, People: r.people, Channel: s.cfg.Approval.Slack.Channel, Inbox: s.InboxURL(),
+			Store: r.store, Poster: s.slack.client, Electorate: r.desk.Electorate, Reviewers: r.desk.Reviewers, People: r.people, Channel: s.cfg.Approval.Slack.Channel, Inbox: s.InboxURL(),
 			Owner: s.instance + "/" + ulid.Make().String(), Now: s.deps.Now, Log: s.deps.Log, Metrics: s.metrics.outbox,
 		}
 	}
@@ -252,4 +252,22 @@ func (v lateVoter) Revoke(ctx context.Context, rev desk.Revocation) (*machine.St
 		return nil, errors.New("approval: the bus is not connected yet")
 	}
 	return r.desk.Revoke(ctx, rev)
+}
+
+// Close implements chat.Voter.
+func (v lateVoter) Close(ctx context.Context, review desk.Review) (*machine.State, error) {
+	r := v.s.runs.Load()
+	if r == nil {
+		return nil, errors.New("approval: the bus is not connected yet")
+	}
+	return r.desk.Close(ctx, review)
+}
+
+// MayClose implements chat.Voter.
+func (v lateVoter) MayClose(ctx context.Context, review desk.Review) error {
+	r := v.s.runs.Load()
+	if r == nil {
+		return errors.New("approval: the bus is not connected yet")
+	}
+	return r.desk.MayClose(ctx, review)
 }

@@ -3,6 +3,8 @@ package approval
 import (
 	"context"
 	"time"
+
+	"github.com/gatestay/gatestay/services/approval/internal/machine"
 )
 
 const (
@@ -69,7 +71,12 @@ func (r *running) lookAt(ctx context.Context, now time.Time, undone map[string]t
 				r.s.deps.Log.Warn().Err(err).Str("approval_id", st.ID).Msg("end of a grant not shown yet; trying again")
 			}
 		}
-		told := st.Grant == nil || st.Grant.Revoked.IsZero() || st.Grant.Told
+		if st.Status == machine.InReview && !now.Before(st.RemindAt()) {
+			if err := r.desk.Remind(ctx, st.ID); err != nil {
+				r.s.deps.Log.Warn().Err(err).Str("approval_id", st.ID).Msg("reminder of a review not noted yet; trying again")
+			}
+		}
+		told := (st.Glass == nil || st.Status != machine.Reviewed || st.Glass.Told) && (st.Grant == nil || st.Grant.Revoked.IsZero() || st.Grant.Told)
 		if told && len(st.Chain.Outgoing) == 0 && (len(st.Decision) == 0 || st.Announced) {
 			continue
 		}

@@ -1147,12 +1147,13 @@ type ApprovalRequest struct {
 	Deadline        *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=deadline,proto3" json:"deadline,omitempty"`
 	Warnings        []string               `protobuf:"bytes,24,rep,name=warnings,proto3" json:"warnings,omitempty"` // "no WHERE clause", ...
 	RuleDescription string                 `protobuf:"bytes,25,opt,name=rule_description,json=ruleDescription,proto3" json:"rule_description,omitempty"`
-	Offer           *Offer                 `protobuf:"bytes,26,opt,name=offer,proto3" json:"offer,omitempty"`             // the grants that the rule lets an approver give; absent: none
-	Returned        bool                   `protobuf:"varint,27,opt,name=returned,proto3" json:"returned,omitempty"`      // the client does not wait: it was refused, and passes when it runs again
-	Fingerprint     string                 `protobuf:"bytes,28,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"` // equal for commands that differ in literals only
-	Plan            *Plan                  `protobuf:"bytes,40,opt,name=plan,proto3" json:"plan,omitempty"`               // the statements that one approval covers; absent: one command
-	Radius          *Radius                `protobuf:"bytes,45,opt,name=radius,proto3" json:"radius,omitempty"`           // what the gateway measured of its effects; absent: nothing was measured
-	People          *PeopleChange          `protobuf:"bytes,70,opt,name=people,proto3" json:"people,omitempty"`           // a change of the people map, asked for by the policy service; absent: a command
+	Offer           *Offer                 `protobuf:"bytes,26,opt,name=offer,proto3" json:"offer,omitempty"`                             // the grants that the rule lets an approver give; absent: none
+	Returned        bool                   `protobuf:"varint,27,opt,name=returned,proto3" json:"returned,omitempty"`                      // the client does not wait: it was refused, and passes when it runs again
+	Fingerprint     string                 `protobuf:"bytes,28,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`                 // equal for commands that differ in literals only
+	Plan            *Plan                  `protobuf:"bytes,40,opt,name=plan,proto3" json:"plan,omitempty"`                               // the statements that one approval covers; absent: one command
+	Radius          *Radius                `protobuf:"bytes,45,opt,name=radius,proto3" json:"radius,omitempty"`                           // what the gateway measured of its effects; absent: nothing was measured
+	People          *PeopleChange          `protobuf:"bytes,70,opt,name=people,proto3" json:"people,omitempty"`                           // a change of the people map, asked for by the policy service; absent: a command
+	BreakGlass      *BreakGlass            `protobuf:"bytes,80,opt,name=break_glass,json=breakGlass,proto3" json:"break_glass,omitempty"` // nobody is waited for: the command passes, and is reviewed
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -1400,6 +1401,13 @@ func (x *ApprovalRequest) GetRadius() *Radius {
 func (x *ApprovalRequest) GetPeople() *PeopleChange {
 	if x != nil {
 		return x.People
+	}
+	return nil
+}
+
+func (x *ApprovalRequest) GetBreakGlass() *BreakGlass {
+	if x != nil {
+		return x.BreakGlass
 	}
 	return nil
 }
@@ -2804,6 +2812,186 @@ func (x *Lease) GetIssuedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// BreakGlass is how far a run may go on without waiting. What it does is told as it
+// happens (ApprovalUse), the request's own command first.
+type BreakGlass struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Until         *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=until,proto3" json:"until,omitempty"`
+	Uses          uint32                 `protobuf:"varint,2,opt,name=uses,proto3" json:"uses,omitempty"` // commands at most
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BreakGlass) Reset() {
+	*x = BreakGlass{}
+	mi := &file_event_v1_event_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BreakGlass) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BreakGlass) ProtoMessage() {}
+
+func (x *BreakGlass) ProtoReflect() protoreflect.Message {
+	mi := &file_event_v1_event_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BreakGlass.ProtoReflect.Descriptor instead.
+func (*BreakGlass) Descriptor() ([]byte, []int) {
+	return file_event_v1_event_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *BreakGlass) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *BreakGlass) GetUses() uint32 {
+	if x != nil {
+		return x.Uses
+	}
+	return 0
+}
+
+// ApprovalUse: a command passes by a break-glass. It is on the stream before the
+// command is forwarded.
+type ApprovalUse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ApprovalId    string                 `protobuf:"bytes,1,opt,name=approval_id,json=approvalId,proto3" json:"approval_id,omitempty"`
+	SessionId     string                 `protobuf:"bytes,2,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	CommandId     string                 `protobuf:"bytes,3,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	Number        uint32                 `protobuf:"varint,4,opt,name=number,proto3" json:"number,omitempty"` // from 1, the request's own
+	Verb          string                 `protobuf:"bytes,5,opt,name=verb,proto3" json:"verb,omitempty"`
+	Class         string                 `protobuf:"bytes,6,opt,name=class,proto3" json:"class,omitempty"`
+	Objects       []*Object              `protobuf:"bytes,7,rep,name=objects,proto3" json:"objects,omitempty"`
+	Statement     string                 `protobuf:"bytes,8,opt,name=statement,proto3" json:"statement,omitempty"`   // scrubbed
+	Parameters    []string               `protobuf:"bytes,9,rep,name=parameters,proto3" json:"parameters,omitempty"` // scrubbed
+	Reason        string                 `protobuf:"bytes,10,opt,name=reason,proto3" json:"reason,omitempty"`        // where it differs from the request's
+	At            *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApprovalUse) Reset() {
+	*x = ApprovalUse{}
+	mi := &file_event_v1_event_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApprovalUse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApprovalUse) ProtoMessage() {}
+
+func (x *ApprovalUse) ProtoReflect() protoreflect.Message {
+	mi := &file_event_v1_event_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApprovalUse.ProtoReflect.Descriptor instead.
+func (*ApprovalUse) Descriptor() ([]byte, []int) {
+	return file_event_v1_event_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ApprovalUse) GetApprovalId() string {
+	if x != nil {
+		return x.ApprovalId
+	}
+	return ""
+}
+
+func (x *ApprovalUse) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *ApprovalUse) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *ApprovalUse) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *ApprovalUse) GetVerb() string {
+	if x != nil {
+		return x.Verb
+	}
+	return ""
+}
+
+func (x *ApprovalUse) GetClass() string {
+	if x != nil {
+		return x.Class
+	}
+	return ""
+}
+
+func (x *ApprovalUse) GetObjects() []*Object {
+	if x != nil {
+		return x.Objects
+	}
+	return nil
+}
+
+func (x *ApprovalUse) GetStatement() string {
+	if x != nil {
+		return x.Statement
+	}
+	return ""
+}
+
+func (x *ApprovalUse) GetParameters() []string {
+	if x != nil {
+		return x.Parameters
+	}
+	return nil
+}
+
+func (x *ApprovalUse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ApprovalUse) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
 var File_event_v1_event_proto protoreflect.FileDescriptor
 
 const file_event_v1_event_proto_rawDesc = "" +
@@ -2936,7 +3124,7 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\apersons\x18\x04 \x03(\tR\apersons\x12\x1f\n" +
 	"\voidc_groups\x18\x05 \x03(\tR\n" +
 	"oidcGroups\x12\x14\n" +
-	"\x05count\x18\x06 \x01(\rR\x05count\"\xad\b\n" +
+	"\x05count\x18\x06 \x01(\rR\x05count\"\xe4\b\n" +
 	"\x0fApprovalRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\agateway\x18\x02 \x01(\tR\agateway\x12\x1d\n" +
@@ -2975,7 +3163,9 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\vfingerprint\x18\x1c \x01(\tR\vfingerprint\x12\"\n" +
 	"\x04plan\x18( \x01(\v2\x0e.event.v1.PlanR\x04plan\x12(\n" +
 	"\x06radius\x18- \x01(\v2\x10.event.v1.RadiusR\x06radius\x12.\n" +
-	"\x06people\x18F \x01(\v2\x16.event.v1.PeopleChangeR\x06people\"n\n" +
+	"\x06people\x18F \x01(\v2\x16.event.v1.PeopleChangeR\x06people\x125\n" +
+	"\vbreak_glass\x18P \x01(\v2\x14.event.v1.BreakGlassR\n" +
+	"breakGlass\"n\n" +
 	"\x04Plan\x12\x12\n" +
 	"\x04tool\x18\x01 \x01(\tR\x04tool\x12(\n" +
 	"\x05steps\x18\x02 \x03(\v2\x12.event.v1.PlanStepR\x05steps\x12(\n" +
@@ -3113,7 +3303,29 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\x06issuer\x18\x01 \x01(\tR\x06issuer\x12\x18\n" +
 	"\acounter\x18\x02 \x01(\x04R\acounter\x12 \n" +
 	"\vincarnation\x18\x03 \x01(\tR\vincarnation\x127\n" +
-	"\tissued_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bissuedAt*\xd4\x01\n" +
+	"\tissued_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bissuedAt\"R\n" +
+	"\n" +
+	"BreakGlass\x120\n" +
+	"\x05until\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x12\n" +
+	"\x04uses\x18\x02 \x01(\rR\x04uses\"\xdc\x02\n" +
+	"\vApprovalUse\x12\x1f\n" +
+	"\vapproval_id\x18\x01 \x01(\tR\n" +
+	"approvalId\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x02 \x01(\tR\tsessionId\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x03 \x01(\tR\tcommandId\x12\x16\n" +
+	"\x06number\x18\x04 \x01(\rR\x06number\x12\x12\n" +
+	"\x04verb\x18\x05 \x01(\tR\x04verb\x12\x14\n" +
+	"\x05class\x18\x06 \x01(\tR\x05class\x12*\n" +
+	"\aobjects\x18\a \x03(\v2\x10.event.v1.ObjectR\aobjects\x12\x1c\n" +
+	"\tstatement\x18\b \x01(\tR\tstatement\x12\x1e\n" +
+	"\n" +
+	"parameters\x18\t \x03(\tR\n" +
+	"parameters\x12\x16\n" +
+	"\x06reason\x18\n" +
+	" \x01(\tR\x06reason\x12*\n" +
+	"\x02at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x02at*\xd4\x01\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13KIND_SESSION_OPENED\x10\x01\x12\x17\n" +
@@ -3140,7 +3352,7 @@ func file_event_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_event_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_event_v1_event_proto_goTypes = []any{
 	(Kind)(0),                     // 0: event.v1.Kind
 	(*Principal)(nil),             // 1: event.v1.Principal
@@ -3168,61 +3380,67 @@ var file_event_v1_event_proto_goTypes = []any{
 	(*ApprovalOutcome)(nil),       // 23: event.v1.ApprovalOutcome
 	(*Bundle)(nil),                // 24: event.v1.Bundle
 	(*Lease)(nil),                 // 25: event.v1.Lease
-	nil,                           // 26: event.v1.Principal.ClaimsEntry
-	nil,                           // 27: event.v1.Record.DetailsEntry
-	nil,                           // 28: event.v1.Record.CommitmentsEntry
-	nil,                           // 29: event.v1.Grant.HolderEntry
-	nil,                           // 30: event.v1.Bundle.FilesEntry
-	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 32: google.protobuf.Duration
+	(*BreakGlass)(nil),            // 26: event.v1.BreakGlass
+	(*ApprovalUse)(nil),           // 27: event.v1.ApprovalUse
+	nil,                           // 28: event.v1.Principal.ClaimsEntry
+	nil,                           // 29: event.v1.Record.DetailsEntry
+	nil,                           // 30: event.v1.Record.CommitmentsEntry
+	nil,                           // 31: event.v1.Grant.HolderEntry
+	nil,                           // 32: event.v1.Bundle.FilesEntry
+	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 34: google.protobuf.Duration
 }
 var file_event_v1_event_proto_depIdxs = []int32{
-	26, // 0: event.v1.Principal.claims:type_name -> event.v1.Principal.ClaimsEntry
-	31, // 1: event.v1.Record.time:type_name -> google.protobuf.Timestamp
+	28, // 0: event.v1.Principal.claims:type_name -> event.v1.Principal.ClaimsEntry
+	33, // 1: event.v1.Record.time:type_name -> google.protobuf.Timestamp
 	0,  // 2: event.v1.Record.kind:type_name -> event.v1.Kind
 	1,  // 3: event.v1.Record.principal:type_name -> event.v1.Principal
 	2,  // 4: event.v1.Record.objects:type_name -> event.v1.Object
-	27, // 5: event.v1.Record.details:type_name -> event.v1.Record.DetailsEntry
-	28, // 6: event.v1.Record.commitments:type_name -> event.v1.Record.CommitmentsEntry
-	31, // 7: event.v1.Batch.sealed_at:type_name -> google.protobuf.Timestamp
+	29, // 5: event.v1.Record.details:type_name -> event.v1.Record.DetailsEntry
+	30, // 6: event.v1.Record.commitments:type_name -> event.v1.Record.CommitmentsEntry
+	33, // 7: event.v1.Batch.sealed_at:type_name -> google.protobuf.Timestamp
 	3,  // 8: event.v1.Batch.records:type_name -> event.v1.Record
 	7,  // 9: event.v1.Approvers.all_of:type_name -> event.v1.ApproverGroup
 	1,  // 10: event.v1.ApprovalRequest.principal:type_name -> event.v1.Principal
 	6,  // 11: event.v1.ApprovalRequest.approvers:type_name -> event.v1.Approvers
 	2,  // 12: event.v1.ApprovalRequest.objects:type_name -> event.v1.Object
-	31, // 13: event.v1.ApprovalRequest.requested_at:type_name -> google.protobuf.Timestamp
-	31, // 14: event.v1.ApprovalRequest.deadline:type_name -> google.protobuf.Timestamp
+	33, // 13: event.v1.ApprovalRequest.requested_at:type_name -> google.protobuf.Timestamp
+	33, // 14: event.v1.ApprovalRequest.deadline:type_name -> google.protobuf.Timestamp
 	17, // 15: event.v1.ApprovalRequest.offer:type_name -> event.v1.Offer
 	9,  // 16: event.v1.ApprovalRequest.plan:type_name -> event.v1.Plan
 	13, // 17: event.v1.ApprovalRequest.radius:type_name -> event.v1.Radius
 	12, // 18: event.v1.ApprovalRequest.people:type_name -> event.v1.PeopleChange
-	10, // 19: event.v1.Plan.steps:type_name -> event.v1.PlanStep
-	11, // 20: event.v1.Plan.rules:type_name -> event.v1.PlanRule
-	6,  // 21: event.v1.PlanRule.approvers:type_name -> event.v1.Approvers
-	14, // 22: event.v1.Radius.planned:type_name -> event.v1.Effect
-	15, // 23: event.v1.Radius.transaction:type_name -> event.v1.OpenTransaction
-	16, // 24: event.v1.Radius.sizes:type_name -> event.v1.Size
-	31, // 25: event.v1.OpenTransaction.since:type_name -> google.protobuf.Timestamp
-	32, // 26: event.v1.Offer.life:type_name -> google.protobuf.Duration
-	29, // 27: event.v1.Grant.holder:type_name -> event.v1.Grant.HolderEntry
-	31, // 28: event.v1.Vote.at:type_name -> google.protobuf.Timestamp
-	32, // 29: event.v1.Vote.life:type_name -> google.protobuf.Duration
-	20, // 30: event.v1.Vote.assertion:type_name -> event.v1.Assertion
-	31, // 31: event.v1.Assertion.at:type_name -> google.protobuf.Timestamp
-	19, // 32: event.v1.ApprovalDecision.votes:type_name -> event.v1.Vote
-	31, // 33: event.v1.ApprovalDecision.decided_at:type_name -> google.protobuf.Timestamp
-	31, // 34: event.v1.ApprovalDecision.expires_at:type_name -> google.protobuf.Timestamp
-	18, // 35: event.v1.ApprovalDecision.grant:type_name -> event.v1.Grant
-	31, // 36: event.v1.ApprovalCancelled.at:type_name -> google.protobuf.Timestamp
-	31, // 37: event.v1.ApprovalOutcome.at:type_name -> google.protobuf.Timestamp
-	30, // 38: event.v1.Bundle.files:type_name -> event.v1.Bundle.FilesEntry
-	31, // 39: event.v1.Bundle.published_at:type_name -> google.protobuf.Timestamp
-	31, // 40: event.v1.Lease.issued_at:type_name -> google.protobuf.Timestamp
-	41, // [41:41] is the sub-list for method output_type
-	41, // [41:41] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	26, // 19: event.v1.ApprovalRequest.break_glass:type_name -> event.v1.BreakGlass
+	10, // 20: event.v1.Plan.steps:type_name -> event.v1.PlanStep
+	11, // 21: event.v1.Plan.rules:type_name -> event.v1.PlanRule
+	6,  // 22: event.v1.PlanRule.approvers:type_name -> event.v1.Approvers
+	14, // 23: event.v1.Radius.planned:type_name -> event.v1.Effect
+	15, // 24: event.v1.Radius.transaction:type_name -> event.v1.OpenTransaction
+	16, // 25: event.v1.Radius.sizes:type_name -> event.v1.Size
+	33, // 26: event.v1.OpenTransaction.since:type_name -> google.protobuf.Timestamp
+	34, // 27: event.v1.Offer.life:type_name -> google.protobuf.Duration
+	31, // 28: event.v1.Grant.holder:type_name -> event.v1.Grant.HolderEntry
+	33, // 29: event.v1.Vote.at:type_name -> google.protobuf.Timestamp
+	34, // 30: event.v1.Vote.life:type_name -> google.protobuf.Duration
+	20, // 31: event.v1.Vote.assertion:type_name -> event.v1.Assertion
+	33, // 32: event.v1.Assertion.at:type_name -> google.protobuf.Timestamp
+	19, // 33: event.v1.ApprovalDecision.votes:type_name -> event.v1.Vote
+	33, // 34: event.v1.ApprovalDecision.decided_at:type_name -> google.protobuf.Timestamp
+	33, // 35: event.v1.ApprovalDecision.expires_at:type_name -> google.protobuf.Timestamp
+	18, // 36: event.v1.ApprovalDecision.grant:type_name -> event.v1.Grant
+	33, // 37: event.v1.ApprovalCancelled.at:type_name -> google.protobuf.Timestamp
+	33, // 38: event.v1.ApprovalOutcome.at:type_name -> google.protobuf.Timestamp
+	32, // 39: event.v1.Bundle.files:type_name -> event.v1.Bundle.FilesEntry
+	33, // 40: event.v1.Bundle.published_at:type_name -> google.protobuf.Timestamp
+	33, // 41: event.v1.Lease.issued_at:type_name -> google.protobuf.Timestamp
+	33, // 42: event.v1.BreakGlass.until:type_name -> google.protobuf.Timestamp
+	2,  // 43: event.v1.ApprovalUse.objects:type_name -> event.v1.Object
+	33, // 44: event.v1.ApprovalUse.at:type_name -> google.protobuf.Timestamp
+	45, // [45:45] is the sub-list for method output_type
+	45, // [45:45] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_event_v1_event_proto_init() }
@@ -3236,7 +3454,7 @@ func file_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_event_v1_event_proto_rawDesc), len(file_event_v1_event_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   30,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -51,6 +51,8 @@ func (a *API) Mount(mux *http.ServeMux) {
 	mux.Handle("GET /v1/approvals/{id}/proof", a.SignIn.RequirePerson(a.handle(a.proof)))
 	mux.Handle("GET /v1/grants", a.SignIn.RequirePerson(a.handle(a.grants)))
 	mux.Handle("POST /v1/approvals/{id}/revoke", a.SignIn.RequirePerson(a.handle(a.revoke)))
+	mux.Handle("GET /v1/reviews", a.SignIn.RequirePerson(a.handle(a.reviews)))
+	mux.Handle("POST /v1/approvals/{id}/close", a.SignIn.RequirePerson(a.handle(a.closeReview)))
 	mux.Handle("GET /v1/copies", a.SignIn.RequirePerson(a.handle(a.copies)))
 	mux.Handle("POST /v1/copies/lift", a.SignIn.RequirePerson(a.handle(a.lift)))
 }

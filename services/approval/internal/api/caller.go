@@ -103,7 +103,7 @@ func (c *Caller) one(st *machine.State) (Approval, error) {
 	}
 	e, err := c.Desk.Electorate(r)
 	whyNot := ""
-	if err != nil {
+	if err != nil && st.Glass == nil {
 		whyNot = "its rule is not in force here"
 		e = nil
 	}
@@ -159,7 +159,8 @@ func (c *Caller) List(ctx context.Context, which string) ([]Approval, error) {
 	slices.SortFunc(entries, func(x, y store.Entry) int { return cmp.Compare(y.ID, x.ID) }) // ids tell time
 	out := []Approval{}
 	for _, s := range entries {
-		if done := s.Status != machine.Waiting; which == Waiting && done || which == Decided && !done || len(out) == maxList {
+		open := s.Status == machine.InReview // of which Reviews is the list
+		if done := s.Status != machine.Waiting; which == Waiting && done || which == Decided && (!done || open) || len(out) == maxList {
 			continue
 		}
 		st := s.State

@@ -14,7 +14,7 @@ import (
 // reader makes them visible before printing them (libs/approval.Visible).
 type Approval struct {
 	ID            string     `json:"id"`
-	State         string     `json:"state"` // waiting, approved, denied, expired, cancelled
+	State         string     `json:"state"` // waiting, approved, denied, expired, cancelled; review, reviewed
 	Headline      string     `json:"headline"`
 	Who           string     `json:"who"`
 	RunURL        string     `json:"run_url,omitempty"`
@@ -67,6 +67,8 @@ type Approval struct {
 	// fall under.
 	Steps int      `json:"steps,omitempty"`
 	Rules []string `json:"rules,omitempty"`
+	// Review is of a break-glass, whose state is review or reviewed.
+	Review *Review `json:"review,omitempty"`
 }
 
 // Earlier is a decision about the same statement, with these or other values.
@@ -157,6 +159,12 @@ func (c *Caller) view(st *machine.State, r *eventv1.ApprovalRequest, e *electora
 		if !g.Revoked.IsZero() {
 			a.Grant.RevokedAt = &g.Revoked
 		}
+	}
+	if st.Glass != nil {
+		c.review(st, r, &a)
+	}
+	if st.Status == machine.InReview {
+		return a
 	}
 	if st.Done() {
 		ended := st.Ended

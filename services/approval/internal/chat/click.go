@@ -30,6 +30,8 @@ type Voter interface {
 	May(ctx context.Context, b desk.Ballot) error
 	Request(ctx context.Context, id string) (*eventv1.ApprovalRequest, error)
 	Revoke(ctx context.Context, r desk.Revocation) (*machine.State, error)
+	Close(ctx context.Context, v desk.Review) (*machine.State, error)
+	MayClose(ctx context.Context, v desk.Review) error
 }
 
 // Clicks turns interactions into votes.
@@ -91,6 +93,8 @@ func (c *Clicks) act(ctx context.Context, i *slack.InteractionCallback, in *inpu
 	case in.revoke:
 		_, err := c.Voter.Revoke(ctx, desk.Revocation{Approval: in.ballot.Approval, Account: in.ballot.Account, Via: "slack"})
 		return err
+	case in.verdict != "":
+		return c.review(ctx, i, in)
 	case in.submitted:
 		_, err := c.Voter.Vote(ctx, in.ballot)
 		return err
@@ -107,13 +111,35 @@ func (c *Clicks) act(ctx context.Context, i *slack.InteractionCallback, in *inpu
 		_, err := c.Voter.Vote(ctx, in.ballot)
 		return err
 	}
-	view := message.Dialog(r, in.ballot.Vote, in.metadata(), required)
-	err = c.Client.Open(ctx, i.TriggerID, view)
+	return c.open(ctx, i, in, message.Dialog(r, in.ballot.Vote, in.metadata(), required), "gatestay approvals "+in.ballot.Vote+" "+in.ballot.Approval)
+}
+
+// review takes a verdict, or asks for its note first.
+func (c *Clicks) review(ctx context.Context, i *slack.InteractionCallback, in *input) error {
+	v := desk.Review{
+		Approval: in.ballot.Approval, Account: in.ballot.Account, Via: "slack", Verdict: in.verdict, Note: in.ballot.Reason,
+		Channel: in.ballot.Channel, TS: in.ballot.TS,
+	}
+	if in.submitted {
+		_, err := c.Voter.Close(ctx, v)
+		return err
+	}
+	if err := c.Voter.MayClose(ctx, v); err != nil {
+		return err
+	}
+	r, err := c.Voter.Request(ctx, v.Approval)
+	if err != nil {
+		return err
+	}
+	return c.open(ctx, i, in, message.ReviewDialog(r, v.Verdict, in.metadata()), "gatestay approvals close "+v.Approval)
+}
+
+// open opens a dialog; instead is what does the same from the terminal.
+func (c *Clicks) open(ctx context.Context, i *slack.InteractionCallback, in *input, view slack.ModalViewRequest, instead string) error {
+	err := c.Client.Open(ctx, i.TriggerID, view)
 	if err != nil && Diagnose(err).Code != "exchanged_trigger_id" { // else the click came twice, and its dialog is open
 		c.Log.Warn().Err(err).Str("approval_id", in.ballot.Approval).Msg("dialog not opened")
-		return &refusal.Refusal{
-			Message: "Slack did not open the dialog for your reason", Hint: "click again, or use 'gatestay approvals " + in.ballot.Vote + " " + in.ballot.Approval + "'",
-		}
+		return &refusal.Refusal{Message: "Slack did not open the dialog for your reason", Hint: "click again, or use '" + instead + "'"}
 	}
 	return nil
 }

@@ -133,6 +133,34 @@ func (c *Client) Update(ctx context.Context, channel, ts, id string, m message.C
 	return wrap("update", err)
 }
 
+// Reply posts into the thread of a message, and shows it in the channel, too.
+func (c *Client) Reply(ctx context.Context, channel, thread, id string, m message.Content) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	_, ts, err := c.api.PostMessageContext(ctx, channel, append(content(id, m), slack.MsgOptionTS(thread), slack.MsgOptionBroadcast())...)
+	c.o.Metrics.call("chat.postMessage", err)
+	return ts, wrap("reply", err)
+}
+
+// FindReply looks for our post in a thread, whose answer may have been lost.
+func (c *Client) FindReply(ctx context.Context, channel, thread, id string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	found, _, _, err := c.api.GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{
+		ChannelID: channel, Timestamp: thread, Limit: 200, IncludeAllMetadata: true,
+	})
+	c.o.Metrics.call("conversations.replies", err)
+	if err != nil {
+		return "", wrap("replies", err)
+	}
+	for _, m := range found {
+		if m.Metadata.EventType == message.MetadataType && m.Metadata.EventPayload["id"] == id {
+			return m.Timestamp, nil
+		}
+	}
+	return "", nil
+}
+
 // Tell shows a text to one user of a channel.
 func (c *Client) Tell(ctx context.Context, channel, user, text string) error {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)

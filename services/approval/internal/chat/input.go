@@ -8,6 +8,7 @@ import (
 	"github.com/gatestay/gatestay/libs/approval"
 	"github.com/gatestay/gatestay/libs/policy"
 	"github.com/gatestay/gatestay/services/approval/internal/desk"
+	"github.com/gatestay/gatestay/services/approval/internal/machine"
 	"github.com/gatestay/gatestay/services/approval/internal/message"
 )
 
@@ -15,6 +16,8 @@ import (
 type input struct {
 	ballot    desk.Ballot
 	revoke    bool
+	verdict   string // of a review
+	action    string
 	submitted bool // a dialog: the reason is given
 }
 
@@ -26,6 +29,9 @@ type origin struct {
 	Channel  string `json:"channel"`
 	TS       string `json:"ts"`
 }
+
+// verdicts are what the buttons of a review say.
+var verdicts = map[string]string{message.ActionJustified: machine.Justified, message.ActionUnjustified: machine.Unjustified}
 
 // votes is what each button says.
 var votes = map[string]desk.Ballot{
@@ -68,22 +74,17 @@ func read(i *slack.InteractionCallback) *input {
 func about(user string, o origin) *input {
 	b, ok := votes[o.Action]
 	revoke := o.Action == message.ActionRevoke
-	if !ok && !revoke {
+	verdict := verdicts[o.Action]
+	if !ok && !revoke && verdict == "" {
 		return nil
 	}
 	b.Approval, b.Account, b.Via, b.Channel, b.TS = o.Approval, "slack:"+user, "slack", o.Channel, o.TS
-	return &input{ballot: b, revoke: revoke}
+	return &input{ballot: b, revoke: revoke, verdict: verdict, action: o.Action}
 }
 
 // metadata is the origin of a button, for the dialog that it opens.
 func (in *input) metadata() string {
-	action := ""
-	for id, b := range votes {
-		if b.Vote == in.ballot.Vote && b.Scope == in.ballot.Scope {
-			action = id
-		}
-	}
-	raw, err := json.Marshal(origin{Approval: in.ballot.Approval, Action: action, Channel: in.ballot.Channel, TS: in.ballot.TS})
+	raw, err := json.Marshal(origin{Approval: in.ballot.Approval, Action: in.action, Channel: in.ballot.Channel, TS: in.ballot.TS})
 	if err != nil { // strings only
 		return ""
 	}

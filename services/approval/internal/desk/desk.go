@@ -115,6 +115,9 @@ func (d *Desk) Requested(ctx context.Context, gateway, id string, raw []byte, ta
 	st := machine.New(gateway, raw, r, now)
 	st.Slack.Channel = r.GetApprovers().GetChannel()
 	st.Tag, _ = hex.DecodeString(tag) // what is no tag makes no grant
+	if r.BreakGlass != nil {
+		st.Break(r, now)
+	}
 	st.Requested(now)
 	if err := st.Seal(d.Key); err != nil {
 		return err
@@ -150,6 +153,8 @@ func (d *Desk) problem(gateway, id string, r *eventv1.ApprovalRequest, now time.
 		return "its deadline is missing or before its beginning"
 	case r.Deadline.AsTime().After(now.Add(maxLife)):
 		return "its deadline is more than a day away"
+	case r.BreakGlass != nil:
+		return glassProblem(r, now)
 	case r.Plan != nil:
 		return approval.PlanProblem(r)
 	}
@@ -209,6 +214,9 @@ func (d *Desk) Expire(ctx context.Context, id string) error {
 // has changed, or never said what the request says.
 func (d *Desk) Review(ctx context.Context, st *machine.State) {
 	r, err := st.Parse()
+	if st.Glass != nil {
+		err = d.vouch(ctx, st)
+	}
 	if err != nil || r == nil || st.Done() {
 		return
 	}

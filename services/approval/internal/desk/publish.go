@@ -73,7 +73,7 @@ func (d *Desk) Settle(ctx context.Context, id string) error {
 			return fmt.Errorf("desk: %w", err)
 		}
 	}
-	if err := d.tellRevoked(ctx, st); err != nil {
+	if err := errors.Join(d.tellRevoked(ctx, st), d.tellClosed(ctx, st)); err != nil {
 		return err
 	}
 	sent := st.Chain.Outgoing

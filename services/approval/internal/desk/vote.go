@@ -246,6 +246,12 @@ func unknown(id string) *refusal.Refusal {
 }
 
 func over(st *machine.State) *refusal.Refusal {
+	if st.Glass != nil {
+		return &refusal.Refusal{
+			Code: refusal.ApprovalOver, ID: st.ID, Message: "this is a break-glass: it has passed already, and is reviewed now",
+			Hint: "say what you found: 'gatestay approvals close " + st.ID + "'",
+		}
+	}
 	return &refusal.Refusal{
 		Code: refusal.ApprovalOver, ID: st.ID, Message: fmt.Sprintf("this is over: it was %s before your vote", st.Status),
 		Hint: "nothing more can be decided about it",

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -68,6 +69,11 @@ func (s *State) Requested(now time.Time) {
 			return
 		}
 		r.Actor, r.Statement, r.Parameters, r.Reason = "gateway/"+s.Gateway, req.Statement, req.Parameters, req.Reason
+		if g := req.BreakGlass; g != nil {
+			r.Details["break_glass"] = req.Reason
+			r.Details["until"], r.Details["uses"] = g.Until.AsTime().UTC().Format(time.RFC3339), strconv.FormatUint(uint64(g.Uses), 10)
+			return
+		}
 		r.Details["deadline"] = req.Deadline.AsTime().UTC().Format(time.RFC3339)
 		if lines := approval.Radius(req); len(lines) > 0 {
 			r.Details["radius"] = strings.Join(lines, "\n")

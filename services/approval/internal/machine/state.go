@@ -59,6 +59,7 @@ type State struct {
 	Chain     Chain  `json:"chain"`
 	Grant     *Grant `json:"grant,omitempty"`
 	Latest    *Run   `json:"latest,omitempty"` // of the commands that it let pass
+	Glass     *Glass `json:"glass,omitempty"`  // of a break-glass
 	Slack     Slack  `json:"slack"`
 
 	request *eventv1.ApprovalRequest
@@ -104,6 +105,7 @@ type Slack struct {
 	Until time.Time `json:"until,omitzero"`
 	// Trouble is Slack's last error code, empty when all is well.
 	Trouble string `json:"trouble,omitempty"`
+	Notes   []Note `json:"notes,omitempty"` // in its thread
 }
 
 // New returns the state of a request that has just come.
@@ -133,16 +135,17 @@ func (s *State) Clone() *State {
 	c := *s
 	c.Votes = slices.Clone(s.Votes)
 	c.Chain.Outgoing = slices.Clone(s.Chain.Outgoing)
+	c.Slack.Notes = slices.Clone(s.Slack.Notes)
 	return &c
 }
 
-// Done reports that an outcome is reached.
+// Done reports that an outcome is reached, or that nobody is waited for.
 func (s *State) Done() bool { return s.Status != Waiting }
 
 // Settled reports that nothing is left to be done: the decision and the
 // records are on the bus and the message shows the outcome.
 func (s *State) Settled() bool {
-	return s.Done() && (len(s.Decision) == 0 || s.Announced) && len(s.Chain.Outgoing) == 0 && s.Slack.Final &&
+	return s.Done() && s.Status != InReview && (s.Glass == nil || s.Glass.Told) && (len(s.Decision) == 0 || s.Announced) && len(s.Chain.Outgoing) == 0 && s.Slack.Final &&
 		(s.Grant == nil || s.Grant.Over && (s.Grant.Revoked.IsZero() || s.Grant.Told))
 }
 

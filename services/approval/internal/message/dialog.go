@@ -5,6 +5,7 @@ import (
 
 	"github.com/gatestay/gatestay/libs/approval"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
+	"github.com/gatestay/gatestay/services/approval/internal/machine"
 )
 
 // The ids of the dialog that asks for a reason.
@@ -37,6 +38,22 @@ func Dialog(r *eventv1.ApprovalRequest, vote, metadata string, required bool) sl
 		Title: plain(title), Submit: plain(submit), Close: plain("Back"),
 		Blocks: slack.Blocks{BlockSet: []slack.Block{section("*" + inline(headline) + "* on *" + code(r.Target) + "*\n" + approvalFor(r)), reason}},
 	}
+}
+
+// ReviewDialog asks for the note of a verdict.
+func ReviewDialog(r *eventv1.ApprovalRequest, verdict, metadata string) slack.ModalViewRequest {
+	v := Dialog(r, approval.Deny, metadata, true)
+	plain := func(s string) *slack.TextBlockObject {
+		return &slack.TextBlockObject{Type: slack.PlainTextType, Text: s}
+	}
+	v.Title, v.Submit = plain("Was it justified?"), plain("Justified")
+	if verdict == machine.Unjustified {
+		v.Submit = plain("Not justified")
+	}
+	if in, ok := v.Blocks.BlockSet[1].(*slack.InputBlock); ok {
+		in.Label, in.Hint = plain("What did you find?"), plain("The audit keeps it. Closing ends what still runs.")
+	}
+	return v
 }
 
 func approvalFor(r *eventv1.ApprovalRequest) string {

@@ -82,6 +82,10 @@ func Render(in Input) (Content, error) {
 	r := in.Request
 	headline, _ := cut(approval.Headline(r.Verb, r.Objects), maxHeader)
 	c := Content{Text: fallback(in, headline)}
+	if in.State.Glass != nil {
+		in.glass(&c)
+		return c.complete(in)
+	}
 	add := func(b ...slack.Block) { c.Blocks = append(c.Blocks, b...) }
 	header := slack.NewHeaderBlock(&slack.TextBlockObject{Type: slack.PlainTextType, Text: headline})
 	add(header, section(who(r)))
@@ -113,7 +117,12 @@ func Render(in Input) (Content, error) {
 		}
 		add(in.buttons(c.Approvable))
 	}
-	add(slack.NewContextBlock("", markup(in.footer())))
+	return c.complete(in)
+}
+
+// complete adds the foot, and what identifies the content.
+func (c Content) complete(in Input) (Content, error) {
+	c.Blocks = append(c.Blocks, slack.NewContextBlock("", markup(in.footer())))
 	raw, err := json.Marshal(c.Blocks)
 	if err != nil {
 		return Content{}, fmt.Errorf("message: %w", err)
@@ -323,6 +332,10 @@ func fallback(in Input, headline string) string {
 		state = "Expired"
 	case machine.Cancelled:
 		state = "Cancelled"
+	case machine.InReview:
+		state = "BREAK-GLASS"
+	case machine.Reviewed:
+		state = "Break-glass reviewed"
 	case machine.Waiting:
 	}
 	s, _ := cut(state+": "+headline+" on "+approval.Visible(in.Request.Target)+", for "+approval.Describe(in.Request.Principal), maxFallback)

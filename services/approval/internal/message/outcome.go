@@ -247,7 +247,7 @@ func (in Input) outcome() string {
 		return ":no_entry: *Denied*" + in.denial() + ", " + at
 	case machine.Expired:
 		return ":hourglass: *Expired:* nobody decided in time, " + at
-	case machine.Cancelled, machine.Waiting:
+	case machine.Cancelled, machine.Waiting, machine.InReview, machine.Reviewed:
 	}
 	return ":door: *Cancelled:* " + inline(Reason(st.Why)) + ", " + at
 }

@@ -40,6 +40,9 @@ type Poster interface {
 	Post(ctx context.Context, channel, id string, m message.Content) (ts string, err error)
 	Update(ctx context.Context, channel, ts, id string, m message.Content) error
 	Find(ctx context.Context, channel, id string, since time.Time) (ts string, err error)
+	// Reply posts into the thread of a message; FindReply looks for such a post.
+	Reply(ctx context.Context, channel, thread, id string, m message.Content) (ts string, err error)
+	FindReply(ctx context.Context, channel, thread, id string) (ts string, err error)
 }
 
 // Outbox is one replica's. Safe for concurrent use.
@@ -48,13 +51,15 @@ type Outbox struct {
 	Poster Poster
 	// Electorate says who may vote on a request; an error delays the message.
 	Electorate func(*eventv1.ApprovalRequest) (*electorate.Electorate, error)
-	People     func() electorate.People
-	Channel    string // default
-	Inbox      string // where people reach the pages, without a slash at its end; empty where they cannot
-	Owner      string // unique to this process
-	Now        func() time.Time
-	Log        zerolog.Logger
-	Metrics    *Metrics
+	// Reviewers says who may close a break-glass; nil is administrators only.
+	Reviewers func(*machine.State, *eventv1.ApprovalRequest) *electorate.Electorate
+	People    func() electorate.People
+	Channel   string // default
+	Inbox     string // where people reach the pages, without a slash at its end; empty where they cannot
+	Owner     string // unique to this process
+	Now       func() time.Time
+	Log       zerolog.Logger
+	Metrics   *Metrics
 
 	mu      sync.Mutex
 	due     map[string]time.Time
@@ -63,13 +68,14 @@ type Outbox struct {
 	pause   time.Time            // until when nothing is sent
 	next    map[string]time.Time // per channel, when the next post may go
 	rooms   map[string]room      // per channel
+	shows   map[string]time.Time // per break-glass, when its message was last sent
 	wake    chan struct{}
 	started sync.Once
 }
 
 func (o *Outbox) init() {
 	o.started.Do(func() {
-		o.rooms = map[string]room{}
+		o.rooms, o.shows = map[string]room{}, map[string]time.Time{}
 		o.due, o.tries, o.next, o.wake = map[string]time.Time{}, map[string]int{}, map[string]time.Time{}, make(chan struct{}, 1)
 	})
 }

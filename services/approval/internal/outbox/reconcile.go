@@ -36,7 +36,7 @@ func (o *Outbox) reconcile(ctx context.Context, id string) (again time.Duration,
 	if err != nil || r == nil || st.Slack.Final {
 		return 0, err
 	}
-	if st.Done() && st.Slack.TS == "" && !st.Slack.Attempted { // nobody has seen it, nobody needs to
+	if st.Done() && st.Glass == nil && st.Slack.TS == "" && !st.Slack.Attempted { // nobody has seen it, nobody needs to
 		return 0, o.finish(ctx, st, "")
 	}
 	if o.crowded(st) {
@@ -48,7 +48,13 @@ func (o *Outbox) reconcile(ctx context.Context, id string) (again time.Duration,
 		return waitForPolicy, nil //nolint:nilerr // the policy is on its way, or the approval about to be ended
 	}
 	if st.Slack.Shown == want.ID {
+		if st.Slack.Due() >= 0 {
+			return o.note(ctx, st, r)
+		}
 		return 0, o.finish(ctx, st, want.ID)
+	}
+	if wait := o.spaced(st); wait > 0 {
+		return wait, nil
 	}
 	if wait := o.room(st); wait > 0 {
 		return wait, errBusy
@@ -68,7 +74,13 @@ func (o *Outbox) render(st *machine.State, r *eventv1.ApprovalRequest) (message.
 	if o.Inbox != "" {
 		in.Inbox = o.Inbox + "/approvals/" + st.ID
 	}
-	if !st.Done() {
+	switch {
+	case st.Glass != nil:
+		if e := o.Reviewers(st, r); e != nil {
+			in.People, in.Tally = e.People, e.Tally(st.Reviewing())
+			in.Admits = func(account string) bool { _, refused := e.Admit(account); return refused == nil }
+		}
+	case !st.Done():
 		e, err := o.Electorate(r)
 		if err != nil {
 			return message.Content{}, err
@@ -137,6 +149,7 @@ func (o *Outbox) send(ctx context.Context, st *machine.State, want message.Conte
 	} else {
 		err = o.Poster.Update(ctx, s.Channel, s.TS, st.ID, want)
 	}
+	o.sent(st)
 	trouble := chat.Diagnose(err)
 	switch {
 	case err == nil: // what is done is written down, also at shutdown
@@ -195,10 +208,10 @@ func (o *Outbox) shown(ctx context.Context, st *machine.State, want message.Cont
 	next, err := o.mutate(ctx, st.ID, func(n *machine.State) bool {
 		n.Slack.Channel, n.Slack.TS, n.Slack.Shown, n.Slack.Approvable = st.Slack.Channel, st.Slack.TS, want.ID, want.Approvable
 		n.Slack.Claim, n.Slack.Until, n.Slack.Trouble = "", time.Time{}, ""
-		n.Slack.Final = same(n, st) && n.Done()
+		n.Slack.Final = same(n, st) && n.Done() && n.Slack.Due() < 0
 		return true
 	})
-	if err == nil && !next.Slack.Final && !same(next, st) {
+	if err == nil && !next.Slack.Final && (!same(next, st) || next.Slack.Due() >= 0) {
 		o.schedule(st.ID, o.Now())
 	}
 	return err
@@ -206,7 +219,7 @@ func (o *Outbox) shown(ctx context.Context, st *machine.State, want message.Cont
 
 // same reports that two states of an approval look the same.
 func same(a, b *machine.State) bool {
-	return a.Status == b.Status && a.Void == b.Void && len(a.Votes) == len(b.Votes) && (a.Grant == nil) == (b.Grant == nil) &&
+	return sameGlass(a.Glass, b.Glass) && a.Slack.Due() == b.Slack.Due() && a.Status == b.Status && a.Void == b.Void && len(a.Votes) == len(b.Votes) && (a.Grant == nil) == (b.Grant == nil) &&
 		(a.Latest == nil) == (b.Latest == nil) && (a.Latest == nil || a.Latest.Command == b.Latest.Command) &&
 		(a.Grant == nil || a.Grant.Over == b.Grant.Over && a.Grant.Revoked.Equal(b.Grant.Revoked))
 }

@@ -76,6 +76,9 @@ func (b *Book) Approvers(r *eventv1.ApprovalRequest) (*eventv1.Approvers, error)
 	if r.Deadline.AsTime().Sub(r.RequestedAt.AsTime()) > rule.Deadline+slack {
 		return nil, fmt.Errorf("%w: its deadline is later", ErrForged)
 	}
+	if problem := broken(&rule, r); problem != "" {
+		return nil, fmt.Errorf("%w: %s", ErrForged, problem)
+	}
 	if problem := offered(&rule, r); problem != "" {
 		return nil, fmt.Errorf("%w: %s", ErrForged, problem)
 	}
@@ -122,6 +125,22 @@ func offered(rule *policy.Rule, r *eventv1.ApprovalRequest) string {
 	}
 	if g == nil || o.Uses > g.Uses || o.Life.AsDuration() > g.Life {
 		return "it offers more or longer than the rule lets"
+	}
+	return ""
+}
+
+// broken compares how far the request says that the glass is broken with what its
+// rule lets.
+func broken(rule *policy.Rule, r *eventv1.ApprovalRequest) string {
+	g := r.GetBreakGlass()
+	if g == nil {
+		return ""
+	}
+	if why := rule.BreakGlass.Refuses(r.Principal); why != "" {
+		return "it is a break-glass, and of its rule: " + why
+	}
+	if g.Uses > rule.BreakGlass.Uses || g.Until.AsTime().Sub(r.RequestedAt.AsTime()) > rule.BreakGlass.Life+slack {
+		return "its break-glass is for more or longer than the rule lets"
 	}
 	return ""
 }

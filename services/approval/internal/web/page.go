@@ -44,6 +44,7 @@ func readPages(assets map[string]asset) (*pages, error) {
 		"plural":  plural,
 		"ran":     ran,
 		"alarms":  listed,
+		"ended":   ended,
 	}
 	p := &pages{byName: map[string]*template.Template{}}
 	names, err := templates.ReadDir("template")

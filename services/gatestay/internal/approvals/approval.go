@@ -47,6 +47,8 @@ type Approval struct {
 	Offer         *Offer    `json:"offer"`
 	Grant         *Grant    `json:"grant"`
 	Latest        *Run      `json:"latest"`
+	Review        *Review   `json:"review"` // of a break-glass
+	RequestedAt   time.Time `json:"requested_at"`
 
 	ReasonRequired bool `json:"reason_required"` // of an approval
 }
@@ -136,8 +138,13 @@ func (t *tool) whole(a Approval) {
 	for _, l := range a.Radius {
 		p.Line("  " + approval.Visible(l))
 	}
+	if a.Review != nil {
+		t.reviewed(p, a.Review)
+	}
 	t.warn(p, a)
 	switch {
+	case a.State == "review" && a.Review != nil && a.Review.MayClose:
+		p.Note("gatestay approvals close " + a.ID + ` --verdict justified|unjustified --note "what you found"`)
 	case a.State != "waiting":
 	case a.MayVote:
 		p.Note(approving(a) + "\ngatestay approvals deny " + a.ID + ` --reason "why"`)

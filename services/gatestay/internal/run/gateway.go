@@ -91,6 +91,7 @@ type ExchangeRequest struct {
 	Purpose                   string // "can": nothing will be connected
 	Hold                      string // wait, no-wait, or empty: as the rules say
 	Plan                      string // id of an approved plan, or empty
+	BreakGlass                bool   // needs a reason
 	TraceParent               string // W3C; left out where it is malformed
 }
 
@@ -118,6 +119,9 @@ func (g *Gateway) Exchange(ctx context.Context, r ExchangeRequest) (*Run, error)
 		if value != "" {
 			form.Set(name, value)
 		}
+	}
+	if r.BreakGlass {
+		form.Set("break_glass", "true")
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.api+"/v1/exchange", strings.NewReader(form.Encode()))
 	if err != nil {

@@ -52,6 +52,9 @@ Holds
   id. Approved, that very command then passes once when the same job runs again
   at the same commit. With --plan the statements of an approved plan pass, each
   once and in its order ('gatestay plan --help').
+  --break-glass, for an emergency, does not wait where the rule says break_glass:
+  allow. It needs a --reason. The approvers are told as each command passes, and it
+  stays open until one of them, who is not behind this run, has reviewed it.
 
 What this does not contain: another process of the same user. It can read the
 command's memory and environment and enter the folder of the socket, as it could
@@ -70,7 +73,7 @@ const example = `  gatestay run prod-db --reason "INC-2041: refund duplicate ord
 type flags struct {
 	reason, agent, onBehalfOf, audience, tokenFile string
 	plan                                           string
-	tcp, direct, quiet, wait, noWait               bool
+	tcp, direct, quiet, wait, noWait, breakGlass   bool
 }
 
 // Command returns 'gatestay run'.
@@ -98,7 +101,9 @@ func Command(env *cli.Env) *cobra.Command {
 	c.Flags().BoolVar(&f.wait, "wait", false, "keep the connection while an approval is pending, also where a rule says hold: return")
 	c.Flags().BoolVar(&f.noWait, "no-wait", false, "do not wait for approvals: a held command is refused with the approval's id, and passes when this job runs again, where its rule lets it")
 	c.Flags().StringVar(&f.plan, "plan", "", "id of an approved plan ('gatestay plan'): its statements pass, each once and in its order")
+	c.Flags().BoolVar(&f.breakGlass, "break-glass", false, "an emergency: do not wait for approvals where the rules allow that; needs --reason, tells the approvers, and is reviewed")
 	c.MarkFlagsMutuallyExclusive("tcp", "direct")
+	c.MarkFlagsMutuallyExclusive("break-glass", "no-wait")
 	c.MarkFlagsMutuallyExclusive("wait", "no-wait")
 	return c
 }
@@ -116,6 +121,9 @@ func (f *flags) hold() string {
 func (f *flags) run(ctx context.Context, env *cli.Env, target string, command []string) error {
 	if target == "" || strings.ContainsAny(target, " \t\r\n\x00=") {
 		return fmt.Errorf("run: %q is no target; write its name, or name/database", target)
+	}
+	if f.breakGlass && strings.TrimSpace(f.reason) == "" {
+		return errors.New("run: --break-glass needs a reason, which the approvers read at once: --reason \"INC-2041: …\"")
 	}
 	// Before the token is used up.
 	if _, err := exec.LookPath(command[0]); err != nil {
@@ -135,7 +143,7 @@ func (f *flags) run(ctx context.Context, env *cli.Env, target string, command []
 	name, _, _ := strings.Cut(target, "/")
 	r, err := g.Exchange(ctx, ExchangeRequest{
 		Token: found.Value, Target: name, Reason: f.reason, Agent: f.agent, OnBehalfOf: f.onBehalfOf, TraceParent: env.Getenv("TRACEPARENT"),
-		Hold: f.hold(), Plan: f.plan,
+		Hold: f.hold(), Plan: f.plan, BreakGlass: f.breakGlass,
 	})
 	if err != nil {
 		return err

@@ -73,7 +73,7 @@ func (h *Handler) exchange(w http.ResponseWriter, r *http.Request) {
 	e, err := h.Gate.Exchange(r.Context(), session.ExchangeRequest{
 		Token: r.PostForm.Get("subject_token"), Target: r.PostForm.Get("resource"), Protocol: "postgres",
 		Reason: r.PostForm.Get("reason"), Agent: r.PostForm.Get("agent"), OnBehalfOf: r.PostForm.Get("on_behalf_of"), Hold: r.PostForm.Get("hold"),
-		Plan:        r.PostForm.Get("plan"),
+		Plan: r.PostForm.Get("plan"), BreakGlass: r.PostForm.Get("break_glass") == "true",
 		TraceParent: r.Header.Get("traceparent"), Remote: r.RemoteAddr,
 	})
 	if err != nil {
@@ -145,7 +145,7 @@ func (h *Handler) refuse(w http.ResponseWriter, err error) {
 	}
 	status, name := http.StatusUnauthorized, "invalid_grant"
 	switch r.Code {
-	case refusal.TargetUnknown, refusal.TargetForbidden:
+	case refusal.TargetUnknown, refusal.TargetForbidden, refusal.GlassForbidden:
 		status, name = http.StatusForbidden, "invalid_target"
 	case refusal.JournalUnavailable, refusal.LeaseExpired, refusal.BundleMissing, refusal.ShuttingDown, refusal.BusUnavailable:
 		status, name = http.StatusServiceUnavailable, "temporarily_unavailable"

@@ -40,6 +40,8 @@ type Run struct {
 	Expires     time.Time
 	// Wait overrides what the rules say of holds: Wait, NoWait, or empty.
 	Wait string
+	// BreakGlass: what would be held passes at once where its rule lets it.
+	BreakGlass bool
 	// Plan is the approved plan that the run uses; nil for none.
 	Plan     *plan.Plan
 	Sequence uint64 // of the run's last record

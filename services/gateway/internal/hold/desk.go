@@ -111,6 +111,7 @@ type Result struct {
 	Wait       time.Duration
 	Expires    time.Time    // until when it may be used
 	Grant      *grant.Taken // the use of a grant that it was; nil for one command's approval
+	Glass      bool         // nobody approved: the glass is broken, and it is reviewed
 }
 
 // Hold publishes the request and blocks until it is decided, its deadline
@@ -250,7 +251,7 @@ func (d *Desk) publish(ctx context.Context, b *bus.Bus, event, id string, raw, t
 		m.Header.Set(bus.TagHeader, hex.EncodeToString(tag))
 	}
 	once := m.Subject
-	if event == bus.Ran { // a grant lets many pass
+	if event == bus.Ran || event == bus.Used { // of one approval there are many
 		sum := sha256.Sum256(raw)
 		once += "." + hex.EncodeToString(sum[:16])
 	}

@@ -35,6 +35,9 @@ type admission struct {
 	counted []masking.Counted
 	// unplanned is why the run's plan does not let it pass, nil where it has none.
 	unplanned error
+	// unbreakable is why the glass that the run would break is not, empty where it
+	// does not ask.
+	unbreakable string
 }
 
 // Precheck implements seam.Session.

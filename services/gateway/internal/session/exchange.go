@@ -26,6 +26,7 @@ type ExchangeRequest struct {
 	TraceParent               string // W3C, optional
 	Hold                      string // credential.Wait, credential.NoWait, or empty: as the rules say
 	Plan                      string // id of an approved plan; empty for none
+	BreakGlass                bool   // go on without waiting where the rules let it; needs a reason
 	Remote                    string
 }
 
@@ -73,6 +74,11 @@ func (g *Gate) exchange(ctx context.Context, s *Session, run *credential.Run, r 
 	if !g.Policy.Current().Engine.Reaches(s.principal, s.policyTarget()) {
 		return nil, unreachable(s)
 	}
+	if r.BreakGlass {
+		if err := s.mayBreakGlass(&r); err != nil {
+			return nil, err
+		}
+	}
 	if r.Plan != "" {
 		if run.Plan, err = s.openPlan(ctx, r.Plan); err != nil {
 			return nil, err
@@ -85,7 +91,7 @@ func (g *Gate) exchange(ctx context.Context, s *Session, run *credential.Run, r 
 	}
 	conf := g.Config().Gateway
 	life := conf.RunLimit.Or(defaultRunLimit)
-	run.Wait = r.Hold
+	run.Wait, run.BreakGlass = r.Hold, r.BreakGlass
 	run.Principal, run.Connections, run.Expires = s.principal, conf.RunConnections, g.Now().Add(life)
 	if run.Connections <= 0 {
 		run.Connections = defaultConnections
@@ -102,6 +108,9 @@ func (g *Gate) exchange(ctx context.Context, s *Session, run *credential.Run, r 
 		rec.Details = map[string]string{"remote": r.Remote, "connections": fmt.Sprint(run.Connections), "expires": run.Expires.UTC().Format(time.RFC3339)}
 		if run.Plan != nil {
 			rec.Details["plan"] = run.Plan.ID()
+		}
+		if run.BreakGlass {
+			rec.Details["break_glass"] = run.Reason
 		}
 	})); err != nil {
 		return nil, err

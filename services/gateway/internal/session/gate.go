@@ -62,6 +62,7 @@ type Gate struct {
 	notFound map[lost]bool // what NotFound has told
 	sessions map[string]*Session
 	draining atomic.Bool
+	glasses  glasses
 	init     sync.Once
 }
 

@@ -47,6 +47,12 @@ func (s *Session) hold(ctx context.Context, a *admission) (seam.Permit, error) {
 	case permit != nil:
 		return permit()
 	}
+	switch permit, err := s.breakGlass(ctx, a); {
+	case err != nil:
+		return nil, s.refuse(a, err)
+	case permit != nil:
+		return permit()
+	}
 	if !s.waits(a) {
 		return nil, s.refuse(a, s.askOnly(ctx, a, use))
 	}

@@ -39,7 +39,7 @@ func (s *Session) permit(ctx context.Context, a *admission, by *hold.Result) (se
 	}
 	p := &permit{admission: a, by: by}
 	p.pending = s.gate.Records.Offer(p.intent())
-	if overlaps(a.command.Facts.Class) {
+	if overlaps(a.command.Facts.Class) && (by == nil || !by.Glass) {
 		return p, nil
 	}
 	if err := p.Durable(ctx); err != nil {
@@ -55,6 +55,12 @@ func (p *permit) intent() *eventv1.Record {
 	}
 	r := p.admission.intent(p.by.Approvers, p.by.ApprovalID)
 	r.WaitNs = p.by.Wait.Nanoseconds()
+	if p.by.Glass {
+		if r.Details == nil {
+			r.Details = map[string]string{}
+		}
+		r.Effect, r.Details["break_glass"] = string(policy.Allow), p.admission.session.reason
+	}
 	if g := p.by.Grant; g != nil {
 		if r.Details == nil {
 			r.Details = map[string]string{}
@@ -144,7 +150,7 @@ func (p *permit) approvalOver() *refusal.Refusal {
 		r.Code, r.Message = refusal.ApprovalExpired, "the command was approved too long ago, and has not been run since"
 		return r
 	}
-	if p.by.Grant == nil {
+	if p.by.Grant == nil && !p.by.Glass {
 		return nil // only what outlives its command can be revoked
 	}
 	switch revoked, err := s.gate.Grants.Revoked(s.life, p.by.ApprovalID); {

@@ -140,10 +140,14 @@ func (s *Session) passed(ctx context.Context, a *admission) {
 	}
 }
 
-// outside warns an approver of what a plan does not cover.
+// outside warns an approver of what a plan, or a break-glass, does not cover.
 func (a *admission) outside() []string {
-	if a.unplanned == nil {
-		return nil
+	var out []string
+	if a.unplanned != nil {
+		out = append(out, "outside of the approved plan that this run has: "+strings.TrimPrefix(a.unplanned.Error(), errPlan.Error()+": "))
 	}
-	return []string{"outside of the approved plan that this run has: " + strings.TrimPrefix(a.unplanned.Error(), errPlan.Error()+": ")}
+	if a.unbreakable != "" {
+		out = append(out, "the job asked to break the glass, and may not: "+a.unbreakable)
+	}
+	return out
 }

@@ -24,12 +24,13 @@ func Ballot(v *eventv1.Vote, approvalID string, requestHash []byte) electorate.B
 
 // elected reports that a decision's votes to approve suffice by the rule. What a
 // gateway cannot see for itself, that somebody was in a group, is the vote's word;
+// when it was given is, too, but never before the request or after now;
 // that a passkey signed it is not, and a decision that gives more than such a vote
 // gave, or is dated further from it than the request waited, does not have it.
-func elected(d *eventv1.ApprovalDecision, reason bool, e *electorate.Electorate, waited time.Duration) bool {
+func elected(d *eventv1.ApprovalDecision, reason bool, e *electorate.Electorate, waited time.Duration, now time.Time) bool {
 	var ballots []electorate.Ballot
 	for _, v := range d.Votes {
-		if v.GetVote() != Approve || reason && Blank(v.GetReason()) {
+		if v.GetVote() != Approve || reason && Blank(v.GetReason()) || !electorate.Plausible(v.GetAt().AsTime(), e.Requested, now) {
 			continue
 		}
 		b := Ballot(v, d.ApprovalId, d.RequestHash)

@@ -24,8 +24,8 @@ func (e *Examined) passkeys(people electorate.People, add func(bool, string, str
 		return
 	}
 	if people != nil {
-		asks.People, asks.Requesters = people, r.Requesters
-		ok := elected(d, ReasonRequired(r), asks, r.Deadline.AsTime().Sub(r.RequestedAt.AsTime()))
+		asks.People, asks.Requesters, asks.Requested = people, r.Requesters, r.RequestedAt.AsTime()
+		ok := elected(d, ReasonRequired(r), asks, r.Deadline.AsTime().Sub(r.RequestedAt.AsTime()), d.DecidedAt.AsTime())
 		add(ok, "signed by passkeys that the people map has for those who approved", e.signers(people))
 		return
 	}

@@ -120,7 +120,16 @@ func Covers(d *eventv1.ApprovalDecision, u Use) bool {
 		d.Uses >= 1 && d.Uses <= uses &&
 		u.Now.Before(d.ExpiresAt.AsTime()) && d.ExpiresAt.AsTime().Sub(d.DecidedAt.AsTime()) <= u.Grants.Life+slack &&
 		persons(d.Votes, u.Approvers.GetReasonRequired()) >= max(u.Approvers.GetCount(), 1) && disinterested(d, u) &&
-		elected(d, u.Approvers.GetReasonRequired(), &electorate.Electorate{Approvers: u.Approvers, Requesters: g.Requesters, People: u.People}, u.Deadline)
+		elected(d, u.Approvers.GetReasonRequired(), &electorate.Electorate{Approvers: u.Approvers, Requesters: g.Requesters, People: u.People, Requested: requested(d)}, u.Deadline, u.Now)
+}
+
+// requested is when an approval was asked for, as its decision says; the zero time
+// where an older service did not say it.
+func requested(d *eventv1.ApprovalDecision) time.Time {
+	if d.RequestedAt == nil {
+		return time.Time{}
+	}
+	return d.RequestedAt.AsTime()
 }
 
 // disinterested reports that everybody behind the principal was behind the

@@ -78,11 +78,11 @@ func PlanFits(d *eventv1.ApprovalDecision, r *eventv1.ApprovalRequest, raw []byt
 	if persons(d.Votes, ReasonRequired(r)) < need {
 		return "too few persons have approved it"
 	}
-	e := &electorate.Electorate{Approvers: r.Plan.Rules[0].GetApprovers(), Requesters: g.Requesters, People: u.People}
+	e := &electorate.Electorate{Approvers: r.Plan.Rules[0].GetApprovers(), Requesters: g.Requesters, People: u.People, Requested: r.RequestedAt.AsTime()}
 	for _, rule := range r.Plan.Rules[1:] {
 		e.And = append(e.And, rule.GetApprovers())
 	}
-	if !elected(d, ReasonRequired(r), e, r.Deadline.AsTime().Sub(r.RequestedAt.AsTime())) {
+	if !elected(d, ReasonRequired(r), e, r.Deadline.AsTime().Sub(r.RequestedAt.AsTime()), u.Now) {
 		return "those who approved it are not those whom its rules ask for"
 	}
 	if !disinterested(d, Use{Principal: u.Principal, People: u.People}) {

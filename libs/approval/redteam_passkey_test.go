@@ -74,7 +74,7 @@ func signed(t *testing.T, by *passkeytest.Authenticator, vote *eventv1.Vote, cha
 }
 
 func kims() *eventv1.Vote {
-	return &eventv1.Vote{Person: "kim", Account: "oidc:kim@acme.example", Vote: Approve, Via: "web"}
+	return &eventv1.Vote{Person: "kim", Account: "oidc:kim@acme.example", Vote: Approve, Via: "web", At: timestamppb.New(now.Add(-time.Second))}
 }
 
 // An approval service that was taken over has the right key to sign decisions, and
@@ -219,7 +219,7 @@ func TestWhoHasNoPasskeyIsNotAsked(t *testing.T) {
 		Approvers:  &eventv1.Approvers{Persons: []string{"kim", "lee"}, SlackUsers: []string{"U0NEW"}, Count: 1, StepUp: policy.StepUpPasskey},
 		Requesters: []string{"slack:U0DANA"}, People: k.people,
 	}
-	if words := e.InWords(); words != "kim, with a passkey" {
+	if words := e.InWords(time.Time{}); words != "kim, with a passkey" {
 		t.Errorf("it says %q", words)
 	}
 	if a := e.Attainable(); !a.Met() || len(a.Counted) != 1 || !slices.ContainsFunc(a.Counted, func(v electorate.Voter) bool { return v.Person == "kim" }) {

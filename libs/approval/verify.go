@@ -83,7 +83,7 @@ func Verify(trust seal.Trust, signed *eventv1.Signed, want Expectation) (*eventv
 	if n := persons(d.Votes, want.ReasonRequired); n < max(want.Count, 1) {
 		return nil, invalid(want, fmt.Sprintf("%d persons approved where the rule asks for %d", n, max(want.Count, 1)))
 	}
-	if want.Electorate == nil || !elected(d, want.ReasonRequired, want.Electorate(), maxWait) {
+	if want.Electorate == nil || !elected(d, want.ReasonRequired, want.Electorate(), maxWait, want.Now) {
 		return nil, invalid(want, "those who approved are not those whom the rule asks for")
 	}
 	if d.ExpiresAt == nil || !want.Now.Before(d.ExpiresAt.AsTime()) {

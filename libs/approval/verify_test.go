@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatestay/gatestay/libs/electorate"
@@ -240,6 +241,50 @@ func TestRedteam19_TheGatewayKnowsWhoMayApprove(t *testing.T) {
 }
 
 var allOf = &eventv1.Approvers{AllOf: []*eventv1.ApproverGroup{{Name: "dba", SlackUsers: []string{"U0KIM"}, Count: 1}, {Name: "sec", SlackGroups: []string{"S0SEC"}, Count: 1}}}
+
+// The gateway looks at when each vote was given: within the hours of its group,
+// after its escalation, and neither before the request nor after now.
+func TestRedteam18_VerifyLooksAtTheMomentOfEachVote(t *testing.T) {
+	k := key(t)
+	asked := now.Add(-30 * time.Minute) // a Tuesday noon
+	open := []*eventv1.Hours{{Days: []string{"tue"}, From: "11:00", To: "13:00", Zone: "UTC"}}
+	shut := []*eventv1.Hours{{Days: []string{"mon"}, Zone: "UTC"}}
+	later := &eventv1.Escalation{After: durationpb.New(10 * time.Minute), To: &eventv1.ApproverGroup{SlackUsers: []string{"U0KIM"}}}
+	for name, c := range map[string]struct {
+		approvers *eventv1.Approvers
+		at        time.Time
+		passes    bool
+	}{
+		"no hours":                    {&eventv1.Approvers{SlackUsers: []string{"U0KIM"}}, now.Add(-time.Minute), true},
+		"within the hours":            {&eventv1.Approvers{SlackUsers: []string{"U0KIM"}, Hours: open}, now.Add(-time.Minute), true},
+		"outside them":                {&eventv1.Approvers{SlackUsers: []string{"U0KIM"}, Hours: shut}, now.Add(-time.Minute), false},
+		"dated back into them":        {&eventv1.Approvers{SlackUsers: []string{"U0KIM"}, Hours: shut}, now.Add(-24 * time.Hour), false},
+		"dated ahead":                 {&eventv1.Approvers{SlackUsers: []string{"U0KIM"}}, now.Add(2 * time.Minute), false},
+		"before the request":          {&eventv1.Approvers{SlackUsers: []string{"U0KIM"}}, asked.Add(-2 * time.Minute), false},
+		"no moment":                   {&eventv1.Approvers{SlackUsers: []string{"U0KIM"}}, time.Time{}, false},
+		"escalated":                   {&eventv1.Approvers{SlackUsers: []string{"U0LEE"}, Escalation: later}, asked.Add(10 * time.Minute), true},
+		"escalated, but not by then":  {&eventv1.Approvers{SlackUsers: []string{"U0LEE"}, Escalation: later}, asked.Add(9 * time.Minute), false},
+		"the first group before that": {&eventv1.Approvers{SlackUsers: []string{"U0KIM"}, Escalation: later}, asked.Add(time.Minute), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, e := decision(), expectation()
+			d.Votes[0].At, d.RequestedAt = timestamppb.New(c.at), timestamppb.New(asked)
+			e.Electorate = func() *electorate.Electorate {
+				of := asks(c.approvers)()
+				of.Requested = asked
+				return of
+			}
+			if _, err := Verify(k.Public(), sign(t, k, d), e); (err == nil) != c.passes || err != nil && code(t, err) != refusal.ApprovalInvalid {
+				t.Errorf("verified: %v", err)
+			}
+			g, u := granted(policy.ScopeRun), grantUse(t)
+			g.Votes, g.RequestedAt, u.Approvers = d.Votes, d.RequestedAt, c.approvers
+			if Covers(g, u) != c.passes {
+				t.Errorf("a grant by this vote covers: %v", !c.passes)
+			}
+		})
+	}
+}
 
 // asks is who may approve what dana asked for.
 func asks(a *eventv1.Approvers) func() *electorate.Electorate {

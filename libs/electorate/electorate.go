@@ -20,8 +20,8 @@ type People interface {
 	passkey.Keys
 	Person(account string) (name string, ok bool)
 	Accounts(name string) []string
-	// Approvers says in words who may approve.
-	Approvers(a *eventv1.Approvers, requesters []string) string
+	// Approvers says in words who may approve, at a moment.
+	Approvers(a *eventv1.Approvers, requesters []string, at time.Time) string
 }
 
 // Electorate is who may decide one approval. Approvers come from the signed
@@ -30,6 +30,9 @@ type Electorate struct {
 	Approvers  *eventv1.Approvers
 	Requesters []string // accounts: github:dana, oidc:dana@acme.example
 	People     People
+	// Requested is when the request was made: an escalation counts from then. The
+	// zero time is never escalated.
+	Requested time.Time
 	// And are the other rules' approvers, all of whom must approve, too: a plan
 	// may fall under several. Requesters and people are the same.
 	And []*eventv1.Approvers
@@ -37,18 +40,18 @@ type Electorate struct {
 
 // each returns one electorate for each rule.
 func (e *Electorate) each() []*Electorate {
-	out := []*Electorate{{Approvers: e.Approvers, Requesters: e.Requesters, People: e.People}}
+	out := []*Electorate{{Approvers: e.Approvers, Requesters: e.Requesters, People: e.People, Requested: e.Requested}}
 	for _, a := range e.And {
-		out = append(out, &Electorate{Approvers: a, Requesters: e.Requesters, People: e.People})
+		out = append(out, &Electorate{Approvers: a, Requesters: e.Requesters, People: e.People, Requested: e.Requested})
 	}
 	return out
 }
 
-// InWords says who may approve.
-func (e *Electorate) InWords() string {
+// InWords says who may approve, at a moment.
+func (e *Electorate) InWords(at time.Time) string {
 	var out []string
 	for _, one := range e.each() {
-		if words := e.People.Approvers(one.Approvers, e.Requesters); !slices.Contains(out, words) {
+		if words := e.People.Approvers(one.Approvers, e.Requesters, at); !slices.Contains(out, words) {
 			out = append(out, words)
 		}
 	}
@@ -64,6 +67,9 @@ type Ballot struct {
 	At     time.Time
 	// Proof is what the voter's passkey has signed; nil where it was not asked.
 	Proof *passkey.Proof
+	// AnyTime: hours and escalations are not looked at. So it is where the question
+	// is whether somebody ever may, and for a vote to deny, which only restricts.
+	AnyTime bool
 }
 
 // SlackGroup names a Slack user group in a Ballot.
@@ -87,20 +93,25 @@ func (e *Electorate) Voter(account string) Voter {
 	return Voter{Account: account, Person: account}
 }
 
-// Admit says whether an account may vote, given the rule's groups that it was
-// found in; else why not, in kind words.
-func (e *Electorate) Admit(account string, groups ...string) (Voter, *refusal.Refusal) {
-	v := e.Voter(account)
+// Admit says whether a ballot may be cast, given the rule's groups that its
+// account was found in; else why not, in kind words.
+func (e *Electorate) Admit(b Ballot) (Voter, *refusal.Refusal) {
+	v := e.Voter(b.Account)
 	if e.requested(v) {
 		return v, &refusal.Refusal{
 			Code: refusal.VoteSelf, Message: "you are among those who asked for this, so somebody else must decide",
 			Hint: "ask another approver; to withdraw it, cancel the command where it runs",
 		}
 	}
-	if !slices.ContainsFunc(e.Places(), func(g *eventv1.ApproverGroup) bool { return e.in(v, groups, g) }) {
-		return v, e.stranger(v, groups)
+	if e.placed(b, v) {
+		return v, nil
 	}
-	return v, nil
+	if ever := b; !b.AnyTime {
+		if ever.AnyTime = true; e.placed(ever, v) {
+			return v, e.untimely(b, v)
+		}
+	}
+	return v, e.stranger(v, b.Groups)
 }
 
 // stranger says why somebody is no approver, and what would make them one.
@@ -139,14 +150,17 @@ func (e *Electorate) places() []*eventv1.ApproverGroup {
 	}
 	return []*eventv1.ApproverGroup{{
 		SlackUsers: a.GetSlackUsers(), Persons: a.GetPersons(), SlackGroups: a.GetSlackGroups(), OidcGroups: a.GetOidcGroups(), Count: a.GetCount(),
+		Hours: a.GetHours(), OnCall: a.GetOnCall(), Escalation: a.GetEscalation(),
 	}}
 }
 
 // Groups returns the groups that the rule names: ids of Slack user groups, and
 // names of groups of the sign-in provider.
 func (e *Electorate) Groups() (slack, signIn []string) {
-	for _, g := range e.Places() {
-		slack, signIn = append(slack, g.GetSlackGroups()...), append(signIn, g.GetOidcGroups()...)
+	for _, place := range e.Places() {
+		for _, g := range sources(place) {
+			slack, signIn = append(slack, g.GetSlackGroups()...), append(signIn, g.GetOidcGroups()...)
+		}
 	}
 	slices.Sort(slack)
 	slices.Sort(signIn)
@@ -161,12 +175,12 @@ func (e *Electorate) requested(v Voter) bool {
 	})
 }
 
-// in reports that a group of approvers includes the voter. A Slack account
+// member reports that a group of approvers includes the voter. A Slack account
 // counts by its id; another account of a mapped person counts where the group
 // names the person, or a Slack id that the map gives to the person. Whoever
 // votes as a member of a sign-in group must be in the map: nothing else tells
 // them from a requester, or from another voter.
-func (e *Electorate) in(v Voter, groups []string, g *eventv1.ApproverGroup) bool {
+func (e *Electorate) member(v Voter, groups []string, g *eventv1.ApproverGroup) bool {
 	if v.Mapped && slices.Contains(g.GetPersons(), v.Person) {
 		return true
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -32,7 +33,7 @@ func (mapped) Passkeys(string) (passkey.RelyingParty, []passkey.Key) {
 	return passkey.RelyingParty{}, nil
 }
 
-func (m mapped) Approvers(*eventv1.Approvers, []string) string { return "" }
+func (m mapped) Approvers(*eventv1.Approvers, []string, time.Time) string { return "" }
 
 func ballots(accounts ...string) []Ballot {
 	var out []Ballot
@@ -69,7 +70,7 @@ func TestAdmit(t *testing.T) {
 		"github:sam":    "",
 		"":              refusal.VoteForbidden,
 	} {
-		_, r := e.Admit(account)
+		_, r := e.Admit(Ballot{Account: account})
 		got := refusal.Code("")
 		if r != nil {
 			got = r.Code

@@ -31,7 +31,7 @@ func TestAdmitGroups(t *testing.T) {
 		"a requester in the group":           {"slack:U0RILEY", []string{"slack:S0DBA"}, refusal.VoteSelf},
 		"unmapped by sign-in in Slack group": {"oidc:new@x", []string{"slack:S0DBA"}, refusal.VoteForbidden},
 	} {
-		_, r := e.Admit(c.account, c.groups...)
+		_, r := e.Admit(Ballot{Account: c.account, Groups: c.groups})
 		got := refusal.Code("")
 		if r != nil {
 			got = r.Code

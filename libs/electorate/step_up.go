@@ -16,7 +16,7 @@ func (e *Electorate) StepUp() bool {
 // are an approver.
 func (e *Electorate) StepUpOf(account string, groups ...string) bool {
 	return slices.ContainsFunc(e.each(), func(one *Electorate) bool {
-		_, refused := one.Admit(account, groups...)
+		_, refused := one.Admit(Ballot{Account: account, Groups: groups, AnyTime: true})
 		return one.Approvers.GetStepUp() != "" && refused == nil
 	})
 }

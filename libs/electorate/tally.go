@@ -51,7 +51,8 @@ type admitted struct {
 }
 
 // Tally counts the votes to approve. Accounts that may not vote count for
-// nothing, nor do those that lack the passkey that the rule asks for; one person counts once, and fills at most one place of a rule. Of
+// nothing, nor do those that lack the passkey that the rule asks for, nor those given at a time when they may not;
+// one person counts once, and fills at most one place of a rule. Of
 // several rules each has its own count: the votes suffice where they do for
 // every one.
 func (e *Electorate) Tally(votes []Ballot) Tally { return e.tallyBy(votes, (*Electorate).Proven) }
@@ -89,14 +90,14 @@ func (e *Electorate) tally(votes []Ballot, proven proven) Tally {
 	var withSlack, withoutSlack, unmapped []admitted
 	seen := map[string]bool{}
 	for _, b := range votes {
-		v, refused := e.Admit(b.Account, b.Groups...)
+		v, refused := e.Admit(b)
 		if refused != nil || seen[v.Person] || !proven(e, v, b) {
 			continue
 		}
 		seen[v.Person] = true
 		a := admitted{Voter: v, in: make([]bool, len(places))}
 		for i, g := range places {
-			a.in[i] = e.in(v, b.Groups, g)
+			a.in[i] = e.in(b, v, g)
 		}
 		switch {
 		case !v.Mapped:
@@ -238,20 +239,29 @@ func (e *Electorate) hasSlack(person string) bool {
 // known beforehand: with groups, it is met.
 func (e *Electorate) Attainable() Tally {
 	var all []Ballot
-	for _, g := range e.Places() {
-		for _, id := range g.GetSlackUsers() {
-			all = append(all, Ballot{Account: "slack:" + id})
-		}
-		for _, name := range g.GetPersons() {
-			for _, account := range e.People.Accounts(name) {
-				if strings.HasPrefix(account, "slack:") || strings.HasPrefix(account, "oidc:") {
-					all = append(all, Ballot{Account: account})
-				}
-			}
+	for _, place := range e.Places() {
+		for _, g := range sources(place) {
+			all = append(all, e.everybody(g)...)
 		}
 	}
 	t := e.tallyBy(all, (*Electorate).couldProve)
 	slack, signIn := e.Groups()
 	t.open = len(slack)+len(signIn) > 0
 	return t
+}
+
+// everybody returns a ballot of each account whose owner a group names.
+func (e *Electorate) everybody(g *eventv1.ApproverGroup) []Ballot {
+	var all []Ballot
+	for _, id := range g.GetSlackUsers() {
+		all = append(all, Ballot{Account: "slack:" + id, AnyTime: true})
+	}
+	for _, name := range g.GetPersons() {
+		for _, account := range e.People.Accounts(name) {
+			if strings.HasPrefix(account, "slack:") || strings.HasPrefix(account, "oidc:") {
+				all = append(all, Ballot{Account: account, AnyTime: true})
+			}
+		}
+	}
+	return all
 }

@@ -16,7 +16,9 @@ type activation struct {
 	in      *Input
 	unknown set // facts
 	hidden  set // fields that appear as if they had not been said
-	lists   [variables]ref.Val
+	// atAnyTime: the question is of all hours.
+	atAnyTime bool
+	lists     [variables]ref.Val
 }
 
 // Parent implements cel.Activation.

@@ -3,6 +3,7 @@ package policy
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -28,14 +29,14 @@ type sentenceKey struct {
 func (e *Engine) allowed(p *eventv1.Principal, t Target) []string {
 	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(p)
 	if err != nil {
-		return e.can(p, t).Sentences
+		return e.can(p, t, time.Time{}).Sentences
 	}
 	key := sentenceKey{string(raw), t}
 	e.sentences.mu.Lock()
 	have, ok := e.sentences.held[key]
 	e.sentences.mu.Unlock()
 	if !ok {
-		have = e.can(p, t).Sentences
+		have = e.can(p, t, time.Time{}).Sentences
 		e.sentences.mu.Lock()
 		if e.sentences.held == nil || len(e.sentences.held) >= maxSentences {
 			e.sentences.held = map[sentenceKey][]string{}

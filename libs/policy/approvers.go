@@ -9,6 +9,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/gatestay/gatestay/libs/electorate"
+	"github.com/gatestay/gatestay/libs/hours"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 )
 
@@ -18,7 +19,7 @@ const (
 )
 
 var (
-	memberKeys   = []string{"slack_users", "slack_groups", "persons", "oidc_groups"}
+	memberKeys   = []string{"slack_users", "slack_groups", "persons", "oidc_groups", "hours"}
 	approverKeys = append(append([]string{}, memberKeys...), "count", "all_of", "channel", "reason", "step_up")
 	groupKeys    = append(append([]string{}, memberKeys...), "count", "name")
 
@@ -31,6 +32,8 @@ type Members struct {
 	SlackGroups []string `json:"slack_groups,omitempty"` // ids of Slack user groups
 	Persons     []string `json:"persons,omitempty"`      // names in the people map
 	OIDCGroups  []string `json:"oidc_groups,omitempty"`  // as the sign-in provider names them
+	// Hours, if any, are when they may approve.
+	Hours hours.List `json:"hours,omitempty"`
 }
 
 // Approvers says who may approve, and how many distinct persons must: Count of
@@ -70,30 +73,50 @@ func (m *Members) empty() bool { return !m.Open() && len(m.SlackUsers)+len(m.Per
 
 // Event returns the approvers as a request carries them.
 func (a *Approvers) Event() *eventv1.Approvers {
+	flat := a.event()
 	out := &eventv1.Approvers{
-		SlackUsers: slices.Clone(a.SlackUsers), SlackGroups: slices.Clone(a.SlackGroups), Persons: slices.Clone(a.Persons), OidcGroups: slices.Clone(a.OIDCGroups),
+		SlackUsers: flat.SlackUsers, SlackGroups: flat.SlackGroups, Persons: flat.Persons, OidcGroups: flat.OidcGroups, Hours: flat.Hours,
 		Count: a.Count, Channel: a.Channel, ReasonRequired: a.ReasonRequired, StepUp: a.StepUp,
 	}
 	for _, g := range a.AllOf {
-		out.AllOf = append(out.AllOf, &eventv1.ApproverGroup{
-			Name: g.Name, Count: g.Count,
-			SlackUsers: slices.Clone(g.SlackUsers), SlackGroups: slices.Clone(g.SlackGroups), Persons: slices.Clone(g.Persons), OidcGroups: slices.Clone(g.OIDCGroups),
-		})
+		of := g.event()
+		of.Name, of.Count = g.Name, g.Count
+		out.AllOf = append(out.AllOf, of)
 	}
 	return out
+}
+
+// event returns the members as a group of a request.
+func (m *Members) event() *eventv1.ApproverGroup {
+	return &eventv1.ApproverGroup{
+		SlackUsers: slices.Clone(m.SlackUsers), SlackGroups: slices.Clone(m.SlackGroups), Persons: slices.Clone(m.Persons), OidcGroups: slices.Clone(m.OIDCGroups),
+		Hours: m.Hours.Event(),
+	}
+}
+
+// grouped is what Approvers and ApproverGroup have in common.
+type grouped interface {
+	GetSlackUsers() []string
+	GetSlackGroups() []string
+	GetPersons() []string
+	GetOidcGroups() []string
+	GetHours() []*eventv1.Hours
+}
+
+func membersOf(g grouped) Members {
+	return Members{
+		SlackUsers: g.GetSlackUsers(), SlackGroups: g.GetSlackGroups(), Persons: g.GetPersons(), OIDCGroups: g.GetOidcGroups(),
+		Hours: hours.Of(g.GetHours()),
+	}
 }
 
 // approversOf is the reverse of Event.
 func approversOf(a *eventv1.Approvers) *Approvers {
 	out := &Approvers{
-		Members: Members{SlackUsers: a.GetSlackUsers(), SlackGroups: a.GetSlackGroups(), Persons: a.GetPersons(), OIDCGroups: a.GetOidcGroups()},
-		Count:   a.GetCount(), Channel: a.GetChannel(), ReasonRequired: a.GetReasonRequired(), StepUp: a.GetStepUp(),
+		Members: membersOf(a), Count: a.GetCount(), Channel: a.GetChannel(), ReasonRequired: a.GetReasonRequired(), StepUp: a.GetStepUp(),
 	}
 	for _, g := range a.GetAllOf() {
-		out.AllOf = append(out.AllOf, ApproverGroup{
-			Name: g.GetName(), Count: g.GetCount(),
-			Members: Members{SlackUsers: g.GetSlackUsers(), SlackGroups: g.GetSlackGroups(), Persons: g.GetPersons(), OIDCGroups: g.GetOidcGroups()},
-		})
+		out.AllOf = append(out.AllOf, ApproverGroup{Name: g.GetName(), Count: g.GetCount(), Members: membersOf(g)})
 	}
 	return out
 }
@@ -126,6 +149,8 @@ func (s *source) approvers(n ast.Node) *Approvers {
 	switch {
 	case all != nil && (!a.empty() || count != nil):
 		s.bad(all, "approvers has all_of and a list of its own", "move slack_users, slack_groups, persons, oidc_groups and count into a group of all_of")
+	case all != nil && len(a.Hours) > 0:
+		s.bad(all, "approvers has all_of and hours", "write hours inside each group of all_of that has them")
 	case all != nil:
 		a.Count = 0
 		for _, g := range a.AllOf {
@@ -146,6 +171,8 @@ func (s *source) members(e entry, m *Members) {
 		m.Persons = s.texts(e.value, "persons")
 	case "oidc_groups":
 		m.OIDCGroups = s.texts(e.value, "oidc_groups")
+	case "hours":
+		m.Hours = s.hours(e.value)
 	case "slack_groups":
 		m.SlackGroups = s.texts(e.value, "slack_groups")
 		for _, id := range m.SlackGroups {
@@ -278,6 +305,9 @@ func approversText(a *eventv1.Approvers) string {
 		}
 		if len(g.OIDCGroups) > 0 {
 			text += ", oidc_groups [" + sorted(g.OIDCGroups) + "]"
+		}
+		if len(g.Hours) > 0 {
+			text += ", hours [" + g.Hours.String() + "]"
 		}
 		if g.Name != "" {
 			text = g.Name + ": " + text

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/gatestay/gatestay/libs/command"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
@@ -21,7 +22,9 @@ type Capability struct {
 	Effect         Effect        `json:"effect"`
 	Rule           string        `json:"rule"`
 	Description    string        `json:"description,omitempty"`
-	When           string        `json:"when,omitempty"` // what of the rule's condition depends on the command; empty: always
+	When           string        `json:"when,omitempty"`   // what of the rule's condition depends on the command; empty: always
+	Hours          string        `json:"hours,omitempty"`  // when the rule is there, in words; empty: always
+	Closed         bool          `json:"closed,omitempty"` // it is not there at the moment of the question
 	Approvers      *Approvers    `json:"approvers,omitempty"`
 	Return         bool          `json:"return,omitempty"` // it is refused at once, and passes when the job runs again
 	Grants         *Grants       `json:"grants,omitempty"` // what an approver may give beyond one command
@@ -31,8 +34,11 @@ type Capability struct {
 	ByteLimit      int64         `json:"byte_limit,omitempty"`
 }
 
-// Can tells what a principal may do on a target.
-func (e *Engine) Can(p *eventv1.Principal, t Target) Capabilities { return e.can(p, t) }
+// Can tells what a principal may do on a target, at whatever time; at is the
+// moment of the question, which says what is closed then; zero: none.
+func (e *Engine) Can(p *eventv1.Principal, t Target, at time.Time) Capabilities {
+	return e.can(p, t, at)
+}
 
 // ways are the rules that may act on one class.
 type ways struct {
@@ -41,8 +47,12 @@ type ways struct {
 	sometimes         []Capability
 }
 
-func (e *Engine) can(p *eventv1.Principal, t Target) Capabilities {
-	c := Capabilities{Reaches: e.Reaches(p, t)}
+func (e *Engine) can(p *eventv1.Principal, t Target, at time.Time) Capabilities {
+	c := Capabilities{}
+	if p != nil {
+		a := &activation{in: &Input{Principal: p, Target: t}, unknown: commandVariables, atAnyTime: true}
+		c.Reaches = e.reach(a, assertedFields(p)) != nil
+	}
 	if !c.Reaches {
 		c.Sentences = []string{who(p) + " may do nothing on " + t.Name + ": no rule lets it connect"}
 		return c
@@ -51,7 +61,7 @@ func (e *Engine) can(p *eventv1.Principal, t Target) Capabilities {
 	var denied []string
 	lead := true
 	for _, class := range []command.Class{command.Read, command.Write, command.DDL, command.Admin} {
-		w := e.ways(&Input{Principal: p, Target: t, Facts: &command.Facts{Class: class}}, class, said)
+		w := e.ways(&Input{Principal: p, Target: t, Facts: &command.Facts{Class: class}, At: at}, class, said)
 		listed := w.list(class)
 		c.Ways = append(c.Ways, listed...)
 		if w.deny != nil || len(listed) == 0 {
@@ -59,7 +69,7 @@ func (e *Engine) can(p *eventv1.Principal, t Target) Capabilities {
 			continue
 		}
 		for _, way := range listed {
-			c.Sentences = append(c.Sentences, e.sentence(way, p, t, lead))
+			c.Sentences = append(c.Sentences, e.sentence(way, p, t, at, lead))
 			lead = false
 		}
 	}
@@ -92,10 +102,12 @@ func (e *Engine) ways(in *Input, class command.Class, said set) *ways {
 		a.hidden = 0
 		switch {
 		case o == no || err != nil && r.Effect == Allow:
-		case o == yes || err != nil:
+		case len(r.Hours) == 0 && (o == yes || err != nil):
 			w.always(r)
 		default:
-			w.sometimes = append(w.sometimes, capability(r, class, left))
+			way := capability(r, class, left)
+			way.Hours, way.Closed = r.Hours.String(), !in.At.IsZero() && !r.timely(in.At)
+			w.sometimes = append(w.sometimes, way)
 		}
 	})
 	return w
@@ -196,7 +208,7 @@ func (c *Capability) Afterwards() string {
 }
 
 // sentence says one way; the lead one names the principal.
-func (e *Engine) sentence(c Capability, p *eventv1.Principal, t Target, lead bool) string {
+func (e *Engine) sentence(c Capability, p *eventv1.Principal, t Target, at time.Time, lead bool) string {
 	var s string
 	switch c.Effect {
 	case Allow:
@@ -212,7 +224,7 @@ func (e *Engine) sentence(c Capability, p *eventv1.Principal, t Target, lead boo
 		if lead {
 			s = "for " + who(p) + " on " + t.Name + ", "
 		}
-		s += noun(c.Class) + " waits for " + e.people.approvers(c.Approvers, Requesters(p)) + c.Afterwards()
+		s += noun(c.Class) + " waits for " + e.people.approvers(c.Approvers, Requesters(p), at) + c.Afterwards()
 	default:
 		s = noun(c.Class) + " is denied by rule " + quoted(c.Rule)
 	}
@@ -227,6 +239,12 @@ func (e *Engine) sentence(c Capability, p *eventv1.Principal, t Target, lead boo
 	}
 	if c.When != "" {
 		s += " when " + c.When
+	}
+	if c.Hours != "" {
+		s += ", " + c.Hours + " only"
+	}
+	if c.Closed {
+		s += ", not now"
 	}
 	return s
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -62,7 +63,7 @@ func TestCanInWords(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			got := compile(t, "rules:"+c.rules+"\n").Can(c.principal, prod())
+			got := compile(t, "rules:"+c.rules+"\n").Can(c.principal, prod(), time.Time{})
 			if diff := cmp.Diff(c.want, got.Sentences); diff != "" {
 				t.Error(diff)
 			}
@@ -76,7 +77,7 @@ func TestCanInWords(t *testing.T) {
 // What Can lists as certain is what Decide does.
 func TestCanAgreesWithDecide(t *testing.T) {
 	e := compile(t, standard)
-	for _, way := range e.Can(shop(), prod()).Ways {
+	for _, way := range e.Can(shop(), prod(), time.Time{}).Ways {
 		if way.When != "" {
 			continue
 		}
@@ -166,7 +167,7 @@ func TestCanSaysHowAHoldGoesOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := e.Can(&eventv1.Principal{Issuer: "https://i", Subject: "s"}, policy.Target{Name: "prod-db"})
+		c := e.Can(&eventv1.Principal{Issuer: "https://i", Subject: "s"}, policy.Target{Name: "prod-db"}, time.Time{})
 		if !slices.ContainsFunc(c.Sentences, func(s string) bool { return strings.Contains(s, want+" when") || strings.HasSuffix(s, want) }) {
 			t.Errorf("%q: no %q among %q", more, want, c.Sentences)
 		}

@@ -70,7 +70,7 @@ func (e *Engine) Test(files map[string][]byte, targets []Target, facts FactsFunc
 		start := time.Now()
 		r := Result{Case: c, Decision: e.decideText(c.input, c.SQL, c.facts, facts)}
 		r.Took = time.Since(start)
-		r.Failures = c.failures(r.Decision)
+		r.Failures = c.failures(r.Decision, len(e.index(c.input.Target).hours) > 0)
 		results = append(results, r)
 	}
 	return results, nil
@@ -112,7 +112,7 @@ func StatementFacts(t Target, sql string, facts FactsFunc) []command.Facts {
 	return []command.Facts{unknown}
 }
 
-func (c *Case) failures(d Decision) []string {
+func (c *Case) failures(d Decision, timed bool) []string {
 	var out []string
 	differs := func(key string, got, want any) {
 		out = append(out, fmt.Sprintf("%s: got %v, want %v", key, got, want))
@@ -144,6 +144,9 @@ func (c *Case) failures(d Decision) []string {
 	}
 	if c.seen["approvers"] && !sameApprovers(d.Approvers, x.Approvers) {
 		differs("approvers", approversText(d.Approvers), approversText(x.Approvers.Event()))
+	}
+	if len(out) > 0 && c.input.At.IsZero() && timed {
+		out = append(out, "the case says no at:, and so rules with hours do not allow, and the others of them are there")
 	}
 	if len(out) > 0 && d.Why != "" {
 		out = append(out, "because "+d.Why)

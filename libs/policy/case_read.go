@@ -15,7 +15,7 @@ import (
 
 var (
 	testKeys        = []string{"principals", "cases"}
-	caseKeys        = []string{"name", "principal", "target", "sql", "facts", "session", "expect"}
+	caseKeys        = []string{"name", "principal", "target", "sql", "facts", "session", "at", "expect"}
 	casePrincipal   = []string{"issuer", "subject", "preset", "repository", "repository_id", "repository_owner_id", "workflow", "run_id", "ref", "environment", "event", "actor", "triggering_actor", "agent", "on_behalf_of", "claims", "asserted"}
 	caseTargetKeys  = []string{"name", "environment", "protocol", "database"}
 	caseSessionKeys = []string{"id", "age", "reason"}
@@ -80,6 +80,8 @@ func (r *caseReader) testCase(n ast.Node) Case {
 			c.facts = r.facts(e.value)
 		case "session":
 			c.input.Session = r.session(e.value)
+		case "at":
+			c.input.At = r.moment(e.value, "at")
 		case "expect":
 			r.expect(e.value, &c)
 		}

@@ -14,7 +14,7 @@ func (c *checker) shadowed(r *rule) {
 		if by == r || !beats {
 			continue
 		}
-		if by.condition != nil && by.When != r.When || !c.coversTargets(by, r) || !coversPrincipals(by, r) {
+		if len(by.Hours) > 0 || by.condition != nil && by.When != r.When || !c.coversTargets(by, r) || !coversPrincipals(by, r) {
 			continue
 		}
 		c.add(FoundShadowed, r, "name", fmt.Sprintf("rule %q always decides instead: it covers the same targets and principals, and %s beats %s", by.Name, by.Effect, r.Effect), "narrow the one or remove the other")

@@ -142,13 +142,11 @@ func (e *Engine) Decide(in Input) Decision {
 	return e.decision(a, &t)
 }
 
-// Lasting reports that a decision about the target holds as long as the engine,
-// the principal, the session and the facts are the same: no rule looks at the
-// time.
-func (e *Engine) Lasting(t Target) bool { return !e.index(t).changing }
-
 // match says how far a rule matches whose selectors match as far as m.
 func (r *rule) match(a *activation, m match, said set) match {
+	if !r.timely(a.in.At) {
+		return matchNo
+	}
 	if r.Effect == Allow {
 		if m != matchFull {
 			return matchNo
@@ -234,12 +232,12 @@ func (r *rule) seesPreamble() bool {
 }
 
 // Reaches reports whether any command of the principal on the target could be
-// allowed or held: whether it may connect at all.
-func (e *Engine) Reaches(p *eventv1.Principal, t Target) bool {
+// allowed or held at a moment: whether it may connect at all.
+func (e *Engine) Reaches(p *eventv1.Principal, t Target, at time.Time) bool {
 	if p == nil {
 		return false
 	}
-	a := &activation{in: &Input{Principal: p, Target: t}, unknown: commandVariables}
+	a := &activation{in: &Input{Principal: p, Target: t, At: at}, unknown: commandVariables}
 	return e.reach(a, assertedFields(p)) != nil
 }
 
@@ -251,6 +249,9 @@ func (e *Engine) reach(a *activation, said set) *rule {
 	var through *rule
 	denied := false
 	e.index(a.in.Target).each(a.in.Principal, func(r *rule, m match) {
+		if !a.atAnyTime && !r.timely(a.in.At) || a.atAnyTime && r.Effect == Deny && len(r.Hours) > 0 {
+			return
+		}
 		if r.Effect == Deny {
 			denied = denied || r.deniesAll(a, said, later)
 			return

@@ -34,6 +34,8 @@ type Input struct {
 	Target    Target
 	Session   Session
 	Facts     *command.Facts // nil: nothing is known
+	// At is the moment of the decision, by the caller's clock.
+	At time.Time
 }
 
 // Engine is a compiled set of policy files. It is safe for concurrent use and

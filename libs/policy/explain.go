@@ -56,6 +56,10 @@ func (e *Engine) trace(a *activation, r *rule, pre bool) Trace {
 		t.Why = "it is not about this target: " + targetsOf(&r.Rule)
 		return t
 	}
+	if !r.timely(a.in.At) {
+		t.Why = "it is there " + r.Hours.String() + " only"
+		return t
+	}
 	m, whyPrincipal := r.matchPrincipal(a)
 	if m == matchNo || m != matchFull && r.Effect == Allow {
 		t.Why = "principal: " + whyPrincipal
@@ -87,6 +91,9 @@ func (e *Engine) trace(a *activation, r *rule, pre bool) Trace {
 		t.Why += "; a " + string(r.Effect) + " rule matches what is not known"
 	case !t.Matched && len(t.Unknown) > 0 && r.Effect == Allow:
 		t.Why += "; an allow rule does not match what is not known or only asserted"
+	}
+	if len(r.Hours) > 0 {
+		t.Why += "; it is there " + r.Hours.String() + " only"
 	}
 	return t
 }

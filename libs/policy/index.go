@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"github.com/gatestay/gatestay/libs/hours"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 )
 
@@ -10,6 +11,7 @@ type index struct {
 	general      []*candidate            // no repository id in the selector
 	byRepository map[string][]*candidate // repository id
 	changing     bool                    // a condition uses a variable that changes
+	hours        []hours.List            // of its rules
 }
 
 // candidate is one selector of one rule.
@@ -39,6 +41,9 @@ func (e *Engine) makeIndex(t Target) *index {
 	for _, r := range e.rules {
 		if !r.coversTarget(t) {
 			continue
+		}
+		if len(r.Hours) > 0 {
+			x.hours = append(x.hours, r.Hours)
 		}
 		x.changing = x.changing || r.condition != nil && r.condition.uses&changing != 0
 		for _, s := range r.Principals {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -84,7 +85,7 @@ func TestSayingNeverWidens(t *testing.T) {
 		if before.Effect == policy.Hold && after.Effect == policy.Hold && before.RuleHash != after.RuleHash {
 			t.Fatalf("the assertion chose rule %q over %q, under\n%s", after.Rule, before.Rule, rules)
 		}
-		if e.Reaches(said.Principal, said.Target) && !e.Reaches(silent.Principal, silent.Target) {
+		if e.Reaches(said.Principal, said.Target, time.Time{}) && !e.Reaches(silent.Principal, silent.Target, time.Time{}) {
 			t.Fatalf("the assertion opens the target, under\n%s", rules)
 		}
 	})
@@ -122,7 +123,7 @@ func TestExplainAndReachesAgree(t *testing.T) {
 		if !x.Preamble && matched[policy.Deny] != (d.Effect == policy.Deny && d.Rule != "") {
 			t.Fatalf("explained deny %v, decided %s by %q, under\n%s", matched[policy.Deny], d.Effect, d.Rule, rules)
 		}
-		if !e.Reaches(in.Principal, in.Target) && d.Effect != policy.Deny {
+		if !e.Reaches(in.Principal, in.Target, time.Time{}) && d.Effect != policy.Deny {
 			t.Fatalf("not reached, and %s by %q, under\n%s", d.Effect, d.Rule, rules)
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -89,7 +90,7 @@ func TestStepUpIsPartOfARule(t *testing.T) {
 			t.Fatal(err)
 		}
 		hashes[e.Hashes()["drops"]] = true
-		words := e.People().Approvers(e.Rules()[0].Approvers.Event(), []string{"github:x"})
+		words := e.People().Approvers(e.Rules()[0].Approvers.Event(), []string{"github:x"}, time.Time{})
 		if strings.Contains(words, "with a passkey") != (stepUp != "") {
 			t.Errorf("approvers read %q", words)
 		}

@@ -3,6 +3,7 @@ package policy_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatestay/gatestay/libs/command"
 	"github.com/gatestay/gatestay/libs/policy"
@@ -94,7 +95,7 @@ func TestRedteam04_AReasonOnlyRestricts(t *testing.T) {
 			if d := e.Decide(in); d.Effect != c.want {
 				t.Errorf("decided %s by %q, want %s", d.Effect, d.Rule, c.want)
 			}
-			for _, s := range e.Can(in.Principal, in.Target).Sentences {
+			for _, s := range e.Can(in.Principal, in.Target, time.Time{}).Sentences {
 				if strings.Contains(s, "load") && c.want == policy.Deny {
 					t.Errorf("promises %q", s)
 				}
@@ -270,7 +271,7 @@ rules:
 		{nil, "open", false},
 		{&eventv1.Principal{}, "open", true},
 	} {
-		if got := e.Reaches(c.principal, policy.Target{Name: c.target}); got != c.want {
+		if got := e.Reaches(c.principal, policy.Target{Name: c.target}, time.Time{}); got != c.want {
 			t.Errorf("%s reaches %s: %v, want %v", c.principal, c.target, got, c.want)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/gatestay/gatestay/libs/hours"
 )
 
 // Effect is what a rule, or the whole policy, does with a command.
@@ -32,20 +34,22 @@ const (
 
 var (
 	fileKeys = []string{"rules"}
-	ruleKeys = []string{"name", "description", "effect", "targets", "environments", "principals", "when", "approvers", "deadline", "reason", "row_limit", "byte_limit", "hold_in_transaction", "hold", "grants", "break_glass", "masked_copies"}
+	ruleKeys = []string{"name", "description", "effect", "targets", "environments", "principals", "when", "hours", "approvers", "deadline", "reason", "row_limit", "byte_limit", "hold_in_transaction", "hold", "grants", "break_glass", "masked_copies"}
 
 	effects = []string{string(Allow), string(Hold), string(Deny)}
 )
 
 // Rule is one rule as written, with defaults filled in.
 type Rule struct {
-	Name              string        `json:"name"`
-	Description       string        `json:"description,omitempty"`
-	Effect            Effect        `json:"effect"`
-	Targets           []string      `json:"targets,omitempty"` // names or globs
-	Environments      []string      `json:"environments,omitempty"`
-	Principals        []Selector    `json:"principals"`
-	When              string        `json:"when,omitempty"` // CEL
+	Name         string     `json:"name"`
+	Description  string     `json:"description,omitempty"`
+	Effect       Effect     `json:"effect"`
+	Targets      []string   `json:"targets,omitempty"` // names or globs
+	Environments []string   `json:"environments,omitempty"`
+	Principals   []Selector `json:"principals"`
+	When         string     `json:"when,omitempty"` // CEL
+	// Hours, if any, are when the rule is there at all.
+	Hours             hours.List    `json:"hours,omitempty"`
 	Approvers         *Approvers    `json:"approvers,omitempty"`
 	Deadline          time.Duration `json:"deadline,omitempty"`
 	ReasonRequired    bool          `json:"reason_required,omitempty"`
@@ -193,6 +197,8 @@ func (s *source) ruleEntry(r *rule, e entry, conditions *conditions) {
 		if r.When = s.text(e.value, "when"); r.When != "" {
 			r.condition = s.when(e.value, r.When, conditions)
 		}
+	case "hours":
+		r.Hours = s.hours(e.value)
 	case "approvers":
 		r.Approvers = s.approvers(e.value)
 	case "deadline":

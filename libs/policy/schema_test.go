@@ -54,6 +54,7 @@ func TestSchemasHaveTheSameKeys(t *testing.T) {
 		{"policy", "$defs.principal", selectorKeys},
 		{"policy", "$defs.approvers", approverKeys},
 		{"policy", "$defs.approverGroup", groupKeys},
+		{"policy", "$defs.window", hourKeys},
 		{"people", "", peopleKeys},
 		{"people", "$defs.person", personKeys},
 		{"people", "$defs.passkey", passkeyKeys},
@@ -133,6 +134,15 @@ func TestSchemaAgreesWithCompile(t *testing.T) {
 		"all of with a count":   {"slack_users: [U1]", "count: 2, all_of: [{name: a, slack_users: [U1]}, {name: b, slack_users: [U2]}]", false},
 		"a group of nobody":     {"slack_users: [U1]", "all_of: [{name: a}, {name: b, slack_users: [U2]}]", false},
 		"a group without name":  {"slack_users: [U1]", "all_of: [{slack_users: [U1]}, {name: b, slack_users: [U2]}]", false},
+		"hours of a rule":       {"name: r", `name: r, hours: {days: [mon-fri], from: "09:00", to: "17:30", zone: Europe/Berlin}`, true},
+		"several windows":       {"name: r", `name: r, hours: [{days: [sat, sun], zone: UTC}, {from: "22:00", to: "06:00", zone: UTC}]`, true},
+		"no window":             {"name: r", "name: r, hours: []", false},
+		"hours without a zone":  {"name: r", `name: r, hours: {from: "09:00", to: "17:30"}`, false},
+		"hours without an end":  {"name: r", `name: r, hours: {from: "09:00", zone: UTC}`, false},
+		"an unknown day":        {"name: r", "name: r, hours: {days: [monday], zone: UTC}", false},
+		"hours of approvers":    {"slack_users: [U1]", "slack_users: [U1], hours: {days: [mon-fri], zone: UTC}", true},
+		"hours beside all of":   {"slack_users: [U1]", "hours: {zone: UTC}, all_of: [{name: a, slack_users: [U1]}, {name: b, slack_users: [U2]}]", false},
+		"hours within all of":   {"slack_users: [U1]", "all_of: [{name: a, slack_users: [U1], hours: {zone: UTC}}, {name: b, slack_users: [U2]}]", true},
 		"empty when":            {"name: r", `name: r, when: " "`, false},
 	}
 	for name, c := range cases {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gatestay/gatestay/libs/command"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
@@ -63,7 +64,7 @@ func (e *Engine) why(a *activation, r *rule) string {
 	case Allow:
 		return "rule " + quoted(r.Name) + " allows it"
 	case Hold:
-		return "rule " + quoted(r.Name) + " holds " + what(a.in.Facts) + " on " + a.in.Target.Name + " until approved by " + e.people.approvers(r.Approvers, Requesters(a.in.Principal))
+		return "rule " + quoted(r.Name) + " holds " + what(a.in.Facts) + " on " + a.in.Target.Name + " until approved by " + e.people.approvers(r.Approvers, Requesters(a.in.Principal), a.in.At)
 	default:
 		s := "rule " + quoted(r.Name) + " denies " + what(a.in.Facts) + " on " + a.in.Target.Name
 		if r.condition != nil && r.condition.uses&a.unknown != 0 {
@@ -104,18 +105,18 @@ func variablesOf(s set) []string {
 // or kim in Slack", "2 of dana, kim, lee", "1 of dba (kim) and 2 of security
 // (members of Slack group S0SEC)". A requester is not among them, and one whom
 // the map does not know asks for one more.
-func (p *People) approvers(a *Approvers, requesters []string) string {
+func (p *People) approvers(a *Approvers, requesters []string, at time.Time) string {
 	asked, unknown := p.behind(requesters)
 	with := ""
 	if a.StepUp != "" {
 		with = ", with a " + a.StepUp
 	}
 	if len(a.AllOf) == 0 {
-		return p.group(&a.Members, max(int(a.Count), 1)+unknown, asked, a.StepUp) + with
+		return p.group(&a.Members, max(int(a.Count), 1)+unknown, asked, a.StepUp, at) + with
 	}
 	var parts []string
 	for _, g := range a.AllOf {
-		parts = append(parts, fmt.Sprintf("%d of %s (%s)", max(g.Count, 1), g.Name, p.group(&g.Members, 1, asked, a.StepUp)))
+		parts = append(parts, fmt.Sprintf("%d of %s (%s)", max(g.Count, 1), g.Name, p.group(&g.Members, 1, asked, a.StepUp, at)))
 	}
 	s := "each of " + strings.Join(parts, ", ")
 	if unknown > 0 {
@@ -166,7 +167,15 @@ func (p *People) eligible(m *Members, asked map[string]bool, stepUp string) (nam
 }
 
 // group names the members who have not asked, and how many of them it takes.
-func (p *People) group(m *Members, count int, asked map[string]bool, stepUp string) string {
+func (p *People) group(m *Members, count int, asked map[string]bool, stepUp string, at time.Time) string {
+	s := p.members(m, count, asked, stepUp)
+	if when := whenOpen(m.Hours, at); when != "" {
+		s += " (" + when + ")"
+	}
+	return s
+}
+
+func (p *People) members(m *Members, count int, asked map[string]bool, stepUp string) string {
 	names, slack := p.eligible(m, asked, stepUp)
 	s := either(names)
 	switch {
@@ -219,7 +228,7 @@ func either(names []string) string {
 }
 
 // Approvers says in words who may approve what these accounts ask for: "dana or
-// kim in Slack".
-func (p *People) Approvers(a *eventv1.Approvers, requesters []string) string {
-	return p.approvers(approversOf(a), requesters)
+// kim in Slack". at is the moment from which it is seen; zero: none.
+func (p *People) Approvers(a *eventv1.Approvers, requesters []string, at time.Time) string {
+	return p.approvers(approversOf(a), requesters, at)
 }

@@ -76,6 +76,7 @@ const (
 	StepUpRequired    Code = "GS1319" // the rule asks for the voter's passkey, on the inbox's page
 	ApprovalPending   Code = "GS1312" // waits for an approval, and its client does not wait with it
 	GlassForbidden    Code = "GS1313" // no rule lets this job break the glass here
+	VoteUntimely      Code = "GS1320" // may approve, but not at this time
 )
 
 // Availability, fail closed: 14xx.

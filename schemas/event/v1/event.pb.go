@@ -935,6 +935,9 @@ type Approvers struct {
 	SlackGroups    []string               `protobuf:"bytes,6,rep,name=slack_groups,json=slackGroups,proto3" json:"slack_groups,omitempty"`           // ids of Slack user groups
 	OidcGroups     []string               `protobuf:"bytes,7,rep,name=oidc_groups,json=oidcGroups,proto3" json:"oidc_groups,omitempty"`              // of the sign-in provider, as the ID token names them
 	AllOf          []*ApproverGroup       `protobuf:"bytes,8,rep,name=all_of,json=allOf,proto3" json:"all_of,omitempty"`                             // instead of a flat list: each must be met, one person fills one place
+	Hours          []*Hours               `protobuf:"bytes,60,rep,name=hours,proto3" json:"hours,omitempty"`                                         // of the flat list: outside them nobody of it may approve; none: always
+	OnCall         []string               `protobuf:"bytes,61,rep,name=on_call,json=onCall,proto3" json:"on_call,omitempty"`                         // rotations of the schedule: who is on call when voting
+	Escalation     *Escalation            `protobuf:"bytes,62,opt,name=escalation,proto3" json:"escalation,omitempty"`                               // of the flat list; absent: none
 	StepUp         string                 `protobuf:"bytes,70,opt,name=step_up,json=stepUp,proto3" json:"step_up,omitempty"`                         // passkey: a vote to approve counts with its voter's passkey only; empty: any vote
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -1026,6 +1029,27 @@ func (x *Approvers) GetAllOf() []*ApproverGroup {
 	return nil
 }
 
+func (x *Approvers) GetHours() []*Hours {
+	if x != nil {
+		return x.Hours
+	}
+	return nil
+}
+
+func (x *Approvers) GetOnCall() []string {
+	if x != nil {
+		return x.OnCall
+	}
+	return nil
+}
+
+func (x *Approvers) GetEscalation() *Escalation {
+	if x != nil {
+		return x.Escalation
+	}
+	return nil
+}
+
 func (x *Approvers) GetStepUp() string {
 	if x != nil {
 		return x.StepUp
@@ -1041,7 +1065,10 @@ type ApproverGroup struct {
 	SlackGroups   []string               `protobuf:"bytes,3,rep,name=slack_groups,json=slackGroups,proto3" json:"slack_groups,omitempty"`
 	Persons       []string               `protobuf:"bytes,4,rep,name=persons,proto3" json:"persons,omitempty"`
 	OidcGroups    []string               `protobuf:"bytes,5,rep,name=oidc_groups,json=oidcGroups,proto3" json:"oidc_groups,omitempty"`
-	Count         uint32                 `protobuf:"varint,6,opt,name=count,proto3" json:"count,omitempty"` // at least 1
+	Count         uint32                 `protobuf:"varint,6,opt,name=count,proto3" json:"count,omitempty"`                 // at least 1
+	Hours         []*Hours               `protobuf:"bytes,60,rep,name=hours,proto3" json:"hours,omitempty"`                 // outside them nobody of it may approve; none: always
+	OnCall        []string               `protobuf:"bytes,61,rep,name=on_call,json=onCall,proto3" json:"on_call,omitempty"` // rotations of the schedule: who is on call when voting
+	Escalation    *Escalation            `protobuf:"bytes,62,opt,name=escalation,proto3" json:"escalation,omitempty"`       // absent: none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1118,6 +1145,149 @@ func (x *ApproverGroup) GetCount() uint32 {
 	return 0
 }
 
+func (x *ApproverGroup) GetHours() []*Hours {
+	if x != nil {
+		return x.Hours
+	}
+	return nil
+}
+
+func (x *ApproverGroup) GetOnCall() []string {
+	if x != nil {
+		return x.OnCall
+	}
+	return nil
+}
+
+func (x *ApproverGroup) GetEscalation() *Escalation {
+	if x != nil {
+		return x.Escalation
+	}
+	return nil
+}
+
+// Hours are some hours of some days, by the clock on the wall of a time zone.
+type Hours struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Days          []string               `protobuf:"bytes,1,rep,name=days,proto3" json:"days,omitempty"` // mon to sun; none: every day
+	From          string                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"` // 09:00
+	To            string                 `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`     // 17:30; before from: of the day after
+	Zone          string                 `protobuf:"bytes,4,opt,name=zone,proto3" json:"zone,omitempty"` // of the IANA database
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Hours) Reset() {
+	*x = Hours{}
+	mi := &file_event_v1_event_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Hours) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Hours) ProtoMessage() {}
+
+func (x *Hours) ProtoReflect() protoreflect.Message {
+	mi := &file_event_v1_event_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Hours.ProtoReflect.Descriptor instead.
+func (*Hours) Descriptor() ([]byte, []int) {
+	return file_event_v1_event_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Hours) GetDays() []string {
+	if x != nil {
+		return x.Days
+	}
+	return nil
+}
+
+func (x *Hours) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *Hours) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *Hours) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
+// Escalation says who may vote, too, once a request has waited for a while.
+type Escalation struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	After         *durationpb.Duration   `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"` // since it was made
+	To            *ApproverGroup         `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`       // its name and count say nothing
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Escalation) Reset() {
+	*x = Escalation{}
+	mi := &file_event_v1_event_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Escalation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Escalation) ProtoMessage() {}
+
+func (x *Escalation) ProtoReflect() protoreflect.Message {
+	mi := &file_event_v1_event_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
+func (*Escalation) Descriptor() ([]byte, []int) {
+	return file_event_v1_event_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Escalation) GetAfter() *durationpb.Duration {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *Escalation) GetTo() *ApproverGroup {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
 // ApprovalRequest is all that an approver is shown. Its SHA-256 (of these
 // exact bytes) is bound into the decision.
 type ApprovalRequest struct {
@@ -1160,7 +1330,7 @@ type ApprovalRequest struct {
 
 func (x *ApprovalRequest) Reset() {
 	*x = ApprovalRequest{}
-	mi := &file_event_v1_event_proto_msgTypes[7]
+	mi := &file_event_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1172,7 +1342,7 @@ func (x *ApprovalRequest) String() string {
 func (*ApprovalRequest) ProtoMessage() {}
 
 func (x *ApprovalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[7]
+	mi := &file_event_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1185,7 +1355,7 @@ func (x *ApprovalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalRequest.ProtoReflect.Descriptor instead.
 func (*ApprovalRequest) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{7}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ApprovalRequest) GetId() string {
@@ -1425,7 +1595,7 @@ type Plan struct {
 
 func (x *Plan) Reset() {
 	*x = Plan{}
-	mi := &file_event_v1_event_proto_msgTypes[8]
+	mi := &file_event_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1437,7 +1607,7 @@ func (x *Plan) String() string {
 func (*Plan) ProtoMessage() {}
 
 func (x *Plan) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[8]
+	mi := &file_event_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1450,7 +1620,7 @@ func (x *Plan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Plan.ProtoReflect.Descriptor instead.
 func (*Plan) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Plan) GetTool() string {
@@ -1487,7 +1657,7 @@ type PlanStep struct {
 
 func (x *PlanStep) Reset() {
 	*x = PlanStep{}
-	mi := &file_event_v1_event_proto_msgTypes[9]
+	mi := &file_event_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1499,7 +1669,7 @@ func (x *PlanStep) String() string {
 func (*PlanStep) ProtoMessage() {}
 
 func (x *PlanStep) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[9]
+	mi := &file_event_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1512,7 +1682,7 @@ func (x *PlanStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanStep.ProtoReflect.Descriptor instead.
 func (*PlanStep) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PlanStep) GetDigest() []byte {
@@ -1562,7 +1732,7 @@ type PlanRule struct {
 
 func (x *PlanRule) Reset() {
 	*x = PlanRule{}
-	mi := &file_event_v1_event_proto_msgTypes[10]
+	mi := &file_event_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1574,7 +1744,7 @@ func (x *PlanRule) String() string {
 func (*PlanRule) ProtoMessage() {}
 
 func (x *PlanRule) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[10]
+	mi := &file_event_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1587,7 +1757,7 @@ func (x *PlanRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanRule.ProtoReflect.Descriptor instead.
 func (*PlanRule) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PlanRule) GetRule() string {
@@ -1622,7 +1792,7 @@ type PeopleChange struct {
 
 func (x *PeopleChange) Reset() {
 	*x = PeopleChange{}
-	mi := &file_event_v1_event_proto_msgTypes[11]
+	mi := &file_event_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1634,7 +1804,7 @@ func (x *PeopleChange) String() string {
 func (*PeopleChange) ProtoMessage() {}
 
 func (x *PeopleChange) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[11]
+	mi := &file_event_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1647,7 +1817,7 @@ func (x *PeopleChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeopleChange.ProtoReflect.Descriptor instead.
 func (*PeopleChange) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PeopleChange) GetFrom() []byte {
@@ -1681,7 +1851,7 @@ type Radius struct {
 
 func (x *Radius) Reset() {
 	*x = Radius{}
-	mi := &file_event_v1_event_proto_msgTypes[12]
+	mi := &file_event_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1693,7 +1863,7 @@ func (x *Radius) String() string {
 func (*Radius) ProtoMessage() {}
 
 func (x *Radius) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[12]
+	mi := &file_event_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1706,7 +1876,7 @@ func (x *Radius) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Radius.ProtoReflect.Descriptor instead.
 func (*Radius) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Radius) GetPlanned() []*Effect {
@@ -1770,7 +1940,7 @@ type Effect struct {
 
 func (x *Effect) Reset() {
 	*x = Effect{}
-	mi := &file_event_v1_event_proto_msgTypes[13]
+	mi := &file_event_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1782,7 +1952,7 @@ func (x *Effect) String() string {
 func (*Effect) ProtoMessage() {}
 
 func (x *Effect) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[13]
+	mi := &file_event_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1795,7 +1965,7 @@ func (x *Effect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Effect.ProtoReflect.Descriptor instead.
 func (*Effect) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Effect) GetVerb() string {
@@ -1832,7 +2002,7 @@ type OpenTransaction struct {
 
 func (x *OpenTransaction) Reset() {
 	*x = OpenTransaction{}
-	mi := &file_event_v1_event_proto_msgTypes[14]
+	mi := &file_event_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1844,7 +2014,7 @@ func (x *OpenTransaction) String() string {
 func (*OpenTransaction) ProtoMessage() {}
 
 func (x *OpenTransaction) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[14]
+	mi := &file_event_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1857,7 +2027,7 @@ func (x *OpenTransaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenTransaction.ProtoReflect.Descriptor instead.
 func (*OpenTransaction) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *OpenTransaction) GetSince() *timestamppb.Timestamp {
@@ -1900,7 +2070,7 @@ type Size struct {
 
 func (x *Size) Reset() {
 	*x = Size{}
-	mi := &file_event_v1_event_proto_msgTypes[15]
+	mi := &file_event_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1912,7 +2082,7 @@ func (x *Size) String() string {
 func (*Size) ProtoMessage() {}
 
 func (x *Size) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[15]
+	mi := &file_event_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1925,7 +2095,7 @@ func (x *Size) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Size.ProtoReflect.Descriptor instead.
 func (*Size) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Size) GetRelation() string {
@@ -1956,14 +2126,15 @@ type Offer struct {
 	Uses          uint32                 `protobuf:"varint,2,opt,name=uses,proto3" json:"uses,omitempty"`    // at most, the held command's own included
 	Life          *durationpb.Duration   `protobuf:"bytes,3,opt,name=life,proto3" json:"life,omitempty"`     // at most
 	Shape         []byte                 `protobuf:"bytes,4,opt,name=shape,proto3" json:"shape,omitempty"`   // keyed digest of the statement's shape, what run and job cover
-	Exact         []byte                 `protobuf:"bytes,5,opt,name=exact,proto3" json:"exact,omitempty"`   // keyed digest of the exact command, what return covers
+	Exact         []byte                 `protobuf:"bytes,5,opt,name=exact,proto3" json:"exact,omitempty"`   // keyed digest of the exact command, what return and window cover
+	Ahead         *durationpb.Duration   `protobuf:"bytes,60,opt,name=ahead,proto3" json:"ahead,omitempty"`  // how far off a maintenance window may begin, at most
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_event_v1_event_proto_msgTypes[16]
+	mi := &file_event_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1975,7 +2146,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[16]
+	mi := &file_event_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1988,7 +2159,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Offer) GetScopes() []string {
@@ -2026,6 +2197,13 @@ func (x *Offer) GetExact() []byte {
 	return nil
 }
 
+func (x *Offer) GetAhead() *durationpb.Duration {
+	if x != nil {
+		return x.Ahead
+	}
+	return nil
+}
+
 // Grant is an approval that outlives its connection. Whoever uses it must be
 // the principal that it is bound to, in the fields that its scope names.
 type Grant struct {
@@ -2035,14 +2213,15 @@ type Grant struct {
 	Holder        map[string]string      `protobuf:"bytes,3,rep,name=holder,proto3" json:"holder,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // the fields of the principal that the scope names, with their values
 	Requesters    []string               `protobuf:"bytes,4,rep,name=requesters,proto3" json:"requesters,omitempty"`                                                                   // accounts; nobody else may be behind a principal that uses it
 	Database      string                 `protobuf:"bytes,5,opt,name=database,proto3" json:"database,omitempty"`
-	Tag           []byte                 `protobuf:"bytes,6,opt,name=tag,proto3" json:"tag,omitempty"` // by the fleet's key over the request's hash: a gateway made what the approver was shown
+	Tag           []byte                 `protobuf:"bytes,6,opt,name=tag,proto3" json:"tag,omitempty"`                               // by the fleet's key over the request's hash: a gateway made what the approver was shown
+	NotBefore     *timestamppb.Timestamp `protobuf:"bytes,60,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"` // of a maintenance window: when it opens; it ends with the decision
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_event_v1_event_proto_msgTypes[17]
+	mi := &file_event_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2054,7 +2233,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[17]
+	mi := &file_event_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2067,7 +2246,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Grant) GetScope() string {
@@ -2112,6 +2291,13 @@ func (x *Grant) GetTag() []byte {
 	return nil
 }
 
+func (x *Grant) GetNotBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotBefore
+	}
+	return nil
+}
+
 type Vote struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Person        string                 `protobuf:"bytes,1,opt,name=person,proto3" json:"person,omitempty"`   // from the people map, or the account where unmapped
@@ -2119,19 +2305,22 @@ type Vote struct {
 	Vote          string                 `protobuf:"bytes,3,opt,name=vote,proto3" json:"vote,omitempty"`       // approve, deny
 	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	At            *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=at,proto3" json:"at,omitempty"`
-	Via           string                 `protobuf:"bytes,6,opt,name=via,proto3" json:"via,omitempty"`              // slack, cli, web
-	Scope         string                 `protobuf:"bytes,7,opt,name=scope,proto3" json:"scope,omitempty"`          // of an approval: empty for the command alone, or an offered scope
-	Uses          uint32                 `protobuf:"varint,8,opt,name=uses,proto3" json:"uses,omitempty"`           // 0: as many as the rule lets
-	Life          *durationpb.Duration   `protobuf:"bytes,9,opt,name=life,proto3" json:"life,omitempty"`            // absent: as long as the rule lets
-	Groups        []string               `protobuf:"bytes,10,rep,name=groups,proto3" json:"groups,omitempty"`       // of the rule, in which the voter was found: slack:S0DBA, oidc:dba
-	Assertion     *Assertion             `protobuf:"bytes,70,opt,name=assertion,proto3" json:"assertion,omitempty"` // of a vote to approve, where the rule asks for a passkey
+	Via           string                 `protobuf:"bytes,6,opt,name=via,proto3" json:"via,omitempty"`                               // slack, cli, web
+	Scope         string                 `protobuf:"bytes,7,opt,name=scope,proto3" json:"scope,omitempty"`                           // of an approval: empty for the command alone, or an offered scope
+	Uses          uint32                 `protobuf:"varint,8,opt,name=uses,proto3" json:"uses,omitempty"`                            // 0: as many as the rule lets
+	Life          *durationpb.Duration   `protobuf:"bytes,9,opt,name=life,proto3" json:"life,omitempty"`                             // absent: as long as the rule lets
+	Groups        []string               `protobuf:"bytes,10,rep,name=groups,proto3" json:"groups,omitempty"`                        // of the rule, in which the voter was found: slack:S0DBA, oidc:dba
+	ForPerson     string                 `protobuf:"bytes,60,opt,name=for_person,json=forPerson,proto3" json:"for_person,omitempty"` // whose delegate voted; empty: for themselves
+	From          *timestamppb.Timestamp `protobuf:"bytes,61,opt,name=from,proto3" json:"from,omitempty"`                            // of a maintenance window
+	Until         *timestamppb.Timestamp `protobuf:"bytes,62,opt,name=until,proto3" json:"until,omitempty"`                          // of a maintenance window
+	Assertion     *Assertion             `protobuf:"bytes,70,opt,name=assertion,proto3" json:"assertion,omitempty"`                  // of a vote to approve, where the rule asks for a passkey
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Vote) Reset() {
 	*x = Vote{}
-	mi := &file_event_v1_event_proto_msgTypes[18]
+	mi := &file_event_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2143,7 +2332,7 @@ func (x *Vote) String() string {
 func (*Vote) ProtoMessage() {}
 
 func (x *Vote) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[18]
+	mi := &file_event_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2156,7 +2345,7 @@ func (x *Vote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Vote.ProtoReflect.Descriptor instead.
 func (*Vote) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Vote) GetPerson() string {
@@ -2229,6 +2418,27 @@ func (x *Vote) GetGroups() []string {
 	return nil
 }
 
+func (x *Vote) GetForPerson() string {
+	if x != nil {
+		return x.ForPerson
+	}
+	return ""
+}
+
+func (x *Vote) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *Vote) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
 func (x *Vote) GetAssertion() *Assertion {
 	if x != nil {
 		return x.Assertion
@@ -2251,7 +2461,7 @@ type Assertion struct {
 
 func (x *Assertion) Reset() {
 	*x = Assertion{}
-	mi := &file_event_v1_event_proto_msgTypes[19]
+	mi := &file_event_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2263,7 +2473,7 @@ func (x *Assertion) String() string {
 func (*Assertion) ProtoMessage() {}
 
 func (x *Assertion) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[19]
+	mi := &file_event_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2276,7 +2486,7 @@ func (x *Assertion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assertion.ProtoReflect.Descriptor instead.
 func (*Assertion) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Assertion) GetCredentialId() []byte {
@@ -2332,14 +2542,15 @@ type ApprovalDecision struct {
 	Uses          uint32                 `protobuf:"varint,13,opt,name=uses,proto3" json:"uses,omitempty"` // 1 for a command
 	DecidedAt     *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=decided_at,json=decidedAt,proto3" json:"decided_at,omitempty"`
 	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	Grant         *Grant                 `protobuf:"bytes,16,opt,name=grant,proto3" json:"grant,omitempty"` // absent: for the command alone
+	Grant         *Grant                 `protobuf:"bytes,16,opt,name=grant,proto3" json:"grant,omitempty"`                                // absent: for the command alone
+	RequestedAt   *timestamppb.Timestamp `protobuf:"bytes,60,opt,name=requested_at,json=requestedAt,proto3" json:"requested_at,omitempty"` // of the request, by the gateway's clock
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ApprovalDecision) Reset() {
 	*x = ApprovalDecision{}
-	mi := &file_event_v1_event_proto_msgTypes[20]
+	mi := &file_event_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2351,7 +2562,7 @@ func (x *ApprovalDecision) String() string {
 func (*ApprovalDecision) ProtoMessage() {}
 
 func (x *ApprovalDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[20]
+	mi := &file_event_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2364,7 +2575,7 @@ func (x *ApprovalDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalDecision.ProtoReflect.Descriptor instead.
 func (*ApprovalDecision) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ApprovalDecision) GetApprovalId() string {
@@ -2479,6 +2690,13 @@ func (x *ApprovalDecision) GetGrant() *Grant {
 	return nil
 }
 
+func (x *ApprovalDecision) GetRequestedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RequestedAt
+	}
+	return nil
+}
+
 // ApprovalCancelled: the gateway no longer waits.
 type ApprovalCancelled struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2491,7 +2709,7 @@ type ApprovalCancelled struct {
 
 func (x *ApprovalCancelled) Reset() {
 	*x = ApprovalCancelled{}
-	mi := &file_event_v1_event_proto_msgTypes[21]
+	mi := &file_event_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2503,7 +2721,7 @@ func (x *ApprovalCancelled) String() string {
 func (*ApprovalCancelled) ProtoMessage() {}
 
 func (x *ApprovalCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[21]
+	mi := &file_event_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2516,7 +2734,7 @@ func (x *ApprovalCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalCancelled.ProtoReflect.Descriptor instead.
 func (*ApprovalCancelled) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ApprovalCancelled) GetApprovalId() string {
@@ -2560,7 +2778,7 @@ type ApprovalOutcome struct {
 
 func (x *ApprovalOutcome) Reset() {
 	*x = ApprovalOutcome{}
-	mi := &file_event_v1_event_proto_msgTypes[22]
+	mi := &file_event_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2572,7 +2790,7 @@ func (x *ApprovalOutcome) String() string {
 func (*ApprovalOutcome) ProtoMessage() {}
 
 func (x *ApprovalOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[22]
+	mi := &file_event_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2585,7 +2803,7 @@ func (x *ApprovalOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalOutcome.ProtoReflect.Descriptor instead.
 func (*ApprovalOutcome) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ApprovalOutcome) GetApprovalId() string {
@@ -2673,7 +2891,7 @@ type Bundle struct {
 
 func (x *Bundle) Reset() {
 	*x = Bundle{}
-	mi := &file_event_v1_event_proto_msgTypes[23]
+	mi := &file_event_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2685,7 +2903,7 @@ func (x *Bundle) String() string {
 func (*Bundle) ProtoMessage() {}
 
 func (x *Bundle) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[23]
+	mi := &file_event_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2698,7 +2916,7 @@ func (x *Bundle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bundle.ProtoReflect.Descriptor instead.
 func (*Bundle) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Bundle) GetKind() string {
@@ -2756,7 +2974,7 @@ type Lease struct {
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_event_v1_event_proto_msgTypes[24]
+	mi := &file_event_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2768,7 +2986,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[24]
+	mi := &file_event_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2781,7 +2999,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Lease) GetIssuer() string {
@@ -2824,7 +3042,7 @@ type BreakGlass struct {
 
 func (x *BreakGlass) Reset() {
 	*x = BreakGlass{}
-	mi := &file_event_v1_event_proto_msgTypes[25]
+	mi := &file_event_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2836,7 +3054,7 @@ func (x *BreakGlass) String() string {
 func (*BreakGlass) ProtoMessage() {}
 
 func (x *BreakGlass) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[25]
+	mi := &file_event_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2849,7 +3067,7 @@ func (x *BreakGlass) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BreakGlass.ProtoReflect.Descriptor instead.
 func (*BreakGlass) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *BreakGlass) GetUntil() *timestamppb.Timestamp {
@@ -2887,7 +3105,7 @@ type ApprovalUse struct {
 
 func (x *ApprovalUse) Reset() {
 	*x = ApprovalUse{}
-	mi := &file_event_v1_event_proto_msgTypes[26]
+	mi := &file_event_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2899,7 +3117,7 @@ func (x *ApprovalUse) String() string {
 func (*ApprovalUse) ProtoMessage() {}
 
 func (x *ApprovalUse) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[26]
+	mi := &file_event_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2912,7 +3130,7 @@ func (x *ApprovalUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalUse.ProtoReflect.Descriptor instead.
 func (*ApprovalUse) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ApprovalUse) GetApprovalId() string {
@@ -3103,7 +3321,7 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\x06Signed\x12\x18\n" +
 	"\apayload\x18\x01 \x01(\fR\apayload\x12\x15\n" +
 	"\x06key_id\x18\x02 \x01(\tR\x05keyId\x12\x1c\n" +
-	"\tsignature\x18\x03 \x01(\fR\tsignature\"\xac\x02\n" +
+	"\tsignature\x18\x03 \x01(\fR\tsignature\"\xa2\x03\n" +
 	"\tApprovers\x12\x1f\n" +
 	"\vslack_users\x18\x01 \x03(\tR\n" +
 	"slackUsers\x12\x18\n" +
@@ -3114,8 +3332,13 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\fslack_groups\x18\x06 \x03(\tR\vslackGroups\x12\x1f\n" +
 	"\voidc_groups\x18\a \x03(\tR\n" +
 	"oidcGroups\x12.\n" +
-	"\x06all_of\x18\b \x03(\v2\x17.event.v1.ApproverGroupR\x05allOf\x12\x17\n" +
-	"\astep_up\x18F \x01(\tR\x06stepUp\"\xb8\x01\n" +
+	"\x06all_of\x18\b \x03(\v2\x17.event.v1.ApproverGroupR\x05allOf\x12%\n" +
+	"\x05hours\x18< \x03(\v2\x0f.event.v1.HoursR\x05hours\x12\x17\n" +
+	"\aon_call\x18= \x03(\tR\x06onCall\x124\n" +
+	"\n" +
+	"escalation\x18> \x01(\v2\x14.event.v1.EscalationR\n" +
+	"escalation\x12\x17\n" +
+	"\astep_up\x18F \x01(\tR\x06stepUp\"\xae\x02\n" +
 	"\rApproverGroup\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n" +
 	"\vslack_users\x18\x02 \x03(\tR\n" +
@@ -3124,7 +3347,21 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\apersons\x18\x04 \x03(\tR\apersons\x12\x1f\n" +
 	"\voidc_groups\x18\x05 \x03(\tR\n" +
 	"oidcGroups\x12\x14\n" +
-	"\x05count\x18\x06 \x01(\rR\x05count\"\xe4\b\n" +
+	"\x05count\x18\x06 \x01(\rR\x05count\x12%\n" +
+	"\x05hours\x18< \x03(\v2\x0f.event.v1.HoursR\x05hours\x12\x17\n" +
+	"\aon_call\x18= \x03(\tR\x06onCall\x124\n" +
+	"\n" +
+	"escalation\x18> \x01(\v2\x14.event.v1.EscalationR\n" +
+	"escalation\"S\n" +
+	"\x05Hours\x12\x12\n" +
+	"\x04days\x18\x01 \x03(\tR\x04days\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\tR\x02to\x12\x12\n" +
+	"\x04zone\x18\x04 \x01(\tR\x04zone\"f\n" +
+	"\n" +
+	"Escalation\x12/\n" +
+	"\x05after\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x05after\x12'\n" +
+	"\x02to\x18\x02 \x01(\v2\x17.event.v1.ApproverGroupR\x02to\"\xe4\b\n" +
 	"\x0fApprovalRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\agateway\x18\x02 \x01(\tR\agateway\x12\x1d\n" +
@@ -3205,13 +3442,14 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\x04Size\x12\x1a\n" +
 	"\brelation\x18\x01 \x01(\tR\brelation\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x12\n" +
-	"\x04rows\x18\x03 \x01(\x03R\x04rows\"\x8e\x01\n" +
+	"\x04rows\x18\x03 \x01(\x03R\x04rows\"\xbf\x01\n" +
 	"\x05Offer\x12\x16\n" +
 	"\x06scopes\x18\x01 \x03(\tR\x06scopes\x12\x12\n" +
 	"\x04uses\x18\x02 \x01(\rR\x04uses\x12-\n" +
 	"\x04life\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x04life\x12\x14\n" +
 	"\x05shape\x18\x04 \x01(\fR\x05shape\x12\x14\n" +
-	"\x05exact\x18\x05 \x01(\fR\x05exact\"\xf3\x01\n" +
+	"\x05exact\x18\x05 \x01(\fR\x05exact\x12/\n" +
+	"\x05ahead\x18< \x01(\v2\x19.google.protobuf.DurationR\x05ahead\"\xae\x02\n" +
 	"\x05Grant\x12\x14\n" +
 	"\x05scope\x18\x01 \x01(\tR\x05scope\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\fR\x06digest\x123\n" +
@@ -3220,10 +3458,12 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"requesters\x18\x04 \x03(\tR\n" +
 	"requesters\x12\x1a\n" +
 	"\bdatabase\x18\x05 \x01(\tR\bdatabase\x12\x10\n" +
-	"\x03tag\x18\x06 \x01(\fR\x03tag\x1a9\n" +
+	"\x03tag\x18\x06 \x01(\fR\x03tag\x129\n" +
+	"\n" +
+	"not_before\x18< \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x1a9\n" +
 	"\vHolderEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc6\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc7\x03\n" +
 	"\x04Vote\x12\x16\n" +
 	"\x06person\x18\x01 \x01(\tR\x06person\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x12\n" +
@@ -3235,7 +3475,11 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\x04uses\x18\b \x01(\rR\x04uses\x12-\n" +
 	"\x04life\x18\t \x01(\v2\x19.google.protobuf.DurationR\x04life\x12\x16\n" +
 	"\x06groups\x18\n" +
-	" \x03(\tR\x06groups\x121\n" +
+	" \x03(\tR\x06groups\x12\x1d\n" +
+	"\n" +
+	"for_person\x18< \x01(\tR\tforPerson\x12.\n" +
+	"\x04from\x18= \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
+	"\x05until\x18> \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x121\n" +
 	"\tassertion\x18F \x01(\v2\x13.event.v1.AssertionR\tassertion\"\xca\x01\n" +
 	"\tAssertion\x12#\n" +
 	"\rcredential_id\x18\x01 \x01(\fR\fcredentialId\x12-\n" +
@@ -3243,7 +3487,7 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\vclient_data\x18\x03 \x01(\fR\n" +
 	"clientData\x12\x1c\n" +
 	"\tsignature\x18\x04 \x01(\fR\tsignature\x12*\n" +
-	"\x02at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xab\x04\n" +
+	"\x02at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xea\x04\n" +
 	"\x10ApprovalDecision\x12\x1f\n" +
 	"\vapproval_id\x18\x01 \x01(\tR\n" +
 	"approvalId\x12\x18\n" +
@@ -3266,7 +3510,8 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"decided_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\tdecidedAt\x129\n" +
 	"\n" +
 	"expires_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12%\n" +
-	"\x05grant\x18\x10 \x01(\v2\x0f.event.v1.GrantR\x05grant\"x\n" +
+	"\x05grant\x18\x10 \x01(\v2\x0f.event.v1.GrantR\x05grant\x12=\n" +
+	"\frequested_at\x18< \x01(\v2\x1a.google.protobuf.TimestampR\vrequestedAt\"x\n" +
 	"\x11ApprovalCancelled\x12\x1f\n" +
 	"\vapproval_id\x18\x01 \x01(\tR\n" +
 	"approvalId\x12\x16\n" +
@@ -3352,7 +3597,7 @@ func file_event_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_event_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_event_v1_event_proto_goTypes = []any{
 	(Kind)(0),                     // 0: event.v1.Kind
 	(*Principal)(nil),             // 1: event.v1.Principal
@@ -3362,85 +3607,98 @@ var file_event_v1_event_proto_goTypes = []any{
 	(*Signed)(nil),                // 5: event.v1.Signed
 	(*Approvers)(nil),             // 6: event.v1.Approvers
 	(*ApproverGroup)(nil),         // 7: event.v1.ApproverGroup
-	(*ApprovalRequest)(nil),       // 8: event.v1.ApprovalRequest
-	(*Plan)(nil),                  // 9: event.v1.Plan
-	(*PlanStep)(nil),              // 10: event.v1.PlanStep
-	(*PlanRule)(nil),              // 11: event.v1.PlanRule
-	(*PeopleChange)(nil),          // 12: event.v1.PeopleChange
-	(*Radius)(nil),                // 13: event.v1.Radius
-	(*Effect)(nil),                // 14: event.v1.Effect
-	(*OpenTransaction)(nil),       // 15: event.v1.OpenTransaction
-	(*Size)(nil),                  // 16: event.v1.Size
-	(*Offer)(nil),                 // 17: event.v1.Offer
-	(*Grant)(nil),                 // 18: event.v1.Grant
-	(*Vote)(nil),                  // 19: event.v1.Vote
-	(*Assertion)(nil),             // 20: event.v1.Assertion
-	(*ApprovalDecision)(nil),      // 21: event.v1.ApprovalDecision
-	(*ApprovalCancelled)(nil),     // 22: event.v1.ApprovalCancelled
-	(*ApprovalOutcome)(nil),       // 23: event.v1.ApprovalOutcome
-	(*Bundle)(nil),                // 24: event.v1.Bundle
-	(*Lease)(nil),                 // 25: event.v1.Lease
-	(*BreakGlass)(nil),            // 26: event.v1.BreakGlass
-	(*ApprovalUse)(nil),           // 27: event.v1.ApprovalUse
-	nil,                           // 28: event.v1.Principal.ClaimsEntry
-	nil,                           // 29: event.v1.Record.DetailsEntry
-	nil,                           // 30: event.v1.Record.CommitmentsEntry
-	nil,                           // 31: event.v1.Grant.HolderEntry
-	nil,                           // 32: event.v1.Bundle.FilesEntry
-	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 34: google.protobuf.Duration
+	(*Hours)(nil),                 // 8: event.v1.Hours
+	(*Escalation)(nil),            // 9: event.v1.Escalation
+	(*ApprovalRequest)(nil),       // 10: event.v1.ApprovalRequest
+	(*Plan)(nil),                  // 11: event.v1.Plan
+	(*PlanStep)(nil),              // 12: event.v1.PlanStep
+	(*PlanRule)(nil),              // 13: event.v1.PlanRule
+	(*PeopleChange)(nil),          // 14: event.v1.PeopleChange
+	(*Radius)(nil),                // 15: event.v1.Radius
+	(*Effect)(nil),                // 16: event.v1.Effect
+	(*OpenTransaction)(nil),       // 17: event.v1.OpenTransaction
+	(*Size)(nil),                  // 18: event.v1.Size
+	(*Offer)(nil),                 // 19: event.v1.Offer
+	(*Grant)(nil),                 // 20: event.v1.Grant
+	(*Vote)(nil),                  // 21: event.v1.Vote
+	(*Assertion)(nil),             // 22: event.v1.Assertion
+	(*ApprovalDecision)(nil),      // 23: event.v1.ApprovalDecision
+	(*ApprovalCancelled)(nil),     // 24: event.v1.ApprovalCancelled
+	(*ApprovalOutcome)(nil),       // 25: event.v1.ApprovalOutcome
+	(*Bundle)(nil),                // 26: event.v1.Bundle
+	(*Lease)(nil),                 // 27: event.v1.Lease
+	(*BreakGlass)(nil),            // 28: event.v1.BreakGlass
+	(*ApprovalUse)(nil),           // 29: event.v1.ApprovalUse
+	nil,                           // 30: event.v1.Principal.ClaimsEntry
+	nil,                           // 31: event.v1.Record.DetailsEntry
+	nil,                           // 32: event.v1.Record.CommitmentsEntry
+	nil,                           // 33: event.v1.Grant.HolderEntry
+	nil,                           // 34: event.v1.Bundle.FilesEntry
+	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 36: google.protobuf.Duration
 }
 var file_event_v1_event_proto_depIdxs = []int32{
-	28, // 0: event.v1.Principal.claims:type_name -> event.v1.Principal.ClaimsEntry
-	33, // 1: event.v1.Record.time:type_name -> google.protobuf.Timestamp
+	30, // 0: event.v1.Principal.claims:type_name -> event.v1.Principal.ClaimsEntry
+	35, // 1: event.v1.Record.time:type_name -> google.protobuf.Timestamp
 	0,  // 2: event.v1.Record.kind:type_name -> event.v1.Kind
 	1,  // 3: event.v1.Record.principal:type_name -> event.v1.Principal
 	2,  // 4: event.v1.Record.objects:type_name -> event.v1.Object
-	29, // 5: event.v1.Record.details:type_name -> event.v1.Record.DetailsEntry
-	30, // 6: event.v1.Record.commitments:type_name -> event.v1.Record.CommitmentsEntry
-	33, // 7: event.v1.Batch.sealed_at:type_name -> google.protobuf.Timestamp
+	31, // 5: event.v1.Record.details:type_name -> event.v1.Record.DetailsEntry
+	32, // 6: event.v1.Record.commitments:type_name -> event.v1.Record.CommitmentsEntry
+	35, // 7: event.v1.Batch.sealed_at:type_name -> google.protobuf.Timestamp
 	3,  // 8: event.v1.Batch.records:type_name -> event.v1.Record
 	7,  // 9: event.v1.Approvers.all_of:type_name -> event.v1.ApproverGroup
-	1,  // 10: event.v1.ApprovalRequest.principal:type_name -> event.v1.Principal
-	6,  // 11: event.v1.ApprovalRequest.approvers:type_name -> event.v1.Approvers
-	2,  // 12: event.v1.ApprovalRequest.objects:type_name -> event.v1.Object
-	33, // 13: event.v1.ApprovalRequest.requested_at:type_name -> google.protobuf.Timestamp
-	33, // 14: event.v1.ApprovalRequest.deadline:type_name -> google.protobuf.Timestamp
-	17, // 15: event.v1.ApprovalRequest.offer:type_name -> event.v1.Offer
-	9,  // 16: event.v1.ApprovalRequest.plan:type_name -> event.v1.Plan
-	13, // 17: event.v1.ApprovalRequest.radius:type_name -> event.v1.Radius
-	12, // 18: event.v1.ApprovalRequest.people:type_name -> event.v1.PeopleChange
-	26, // 19: event.v1.ApprovalRequest.break_glass:type_name -> event.v1.BreakGlass
-	10, // 20: event.v1.Plan.steps:type_name -> event.v1.PlanStep
-	11, // 21: event.v1.Plan.rules:type_name -> event.v1.PlanRule
-	6,  // 22: event.v1.PlanRule.approvers:type_name -> event.v1.Approvers
-	14, // 23: event.v1.Radius.planned:type_name -> event.v1.Effect
-	15, // 24: event.v1.Radius.transaction:type_name -> event.v1.OpenTransaction
-	16, // 25: event.v1.Radius.sizes:type_name -> event.v1.Size
-	33, // 26: event.v1.OpenTransaction.since:type_name -> google.protobuf.Timestamp
-	34, // 27: event.v1.Offer.life:type_name -> google.protobuf.Duration
-	31, // 28: event.v1.Grant.holder:type_name -> event.v1.Grant.HolderEntry
-	33, // 29: event.v1.Vote.at:type_name -> google.protobuf.Timestamp
-	34, // 30: event.v1.Vote.life:type_name -> google.protobuf.Duration
-	20, // 31: event.v1.Vote.assertion:type_name -> event.v1.Assertion
-	33, // 32: event.v1.Assertion.at:type_name -> google.protobuf.Timestamp
-	19, // 33: event.v1.ApprovalDecision.votes:type_name -> event.v1.Vote
-	33, // 34: event.v1.ApprovalDecision.decided_at:type_name -> google.protobuf.Timestamp
-	33, // 35: event.v1.ApprovalDecision.expires_at:type_name -> google.protobuf.Timestamp
-	18, // 36: event.v1.ApprovalDecision.grant:type_name -> event.v1.Grant
-	33, // 37: event.v1.ApprovalCancelled.at:type_name -> google.protobuf.Timestamp
-	33, // 38: event.v1.ApprovalOutcome.at:type_name -> google.protobuf.Timestamp
-	32, // 39: event.v1.Bundle.files:type_name -> event.v1.Bundle.FilesEntry
-	33, // 40: event.v1.Bundle.published_at:type_name -> google.protobuf.Timestamp
-	33, // 41: event.v1.Lease.issued_at:type_name -> google.protobuf.Timestamp
-	33, // 42: event.v1.BreakGlass.until:type_name -> google.protobuf.Timestamp
-	2,  // 43: event.v1.ApprovalUse.objects:type_name -> event.v1.Object
-	33, // 44: event.v1.ApprovalUse.at:type_name -> google.protobuf.Timestamp
-	45, // [45:45] is the sub-list for method output_type
-	45, // [45:45] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	8,  // 10: event.v1.Approvers.hours:type_name -> event.v1.Hours
+	9,  // 11: event.v1.Approvers.escalation:type_name -> event.v1.Escalation
+	8,  // 12: event.v1.ApproverGroup.hours:type_name -> event.v1.Hours
+	9,  // 13: event.v1.ApproverGroup.escalation:type_name -> event.v1.Escalation
+	36, // 14: event.v1.Escalation.after:type_name -> google.protobuf.Duration
+	7,  // 15: event.v1.Escalation.to:type_name -> event.v1.ApproverGroup
+	1,  // 16: event.v1.ApprovalRequest.principal:type_name -> event.v1.Principal
+	6,  // 17: event.v1.ApprovalRequest.approvers:type_name -> event.v1.Approvers
+	2,  // 18: event.v1.ApprovalRequest.objects:type_name -> event.v1.Object
+	35, // 19: event.v1.ApprovalRequest.requested_at:type_name -> google.protobuf.Timestamp
+	35, // 20: event.v1.ApprovalRequest.deadline:type_name -> google.protobuf.Timestamp
+	19, // 21: event.v1.ApprovalRequest.offer:type_name -> event.v1.Offer
+	11, // 22: event.v1.ApprovalRequest.plan:type_name -> event.v1.Plan
+	15, // 23: event.v1.ApprovalRequest.radius:type_name -> event.v1.Radius
+	14, // 24: event.v1.ApprovalRequest.people:type_name -> event.v1.PeopleChange
+	28, // 25: event.v1.ApprovalRequest.break_glass:type_name -> event.v1.BreakGlass
+	12, // 26: event.v1.Plan.steps:type_name -> event.v1.PlanStep
+	13, // 27: event.v1.Plan.rules:type_name -> event.v1.PlanRule
+	6,  // 28: event.v1.PlanRule.approvers:type_name -> event.v1.Approvers
+	16, // 29: event.v1.Radius.planned:type_name -> event.v1.Effect
+	17, // 30: event.v1.Radius.transaction:type_name -> event.v1.OpenTransaction
+	18, // 31: event.v1.Radius.sizes:type_name -> event.v1.Size
+	35, // 32: event.v1.OpenTransaction.since:type_name -> google.protobuf.Timestamp
+	36, // 33: event.v1.Offer.life:type_name -> google.protobuf.Duration
+	36, // 34: event.v1.Offer.ahead:type_name -> google.protobuf.Duration
+	33, // 35: event.v1.Grant.holder:type_name -> event.v1.Grant.HolderEntry
+	35, // 36: event.v1.Grant.not_before:type_name -> google.protobuf.Timestamp
+	35, // 37: event.v1.Vote.at:type_name -> google.protobuf.Timestamp
+	36, // 38: event.v1.Vote.life:type_name -> google.protobuf.Duration
+	35, // 39: event.v1.Vote.from:type_name -> google.protobuf.Timestamp
+	35, // 40: event.v1.Vote.until:type_name -> google.protobuf.Timestamp
+	22, // 41: event.v1.Vote.assertion:type_name -> event.v1.Assertion
+	35, // 42: event.v1.Assertion.at:type_name -> google.protobuf.Timestamp
+	21, // 43: event.v1.ApprovalDecision.votes:type_name -> event.v1.Vote
+	35, // 44: event.v1.ApprovalDecision.decided_at:type_name -> google.protobuf.Timestamp
+	35, // 45: event.v1.ApprovalDecision.expires_at:type_name -> google.protobuf.Timestamp
+	20, // 46: event.v1.ApprovalDecision.grant:type_name -> event.v1.Grant
+	35, // 47: event.v1.ApprovalDecision.requested_at:type_name -> google.protobuf.Timestamp
+	35, // 48: event.v1.ApprovalCancelled.at:type_name -> google.protobuf.Timestamp
+	35, // 49: event.v1.ApprovalOutcome.at:type_name -> google.protobuf.Timestamp
+	34, // 50: event.v1.Bundle.files:type_name -> event.v1.Bundle.FilesEntry
+	35, // 51: event.v1.Bundle.published_at:type_name -> google.protobuf.Timestamp
+	35, // 52: event.v1.Lease.issued_at:type_name -> google.protobuf.Timestamp
+	35, // 53: event.v1.BreakGlass.until:type_name -> google.protobuf.Timestamp
+	2,  // 54: event.v1.ApprovalUse.objects:type_name -> event.v1.Object
+	35, // 55: event.v1.ApprovalUse.at:type_name -> google.protobuf.Timestamp
+	56, // [56:56] is the sub-list for method output_type
+	56, // [56:56] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_event_v1_event_proto_init() }
@@ -3454,7 +3712,7 @@ func file_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_event_v1_event_proto_rawDesc), len(file_event_v1_event_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   32,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -176,7 +176,7 @@ func Status(code refusal.Code) int {
 	switch code {
 	case refusal.TokenInvalid:
 		return http.StatusUnauthorized
-	case refusal.VoteForbidden, refusal.VoteSelf:
+	case refusal.VoteForbidden, refusal.VoteSelf, refusal.VoteUntimely:
 		return http.StatusForbidden
 	case refusal.ApprovalUnknown:
 		return http.StatusNotFound

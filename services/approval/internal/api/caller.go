@@ -74,7 +74,8 @@ func (c *Caller) concerned(r *eventv1.ApprovalRequest) bool {
 	for _, rule := range r.GetPlan().GetRules() {
 		e.And = append(e.And, rule.GetApprovers())
 	}
-	refused := c.admitted(&e)
+	groups, _ := c.Desk.Groups(&e, c.Account, c.Groups)
+	_, refused := e.Admit(electorate.Ballot{Account: c.Account, Groups: groups, At: c.Desk.Now(), AnyTime: true})
 	return refused == nil || refused.Code == refusal.VoteSelf
 }
 
@@ -82,7 +83,7 @@ func (c *Caller) concerned(r *eventv1.ApprovalRequest) bool {
 // tell of now counts as not in it.
 func (c *Caller) admitted(e *electorate.Electorate) *refusal.Refusal {
 	groups, _ := c.Desk.Groups(e, c.Account, c.Groups)
-	_, refused := e.Admit(c.Account, groups...)
+	_, refused := e.Admit(electorate.Ballot{Account: c.Account, Groups: groups, At: c.Desk.Now()})
 	return refused
 }
 

@@ -67,7 +67,7 @@ func (c *Caller) review(st *machine.State, r *eventv1.ApprovalRequest, a *Approv
 		return
 	}
 	v.Needed = e.Tally(st.Reviewing()).Needed
-	a.Approvers = e.InWords()
+	a.Approvers = e.InWords(c.Desk.Now())
 	if st.Status != machine.InReview {
 		return
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/gatestay/gatestay/libs/approval"
 	"github.com/gatestay/gatestay/libs/electorate"
+	"github.com/gatestay/gatestay/libs/refusal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 	"github.com/gatestay/gatestay/services/approval/internal/machine"
 	"github.com/gatestay/gatestay/services/approval/internal/message"
@@ -127,7 +128,7 @@ func (c *Caller) view(st *machine.State, r *eventv1.ApprovalRequest, e *electora
 		Verb: r.Verb, Class: r.Class, Objects: []string{}, Statement: r.Statement, Parameters: some(r.Parameters), Reason: r.Reason,
 		Rule: r.Rule, Description: r.RuleDescription, PolicyVersion: r.PolicyVersion, Warnings: some(r.Warnings), Radius: approval.Radius(r),
 		LookAlikes: approval.LookAlikes(r.Statement), RequestedAt: r.RequestedAt.AsTime(), Deadline: r.Deadline.AsTime(),
-		Approvers: c.People().Approvers(r.Approvers, r.Requesters), Needed: st.Needed, Votes: []Vote{}, WhyNot: whyNot,
+		Approvers: c.People().Approvers(r.Approvers, r.Requesters, time.Time{}), Needed: st.Needed, Votes: []Vote{}, WhyNot: whyNot,
 		Gateway: st.Gateway, SessionID: r.SessionId, CommandID: r.CommandId, TraceID: r.TraceId, SlackTrouble: st.Slack.Trouble,
 	}
 	for _, o := range r.Objects {
@@ -181,13 +182,15 @@ func (c *Caller) view(st *machine.State, r *eventv1.ApprovalRequest, e *electora
 		return a
 	}
 	t := e.Tally(st.Approving())
-	a.Approvers = e.InWords()
+	a.Approvers = e.InWords(c.Desk.Now())
 	a.Needed, a.Missing, a.Unplaced = t.Needed, t.Missing(), t.Unplaced
 	a.Unattainable, a.ReasonRequired = !e.Attainable().Met(), approval.ReasonRequired(r)
-	if refused := c.admitted(e); refused != nil {
+	refused := c.admitted(e)
+	if refused != nil {
 		a.WhyNot = refused.Message
-	} else {
-		a.MayVote = true
+	}
+	a.MayVote = refused == nil || refused.Code == refusal.VoteUntimely // who may only deny just now
+	if a.MayVote {
 		a.StepUp = c.stepUp(e)
 	}
 	return a

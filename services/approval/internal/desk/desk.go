@@ -253,5 +253,5 @@ func (d *Desk) Electorate(r *eventv1.ApprovalRequest) (*electorate.Electorate, e
 	if err != nil {
 		return nil, err
 	}
-	return &electorate.Electorate{Approvers: a[0], And: a[1:], Requesters: requesters(r), People: book.People()}, nil
+	return &electorate.Electorate{Approvers: a[0], And: a[1:], Requesters: requesters(r), People: book.People(), Requested: r.RequestedAt.AsTime()}, nil
 }

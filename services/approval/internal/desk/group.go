@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gatestay/gatestay/libs/approval"
 	"github.com/gatestay/gatestay/libs/electorate"
@@ -67,9 +68,9 @@ func (d *Desk) inGroup(id string, accounts []string) (bool, error) {
 // admit says who votes, and by which groups. What Slack does not tell counts
 // as not so: then a vote that rests on a group, or that may fill a place by it,
 // is not taken at all, so that it can be given again.
-func (d *Desk) admit(e *electorate.Electorate, b Ballot) (electorate.Voter, []string, *refusal.Refusal) {
+func (d *Desk) admit(e *electorate.Electorate, b Ballot, now time.Time) (electorate.Voter, []string, *refusal.Refusal) {
 	groups, err := d.Groups(e, b.Account, b.Groups)
-	voter, refused := e.Admit(b.Account, groups...)
+	voter, refused := e.Admit(electorate.Ballot{Account: b.Account, Groups: groups, At: now, AnyTime: b.Vote != approval.Approve})
 	stranger := refused != nil && refused.Code == refusal.VoteForbidden
 	if err != nil && (stranger || refused == nil && b.Vote == approval.Approve && len(e.Approvers.GetAllOf()) > 0) {
 		d.Log.Warn().Err(err).Str("approval_id", b.Approval).Msg("a vote was refused: it cannot be told who is in a group")
@@ -83,6 +84,6 @@ func (d *Desk) admit(e *electorate.Electorate, b Ballot) (electorate.Voter, []st
 
 // admitted is admit for whoever would revoke a grant.
 func (d *Desk) admitted(e *electorate.Electorate, r Revocation) (electorate.Voter, *refusal.Refusal) {
-	voter, _, refused := d.admit(e, Ballot{Approval: r.Approval, Account: r.Account, Groups: r.Groups})
+	voter, _, refused := d.admit(e, Ballot{Approval: r.Approval, Account: r.Account, Groups: r.Groups}, d.Now())
 	return voter, refused
 }

@@ -187,7 +187,7 @@ func (d *Desk) close(st *machine.State, v Review) (bool, error) {
 // reviewer says who would close, or why not.
 func (d *Desk) reviewer(e *electorate.Electorate, st *machine.State, v Review) (person string, groups []string, refused *refusal.Refusal) {
 	if e != nil {
-		voter, groups, refused := d.admit(e, Ballot{Approval: v.Approval, Account: v.Account, Groups: v.Groups})
+		voter, groups, refused := d.admit(e, Ballot{Approval: v.Approval, Account: v.Account, Groups: v.Groups}, d.Now())
 		if refused != nil && refused.Code == refusal.VoteSelf {
 			refused.Message, refused.Hint = "you are among those who broke the glass, so somebody else must review it", "ask another of its approvers"
 		}
@@ -201,7 +201,7 @@ func (d *Desk) reviewer(e *electorate.Electorate, st *machine.State, v Review) (
 		}
 	}
 	of := &electorate.Electorate{Approvers: &eventv1.Approvers{}, Requesters: requesters(r), People: d.Rules().People()}
-	if _, refused := of.Admit(v.Account); refused.Code == refusal.VoteSelf {
+	if _, refused := of.Admit(electorate.Ballot{Account: v.Account}); refused.Code == refusal.VoteSelf {
 		return "", nil, refused
 	}
 	return of.Voter(v.Account).Person, nil, nil

@@ -126,10 +126,11 @@ func (d *Desk) vote(_ context.Context, st *machine.State, b Ballot) (bool, error
 	if refused := d.here(st, r, b); refused != nil {
 		return false, refused
 	}
-	voter, groups, refused := d.admit(e, b)
+	now := d.Now()
+	voter, groups, refused := d.admit(e, b, now)
 	if refused != nil {
 		refused.ID, refused.Rule = st.ID, r.Rule
-		refused.Detail = "It waits for " + e.InWords() + "."
+		refused.Detail = "It waits for " + e.InWords(now) + "."
 		return false, refused
 	}
 	if b.Vote == approval.Approve && approval.ReasonRequired(r) && approval.Blank(b.Reason) {
@@ -141,7 +142,6 @@ func (d *Desk) vote(_ context.Context, st *machine.State, b Ballot) (bool, error
 	if refused := scope(st, r, b); refused != nil {
 		return false, refused
 	}
-	now := d.Now()
 	vote := b.vote(voter.Person, groups, now)
 	if refused := d.stepUp(st, r, e, &vote); refused != nil {
 		return false, refused

@@ -62,7 +62,7 @@ func (s *State) Decide(key *seal.Key, outcome Status, why string, now time.Time)
 	d := &eventv1.ApprovalDecision{
 		ApprovalId: s.ID, Outcome: string(outcome), Gateway: r.Gateway, SessionId: r.SessionId, CommandId: r.CommandId,
 		PrincipalHash: approval.PrincipalHash(r.Principal), Target: r.Target, RuleHash: r.RuleHash, Digest: r.Digest,
-		RequestHash: approval.RequestHash(s.Request), Reason: why, DecidedAt: timestamppb.New(now),
+		RequestHash: approval.RequestHash(s.Request), Reason: why, DecidedAt: timestamppb.New(now), RequestedAt: r.RequestedAt,
 	}
 	for _, v := range s.Votes {
 		if outcome == Approved && v.Counted || outcome == Denied && v.Vote == approval.Deny {

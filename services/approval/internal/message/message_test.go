@@ -35,7 +35,7 @@ func (nobody) Passkeys(string) (passkey.RelyingParty, []passkey.Key) {
 	return passkey.RelyingParty{}, nil
 }
 
-func (nobody) Approvers(*eventv1.Approvers, []string) string { return "" }
+func (nobody) Approvers(*eventv1.Approvers, []string, time.Time) string { return "" }
 
 var began = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/gatestay/gatestay/libs/electorate"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 	"github.com/gatestay/gatestay/services/approval/internal/chat"
 	"github.com/gatestay/gatestay/services/approval/internal/machine"
@@ -54,7 +55,10 @@ func (o *Outbox) note(ctx context.Context, st *machine.State, r *eventv1.Approva
 func (o *Outbox) noteContent(st *machine.State, r *eventv1.ApprovalRequest, n machine.Note) (message.Content, error) {
 	in := message.Input{State: st, Request: r, People: o.People()}
 	if e := o.Reviewers(st, r); st.Glass != nil && e != nil {
-		in.Admits = func(account string) bool { _, refused := e.Admit(account); return refused == nil }
+		in.Admits = func(account string) bool {
+			_, refused := e.Admit(electorate.Ballot{Account: account, AnyTime: true})
+			return refused == nil
+		}
 	}
 	c := message.Note(in, n)
 	if len(c.Blocks) == 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gatestay/gatestay/libs/electorate"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 	"github.com/gatestay/gatestay/services/approval/internal/chat"
 	"github.com/gatestay/gatestay/services/approval/internal/machine"
@@ -78,7 +79,10 @@ func (o *Outbox) render(st *machine.State, r *eventv1.ApprovalRequest) (message.
 	case st.Glass != nil:
 		if e := o.Reviewers(st, r); e != nil {
 			in.People, in.Tally = e.People, e.Tally(st.Reviewing())
-			in.Admits = func(account string) bool { _, refused := e.Admit(account); return refused == nil }
+			in.Admits = func(account string) bool {
+				_, refused := e.Admit(electorate.Ballot{Account: account, AnyTime: true})
+				return refused == nil
+			}
 		}
 	case !st.Done():
 		e, err := o.Electorate(r)
@@ -86,7 +90,10 @@ func (o *Outbox) render(st *machine.State, r *eventv1.ApprovalRequest) (message.
 			return message.Content{}, err
 		}
 		in.People, in.Tally, in.Attainable = e.People, e.Tally(st.Approving()), e.Attainable()
-		in.Admits = func(account string) bool { _, refused := e.Admit(account); return refused == nil }
+		in.Admits = func(account string) bool {
+			_, refused := e.Admit(electorate.Ballot{Account: account, AnyTime: true})
+			return refused == nil
+		}
 	}
 	return message.Render(in)
 }

@@ -51,7 +51,9 @@ type Rule struct {
 	Effect         string   `json:"effect"` // allow, hold or deny
 	Rule           string   `json:"rule"`
 	Description    string   `json:"description,omitempty"`
-	When           string   `json:"when,omitempty"` // what is left to be known; empty: always
+	When           string   `json:"when,omitempty"`   // what is left to be known; empty: always
+	Hours          string   `json:"hours,omitempty"`  // when the rule is there, in words; empty: always
+	Closed         bool     `json:"closed,omitempty"` // it is not there at the moment of the question
 	Approvers      []string `json:"approvers,omitempty"`
 	Approvals      int      `json:"approvals,omitempty"` // how many of them
 	ReasonRequired bool     `json:"reason_required,omitempty"`
@@ -66,8 +68,8 @@ type Masked struct {
 }
 
 type flags struct {
-	audience, tokenFile, agent, onBehalfOf string
-	spend                                  bool
+	audience, tokenFile, agent, onBehalfOf, at string
+	spend                                      bool
 }
 
 // Command returns 'gatestay can'.
@@ -82,13 +84,14 @@ func Command(env *cli.Env) *cobra.Command {
 	c.Flags().StringVar(&f.tokenFile, "token-file", "", "read the job's token from this file")
 	c.Flags().StringVar(&f.agent, "agent", "", "as 'gatestay run --agent' would say")
 	c.Flags().StringVar(&f.onBehalfOf, "on-behalf-of", "", "as 'gatestay run --on-behalf-of' would say")
+	c.Flags().StringVar(&f.at, "at", "", "as seen from this moment: 2026-12-24T18:00:00+01:00")
 	c.Flags().BoolVar(&f.spend, "spend-token", false, "use up the job's only token")
 	return c
 }
 
 func (f *flags) run(ctx context.Context, env *cli.Env, target string) error {
 	target, _, _ = strings.Cut(target, "/") // what may be done is said of a target
-	raw, inside, err := run.CanInside(ctx, env, target)
+	raw, inside, err := run.CanInside(ctx, env, target, f.at)
 	if !inside {
 		raw, err = f.ask(ctx, env, target)
 	}
@@ -126,7 +129,7 @@ func (f *flags) ask(ctx context.Context, env *cli.Env, target string) (raw json.
 	if err != nil {
 		return nil, err //nolint:wrapcheck // a refusal speaks for itself
 	}
-	raw, err = g.Can(ctx, r.Credential, target)
+	raw, err = g.Can(ctx, r.Credential, target, f.at)
 	// Nothing was connected: a run that cannot be ended ends by itself.
 	_ = g.End(context.WithoutCancel(ctx), r.Credential)
 	return raw, err //nolint:wrapcheck // a refusal speaks for itself

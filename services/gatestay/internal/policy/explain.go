@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -33,8 +34,8 @@ const explainExample = `  gatestay policy explain --principal preset=github-acti
   gatestay policy explain --token job.jwt --target prod-db --reason 'ticket 4' - < migrate.sql`
 
 type explainFlags struct {
-	principal, token, target, reason, agent, onBehalfOf string
-	catalog                                             bool
+	principal, token, target, reason, agent, onBehalfOf, at string
+	catalog                                                 bool
 }
 
 func explainCommand(env *cli.Env, w *where) *cobra.Command {
@@ -50,6 +51,7 @@ func explainCommand(env *cli.Env, w *where) *cobra.Command {
 	c.Flags().StringVar(&f.agent, "agent", "", "the agent that the caller says it is")
 	c.Flags().StringVar(&f.onBehalfOf, "on-behalf-of", "", "the person for whom the caller says it acts")
 	c.Flags().BoolVar(&f.catalog, "catalog", false, "sign in to the target and resolve names with its catalog")
+	c.Flags().StringVar(&f.at, "at", "", "the moment of the decision: 2026-12-24T18:00:00+01:00 (default now)")
 	c.MarkFlagsMutuallyExclusive("principal", "token")
 	return c
 }
@@ -57,6 +59,7 @@ func explainCommand(env *cli.Env, w *where) *cobra.Command {
 // explained is all that explain says, as JSON.
 type explained struct {
 	Principal  *eventv1.Principal `json:"principal"`
+	At         time.Time          `json:"-"`
 	Target     string             `json:"target"`
 	Statements []statement        `json:"statements"`
 	Can        []string           `json:"can"`
@@ -94,6 +97,13 @@ type facts struct {
 func (f *explainFlags) run(ctx context.Context, env *cli.Env, w *where, sql string) error {
 	if f.target == "" {
 		return errors.New("which target? say --target NAME")
+	}
+	at := time.Now()
+	if f.at != "" {
+		var err error
+		if at, err = time.Parse(time.RFC3339, f.at); err != nil || at.Unix() <= 0 {
+			return fmt.Errorf("--at %q is no moment: write it as 2026-12-24T18:00:00+01:00", f.at)
+		}
 	}
 	if sql == "-" && f.token == "-" {
 		return errors.New("standard input cannot be both the token and the statement")
@@ -139,7 +149,7 @@ func (f *explainFlags) run(ctx context.Context, env *cli.Env, w *where, sql stri
 		c.masks = masks
 		read = c.facts
 	}
-	x := explain(engine, masks, policy.Input{Principal: who, Target: target, Session: policy.Session{Reason: f.reason}}, sql, read)
+	x := explain(engine, masks, policy.Input{Principal: who, Target: target, Session: policy.Session{Reason: f.reason}, At: at}, sql, read)
 	if env.JSON() {
 		return env.PrintJSON(x)
 	}
@@ -148,7 +158,7 @@ func (f *explainFlags) run(ctx context.Context, env *cli.Env, w *where, sql stri
 }
 
 func explain(e *policy.Engine, masks *masking.Engine, in policy.Input, sql string, read policy.FactsFunc) explained {
-	x := explained{Principal: in.Principal, Target: in.Target.Name, Can: e.Can(in.Principal, in.Target).Sentences}
+	x := explained{Principal: in.Principal, At: in.At, Target: in.Target.Name, Can: e.Can(in.Principal, in.Target, in.At).Sentences}
 	list := policy.StatementFacts(in.Target, sql, read)
 	for i := range list {
 		in.Facts = &list[i]
@@ -215,13 +225,13 @@ func (f *folder) printExplained(p *ui.Printer, e *policy.Engine, x explained) {
 		if len(x.Statements) > 1 {
 			p.Line(p.Dim(fmt.Sprintf("statement %d of %d", i+1, len(x.Statements))))
 		}
-		f.printStatement(p, e, s, policy.Requesters(x.Principal))
+		f.printStatement(p, e, s, policy.Requesters(x.Principal), x.At)
 		p.Line("")
 	}
 	p.Line(p.Dim("here: ") + strings.Join(x.Can, "; "))
 }
 
-func (f *folder) printStatement(p *ui.Printer, e *policy.Engine, s statement, requesters []string) {
+func (f *folder) printStatement(p *ui.Printer, e *policy.Engine, s statement, requesters []string, at time.Time) {
 	decided := "no rule: the default"
 	for _, r := range s.Rules {
 		if r.Decides {
@@ -243,7 +253,7 @@ func (f *folder) printStatement(p *ui.Printer, e *policy.Engine, s statement, re
 		pairs = append(pairs, [2]string{"masks", s.Masks})
 	}
 	if s.Approvers != nil {
-		pairs = append(pairs, [2]string{"waits for", e.People().Approvers(s.Approvers, requesters) + ", at most " + s.Deadline})
+		pairs = append(pairs, [2]string{"waits for", e.People().Approvers(s.Approvers, requesters, at) + ", at most " + s.Deadline})
 	}
 	if s.ReasonRequired {
 		pairs = append(pairs, [2]string{"demands", "a reason"})

@@ -153,14 +153,24 @@ func (g *Gateway) End(ctx context.Context, c Credential) error {
 	return err
 }
 
-// Can returns the gateway's answer to what may be done on a target, as JSON.
-func (g *Gateway) Can(ctx context.Context, c Credential, target string) (json.RawMessage, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.api+"/v1/can?"+url.Values{"target": {target}}.Encode(), nil)
+// Can returns the gateway's answer to what may be done on a target at a moment
+// (RFC 3339; empty: now), as JSON.
+func (g *Gateway) Can(ctx context.Context, c Credential, target, at string) (json.RawMessage, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.api+"/v1/can?"+asked(target, at), nil)
 	if err != nil {
 		return nil, fmt.Errorf("run: %w", err)
 	}
 	req.Header.Set("Authorization", "Bearer "+string(c))
 	return g.do(req)
+}
+
+// asked is the query of a question.
+func asked(target, at string) string {
+	q := url.Values{"target": {target}}
+	if at != "" {
+		q.Set("at", at)
+	}
+	return q.Encode()
 }
 
 // Plan has the gateway decide a list of statements, and ask for their approval;

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/gatestay/gatestay/services/gatestay/internal/cli"
@@ -15,10 +14,11 @@ import (
 
 // CanInside asks from inside a run what may be done on a target, with the run's
 // own credential: through the run's socket, or with PGPASSWORD after --direct.
-// ok is false outside a run.
-func CanInside(ctx context.Context, env *cli.Env, target string) (raw json.RawMessage, ok bool, err error) {
+// ok is false outside a run. at is the moment of the question, as RFC 3339 writes
+// it; empty: now.
+func CanInside(ctx context.Context, env *cli.Env, target, at string) (raw json.RawMessage, ok bool, err error) {
 	if socket := env.Getenv(SocketVariable); socket != "" {
-		raw, err = askSocket(ctx, socket, target)
+		raw, err = askSocket(ctx, socket, target, at)
 		return raw, true, err
 	}
 	password := env.Getenv("PGPASSWORD")
@@ -30,18 +30,18 @@ func CanInside(ctx context.Context, env *cli.Env, target string) (raw json.RawMe
 		return nil, true, err
 	}
 	defer g.Close()
-	raw, err = g.Can(ctx, Credential(password), target)
+	raw, err = g.Can(ctx, Credential(password), target, at)
 	return raw, true, err
 }
 
-func askSocket(ctx context.Context, socket, target string) (json.RawMessage, error) {
+func askSocket(ctx context.Context, socket, target, at string) (json.RawMessage, error) {
 	client := &http.Client{Timeout: callTimeout, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 		},
 		DisableKeepAlives: true,
 	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://run/v1/can?"+url.Values{"target": {target}}.Encode(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://run/v1/can?"+asked(target, at), nil)
 	if err != nil {
 		return nil, fmt.Errorf("run: %w", err)
 	}

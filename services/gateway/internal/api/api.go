@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -96,7 +97,15 @@ func (h *Handler) end(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) can(w http.ResponseWriter, r *http.Request) {
-	c, err := h.Gate.Can(bearer(r), r.URL.Query().Get("target"))
+	var at time.Time
+	if text := r.URL.Query().Get("at"); text != "" {
+		var err error
+		if at, err = time.Parse(time.RFC3339, text); err != nil || at.Unix() <= 0 {
+			h.refuse(w, &refusal.Refusal{Code: refusal.ProtocolViolation, Message: "at is no moment", Hint: "Write it as 2026-12-24T18:00:00+01:00."})
+			return
+		}
+	}
+	c, err := h.Gate.Can(bearer(r), r.URL.Query().Get("target"), at)
 	if err != nil {
 		h.refuse(w, err)
 		return

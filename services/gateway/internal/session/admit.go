@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/oklog/ulid/v2"
 
@@ -128,7 +129,7 @@ func (s *Session) judge(c *seam.Command) *admission {
 	return a
 }
 
-func (a *admission) input() policy.Input {
+func (a *admission) input(now time.Time) policy.Input {
 	s, facts := a.session, &a.command.Facts
 	if kept := a.copies(); len(kept) < len(facts.Copies) {
 		now := *facts
@@ -136,7 +137,8 @@ func (a *admission) input() policy.Input {
 	}
 	return policy.Input{
 		Principal: s.principal, Target: s.policyTarget(), Facts: facts,
-		Session: policy.Session{ID: s.id, Age: s.gate.Now().Sub(s.started), Reason: s.reason},
+		Session: policy.Session{ID: s.id, Age: now.Sub(s.started), Reason: s.reason},
+		At:      now,
 	}
 }
 

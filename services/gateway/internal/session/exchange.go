@@ -71,7 +71,7 @@ func (g *Gate) exchange(ctx context.Context, s *Session, run *credential.Run, r 
 	if err := s.resolveTarget(seam.Credentials{Protocol: r.Protocol, Target: r.Target}); err != nil {
 		return nil, err
 	}
-	if !g.Policy.Current().Engine.Reaches(s.principal, s.policyTarget()) {
+	if !g.Policy.Current().Engine.Reaches(s.principal, s.policyTarget(), g.Now()) {
 		return nil, unreachable(s)
 	}
 	if r.BreakGlass {
@@ -158,7 +158,9 @@ type Rule struct {
 	Effect         string   `json:"effect"`
 	Rule           string   `json:"rule"`
 	Description    string   `json:"description,omitempty"`
-	When           string   `json:"when,omitempty"` // CEL; empty: always
+	When           string   `json:"when,omitempty"`   // CEL; empty: always
+	Hours          string   `json:"hours,omitempty"`  // when the rule is there, in words; empty: always
+	Closed         bool     `json:"closed,omitempty"` // it is not there now
 	Approvers      []string `json:"approvers,omitempty"`
 	Approvals      int      `json:"approvals,omitempty"`
 	ReasonRequired bool     `json:"reason_required,omitempty"`
@@ -178,8 +180,8 @@ type Capabilities struct {
 	Compared []string `json:"compared"`
 }
 
-// Can answers for a run-bound credential.
-func (g *Gate) Can(raw, target string) (*Capabilities, error) {
+// Can answers for a run-bound credential, as seen from a moment; zero is now.
+func (g *Gate) Can(raw, target string, at time.Time) (*Capabilities, error) {
 	g.setup()
 	if err := g.admissible(); err != nil {
 		return nil, err
@@ -196,10 +198,13 @@ func (g *Gate) Can(raw, target string) (*Capabilities, error) {
 		return nil, err
 	}
 	c := &Capabilities{Target: target, Principal: describe(run.Principal)}
+	if at.IsZero() {
+		at = g.Now()
+	}
 	engine := g.Policy.Current().Engine
-	for _, way := range engine.Can(run.Principal, s.policyTarget()).Ways {
+	for _, way := range engine.Can(run.Principal, s.policyTarget(), at).Ways {
 		c.Rules = append(c.Rules, inFields(way, engine.People(), run.Principal))
-		text := inWords(way, engine.People(), run.Principal)
+		text := inWords(way, engine.People(), run.Principal, at)
 		switch way.Effect {
 		case policy.Allow:
 			c.Allowed = append(c.Allowed, text)
@@ -224,7 +229,7 @@ func (g *Gate) Can(raw, target string) (*Capabilities, error) {
 
 func inFields(w policy.Capability, people *policy.People, p *eventv1.Principal) Rule {
 	r := Rule{
-		Class: string(w.Class), Effect: string(w.Effect), Rule: w.Rule, Description: w.Description, When: w.When,
+		Class: string(w.Class), Effect: string(w.Effect), Rule: w.Rule, Description: w.Description, When: w.When, Hours: w.Hours, Closed: w.Closed,
 		ReasonRequired: w.ReasonRequired, RowLimit: w.RowLimit,
 	}
 	if w.Approvers != nil {
@@ -233,7 +238,7 @@ func inFields(w policy.Capability, people *policy.People, p *eventv1.Principal) 
 	return r
 }
 
-func inWords(w policy.Capability, people *policy.People, p *eventv1.Principal) string {
+func inWords(w policy.Capability, people *policy.People, p *eventv1.Principal, at time.Time) string {
 	text := string(w.Class)
 	if w.When != "" {
 		text += " where " + w.When
@@ -242,10 +247,16 @@ func inWords(w policy.Capability, people *policy.People, p *eventv1.Principal) s
 		text += fmt.Sprintf(" (rule %s: %s)", w.Rule, w.Description)
 	}
 	if w.Approvers != nil {
-		text += ", approved by " + people.Approvers(w.Approvers.Event(), policy.Requesters(p)) + w.Afterwards()
+		text += ", approved by " + people.Approvers(w.Approvers.Event(), policy.Requesters(p), at) + w.Afterwards()
 	}
 	if w.ReasonRequired {
 		text += ", with a reason"
+	}
+	if w.Hours != "" {
+		text += ", " + w.Hours + " only"
+	}
+	if w.Closed {
+		text += ", not now"
 	}
 	if w.RowLimit > 0 {
 		text += fmt.Sprintf(", at most %d rows", w.RowLimit)
@@ -257,10 +268,14 @@ func inWords(w policy.Capability, people *policy.People, p *eventv1.Principal) s
 }
 
 func unreachable(s *Session) error {
+	later := ""
+	if c := s.gate.Policy.Current().Engine.Can(s.principal, s.policyTarget(), s.gate.Now()); c.Reaches {
+		later = " Not now: " + strings.Join(c.Sentences, "; ") + "."
+	}
 	return &refusal.Refusal{
 		Code:    refusal.TargetForbidden,
 		Message: fmt.Sprintf("no rule lets this job do anything on %s", s.target),
-		Detail:  "The job is " + describe(s.principal) + ".",
+		Detail:  "The job is " + describe(s.principal) + "." + later,
 		Hint:    "Ask the owners of the target for a rule; a rule that names a repository matches only once its ids are pinned ('gatestay policy pin').",
 	}
 }

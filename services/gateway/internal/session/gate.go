@@ -125,7 +125,7 @@ func (g *Gate) authenticate(ctx context.Context, c seam.Credentials) (*Session, 
 	if err := s.resolveTarget(c); err != nil {
 		return s, err
 	}
-	if !g.Policy.Current().Engine.Reaches(s.principal, s.policyTarget()) {
+	if !g.Policy.Current().Engine.Reaches(s.principal, s.policyTarget(), g.Now()) {
 		return s, unreachable(s)
 	}
 	if claim != nil { // last, so that a refusal for another reason does not use the token up

@@ -138,7 +138,7 @@ func (a *admission) pending(r *eventv1.ApprovalRequest) *refusal.Refusal {
 		Code: refusal.ApprovalPending, Rule: a.decision.Rule, ID: r.Id,
 		Message: "this command waits for an approval, and the job does not wait with it",
 		Detail: fmt.Sprintf("Request %s. %s may approve, until %s.", r.Id,
-			a.policy.Engine.People().Approvers(r.Approvers, r.Requesters), r.Deadline.AsTime().UTC().Format(time.RFC3339)),
+			a.policy.Engine.People().Approvers(r.Approvers, r.Requesters, a.session.gate.Now()), r.Deadline.AsTime().UTC().Format(time.RFC3339)),
 		Hint: fmt.Sprintf("Run the same job again once it is approved ('gatestay approvals show %s' tells): this very command then passes, once.", r.Id),
 	}
 }

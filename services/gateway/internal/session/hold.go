@@ -102,7 +102,7 @@ func (s *Session) hold(ctx context.Context, a *admission) (seam.Permit, error) {
 // rule is that of the command's decision: its hash is compared.
 func (a *admission) electorate(r *eventv1.ApprovalRequest) func() *electorate.Electorate {
 	return func() *electorate.Electorate {
-		return &electorate.Electorate{Approvers: a.decision.Approvers, Requesters: r.Requesters, People: a.people()}
+		return &electorate.Electorate{Approvers: a.decision.Approvers, Requesters: r.Requesters, People: a.people(), Requested: r.RequestedAt.AsTime()}
 	}
 }
 
@@ -261,7 +261,7 @@ func (a *admission) notice(r *eventv1.ApprovalRequest) seam.Notice {
 		Code:    "GS1300",
 		Message: fmt.Sprintf("held for approval: %s", a.decision.Why),
 		Detail: strings.TrimSpace(sentence(r.RuleDescription) + " " + fmt.Sprintf("Request %s, rule %q. %s may approve; it expires at %s.", r.Id, r.Rule,
-			a.policy.Engine.People().Approvers(r.Approvers, r.Requesters), r.Deadline.AsTime().UTC().Format("15:04:05 MST"))),
+			a.policy.Engine.People().Approvers(r.Approvers, r.Requesters, a.session.gate.Now()), r.Deadline.AsTime().UTC().Format("15:04:05 MST"))),
 		Hint: "This connection waits. Cancel the command (^C) to withdraw the request.",
 	}
 }

@@ -2,6 +2,7 @@ package session
 
 import (
 	"strings"
+	"time"
 
 	"github.com/gatestay/gatestay/libs/masking"
 	"github.com/gatestay/gatestay/libs/policy"
@@ -16,6 +17,9 @@ type known struct {
 	policy   *bundle.Compiled[*policy.Engine]
 	under    *bundle.Compiled[*masking.Engine] // they say which copies are none
 	decision policy.Decision                   // an allow
+	// made and until bound when it holds: hours of a rule begin or end then. A clock
+	// that was set back is before made.
+	made, until time.Time
 
 	masking   *bundle.Compiled[*masking.Engine]
 	statement string
@@ -37,17 +41,22 @@ func (a *admission) known() *known {
 	return k
 }
 
-// decide asks the policy. Only an allow is kept, where no rule looks at the time:
-// everything else is worth a second look.
+// decide asks the policy. Only an allow is kept, where no rule looks at the age of
+// the session, and until the hours of one begin or end: everything else is worth a
+// second look.
 func (a *admission) decide() {
-	k := a.known()
-	if k.policy == a.policy && k.under == a.masking {
+	k, now := a.known(), a.session.gate.Now()
+	if k.policy == a.policy && k.under == a.masking && !now.Before(k.made) && now.Before(k.until) {
 		a.decision = k.decision
 		return
 	}
-	a.decision = a.policy.Engine.Decide(a.input())
-	if a.decision.Effect == policy.Allow && a.policy.Engine.Lasting(a.session.policyTarget()) {
-		k.policy, k.under, k.decision = a.policy, a.masking, a.decision
+	a.decision = a.policy.Engine.Decide(a.input(now))
+	k.policy = nil
+	if a.decision.Effect != policy.Allow {
+		return
+	}
+	if until, lasts := a.policy.Engine.Lasting(a.session.policyTarget(), now); lasts {
+		k.policy, k.under, k.decision, k.made, k.until = a.policy, a.masking, a.decision, now, until
 	}
 }
 

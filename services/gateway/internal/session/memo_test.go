@@ -71,3 +71,36 @@ func TestAMemoDoesNotStopTheClock(t *testing.T) {
 	_, err = s.Admit(t.Context(), c)
 	refused(t, err, refusal.DeniedByDefault)
 }
+
+// A decision that is kept does not outlive the hours of a rule, whichever way the
+// clock goes.
+func TestRedteam09_AMemoDoesNotOutliveTheHoursOfARule(t *testing.T) {
+	w := newWorld(t)
+	w.publish("policy", map[string]string{"a.yaml": strings.Replace(rules, `when: command.class == "read"`, `hours: {days: [mon], from: "10:00", to: "11:00", zone: UTC}
+    when: command.class == "read"`, 1)})
+	at := func(clock string) {
+		now, err := time.Parse(time.RFC3339, "2026-11-30T"+clock+"Z")
+		must(t, err)
+		w.gate.Now = func() time.Time { return now }
+	}
+	at("10:00:00")
+	s := w.open()
+	c := read()
+	c.Memo = &seam.Memo{}
+	run := func() error {
+		p, err := s.Admit(t.Context(), c)
+		if err == nil {
+			p.Done(seam.Outcome{Status: "ok"})
+		}
+		return err
+	}
+	must(t, run())
+	at("10:59:59")
+	must(t, run())
+	at("11:00:00")
+	refused(t, run(), refusal.DeniedByDefault)
+	at("10:59:59")
+	must(t, run())
+	at("09:59:59") // set back
+	refused(t, run(), refusal.DeniedByDefault)
+}

@@ -180,7 +180,7 @@ func (p *planner) show(a *admission, step PlanStep) {
 func (p *planner) approvers() string {
 	var out []string
 	for _, r := range p.plan.Rules {
-		words := p.first.policy.Engine.People().Approvers(r.Approvers, policy.Requesters(p.session.principal))
+		words := p.first.policy.Engine.People().Approvers(r.Approvers, policy.Requesters(p.session.principal), p.session.gate.Now())
 		if !slices.Contains(out, words) {
 			out = append(out, words)
 		}

@@ -119,7 +119,7 @@ func (w *world) ask(tool string, texts ...string) (*session.Plan, error) {
 // planned is a decision for a plan, as the approval service makes it.
 func (w *world) planned(r *request) *eventv1.ApprovalDecision {
 	d := w.decision(r)
-	d.Votes = append(d.Votes, &eventv1.Vote{Person: "kim", Account: "slack:U0KIM", Vote: approval.Approve})
+	d.Votes = append(d.Votes, &eventv1.Vote{Person: "kim", Account: "slack:U0KIM", Vote: approval.Approve, At: timestamppb.Now()})
 	d.Grant = &eventv1.Grant{
 		Scope: approval.ScopePlan, Digest: r.Digest, Holder: approval.Holder(approval.ScopePlan, r.Principal), Requesters: r.Requesters,
 		Database: r.Database, Tag: approval.Tag(fleetKey, d.RequestHash),

@@ -51,7 +51,7 @@ func TestCanTellsProgramsWhatItTellsPeople(t *testing.T) {
 	w := newWorld(t)
 	e, err := w.gate.Exchange(t.Context(), session.ExchangeRequest{Token: w.token(), Target: "prod-db", Protocol: "postgres"})
 	must(t, err)
-	c, err := w.gate.Can(e.Credential, "")
+	c, err := w.gate.Can(e.Credential, "", time.Time{})
 	must(t, err)
 	if len(c.Rules) != len(c.Allowed)+len(c.Held)+len(c.Denied) {
 		t.Errorf("%d rules, %+v", len(c.Rules), c)

@@ -225,7 +225,7 @@ func (w *world) decision(r *request) *eventv1.ApprovalDecision {
 	return &eventv1.ApprovalDecision{
 		ApprovalId: r.Id, Outcome: approval.Approved, Gateway: r.Gateway, SessionId: r.SessionId, CommandId: r.CommandId,
 		PrincipalHash: approval.PrincipalHash(r.Principal), Target: r.Target, RuleHash: r.RuleHash, Digest: r.Digest,
-		RequestHash: approval.RequestHash(r.raw), Votes: []*eventv1.Vote{{Person: "dana", Account: "slack:U0DANA", Vote: approval.Approve}},
+		RequestHash: approval.RequestHash(r.raw), Votes: []*eventv1.Vote{{Person: "dana", Account: "slack:U0DANA", Vote: approval.Approve, At: timestamppb.Now()}},
 		Uses: 1, DecidedAt: timestamppb.Now(), ExpiresAt: timestamppb.New(time.Now().Add(time.Minute)),
 	}
 }

@@ -135,8 +135,18 @@ type Approval struct {
 	Listen string `yaml:"listen"`
 	URL    string `yaml:"url"` // as people reach it
 	Slack  Slack  `yaml:"slack"`
+	// Webhooks are further systems that are told of approvals, and pass votes on.
+	Webhooks []Webhook `yaml:"webhooks"`
 	// Instance tells replicas apart; default 1.
 	Instance string `yaml:"instance"`
+}
+
+// Webhook is one system that is told of approvals (standardwebhooks.com).
+type Webhook struct {
+	Name   string   `yaml:"name"`   // part of its accounts in people.yaml
+	URL    string   `yaml:"url"`    // https, or http on loopback
+	Secret Secret   `yaml:"secret"` // 24 to 64 bytes of base64
+	Events []string `yaml:"events"` // empty for all
 }
 
 // Slack says how to reach the workspace.

@@ -17,7 +17,7 @@ const PeopleFile = "people.yaml"
 var (
 	peopleKeys   = []string{"people", "relying_party", "changes"}
 	personKeys   = []string{"name", "accounts", "passkeys"}
-	accountKinds = []string{"github", "gitlab", "slack", "oidc"}
+	accountKinds = []string{"github", "gitlab", "slack", "oidc", "webhook"}
 )
 
 // People joins the accounts of one person. It is immutable; the zero value
@@ -173,6 +173,10 @@ func (s *source) account(n ast.Node, name string, p *People) {
 	}
 	if !contains(accountKinds, kind) {
 		s.bad(n, fmt.Sprintf("account kind %q is not known", kind), didYouMean(kind, accountKinds))
+		return
+	}
+	if hook, of, _ := strings.Cut(id, ":"); kind == "webhook" && (hook == "" || of == "") {
+		s.bad(n, fmt.Sprintf("account %q names no webhook", text), "write webhook:name:id, the name being one of approval.webhooks in gatestay.yaml")
 		return
 	}
 	normal := normalAccount(text)

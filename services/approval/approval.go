@@ -26,6 +26,7 @@ import (
 	"github.com/gatestay/gatestay/services/approval/internal/desk"
 	"github.com/gatestay/gatestay/services/approval/internal/outbox"
 	"github.com/gatestay/gatestay/services/approval/internal/web"
+	"github.com/gatestay/gatestay/services/approval/internal/webhook"
 )
 
 // Deps are what the service does not make itself.
@@ -51,9 +52,11 @@ type Service struct {
 	handler  http.Handler
 	inbox    *web.Web // nil where nobody can sign in to it
 	slack    *slackParts
+	hooks    map[string]*webhook.Hook
 	metrics  struct {
-		desk   *desk.Metrics
-		outbox *outbox.Metrics
+		desk    *desk.Metrics
+		outbox  *outbox.Metrics
+		webhook *webhook.Metrics
 	}
 	backend atomic.Pointer[api.Backend]
 	runs    atomic.Pointer[running]
@@ -95,7 +98,7 @@ func New(cfg *config.Config, deps Deps) (*Service, error) {
 		s.deps.SignIn = persons
 	}
 	s.metrics.desk, s.metrics.outbox = desk.NewMetrics(s.health.Registry), outbox.NewMetrics(s.health.Registry)
-	if err := s.newSlack(); err != nil {
+	if err := errors.Join(s.newSlack(), s.newWebhooks()); err != nil {
 		return nil, err
 	}
 	s.health.Check("bus", s.connected)
@@ -194,6 +197,9 @@ func (s *Service) mount() error {
 	mux := http.NewServeMux()
 	s.health.Mount(mux)
 	(&api.API{SignIn: s.deps.SignIn, Backend: s.backend.Load, Log: s.deps.Log}).Mount(mux)
+	if len(s.hooks) > 0 {
+		mux.Handle("POST /v1/webhooks/{name}/vote", &webhook.Receiver{Hooks: s.hooks, Voter: lateVoter{s}, Log: s.deps.Log, Metrics: s.metrics.webhook})
+	}
 	if s.slack != nil && s.slack.posts != nil {
 		mux.Handle("POST /slack/interactions", s.slack.posts)
 	}

@@ -41,6 +41,7 @@ type running struct {
 	rules    *rulebook.Follower
 	desk     *desk.Desk
 	outbox   *outbox.Outbox // nil without Slack
+	notify   []notifier     // that, and the webhooks
 	producer *event.Producer
 	copies   *copies.Registry
 	settling chan string
@@ -60,7 +61,7 @@ func (s *Service) newRunning(ctx context.Context, b *bus.Bus) (*running, error) 
 	r.rules = &rulebook.Follower{Trust: s.policy, Log: s.deps.Log, Floor: r.store, Changed: r.rulesChanged}
 	r.desk = &desk.Desk{
 		Store: r.store, Rules: r.rules.Current, Key: s.key, Bus: desk.JetStream{JS: b.JS}, Now: s.deps.Now, Log: s.deps.Log,
-		Inbox: s.InboxURL(), Changed: func(st *machine.State) { r.changed(st, true) }, Finding: r.finding, Metrics: s.metrics.desk,
+		Inbox: s.InboxURL(), Hooks: s.hookNames(), Changed: func(st *machine.State) { r.changed(st, true) }, Finding: r.finding, Metrics: s.metrics.desk,
 	}
 	if s.slack != nil {
 		r.desk.Slack = s.slack.client
@@ -68,6 +69,10 @@ func (s *Service) newRunning(ctx context.Context, b *bus.Bus) (*running, error) 
 			Store: r.store, Poster: s.slack.client, Electorate: r.desk.Electorate, Reviewers: r.desk.Reviewers, People: r.people, Channel: s.cfg.Approval.Slack.Channel, Inbox: s.InboxURL(),
 			Owner: s.instance + "/" + ulid.Make().String(), Now: s.deps.Now, Log: s.deps.Log, Metrics: s.metrics.outbox,
 		}
+	}
+	r.notify = r.tellers()
+	if r.outbox != nil {
+		r.notify = append(r.notify, r.outbox)
 	}
 	trust, err := seal.LoadTrust(s.cfg.Paths(s.cfg.Trust.Approval)...)
 	if err != nil {
@@ -127,6 +132,11 @@ func (r *running) run(ctx context.Context) error {
 	if s.slack != nil {
 		group.Go(func() error { return r.talk(inner) })
 	}
+	for _, t := range r.notify {
+		if t != notifier(r.outbox) { // Slack first has to say whose token it is
+			group.Go(func() error { return t.Run(inner) })
+		}
+	}
 	return group.Wait()
 }
 
@@ -150,8 +160,8 @@ func (r *running) talk(ctx context.Context) error {
 
 // changed follows a step, of this replica or of another.
 func (r *running) changed(st *machine.State, own bool) {
-	if r.outbox != nil {
-		r.outbox.Changed(st, own)
+	for _, n := range r.notify {
+		n.Changed(st, own)
 	}
 	if r.s.inbox != nil {
 		r.s.inbox.Changed(st)

@@ -47,8 +47,8 @@ func (r *running) review(ctx context.Context) {
 	for _, st := range r.store.Active() {
 		r.desk.Review(ctx, st)
 	}
-	if r.outbox != nil {
-		r.outbox.All()
+	for _, n := range r.notify {
+		n.All()
 	}
 }
 

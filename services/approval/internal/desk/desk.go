@@ -52,7 +52,9 @@ type Desk struct {
 	// Finding is called when something smells of tampering. It must not block.
 	Finding func(action string, details map[string]string)
 	// Slack tells who is in a user group; nil without Slack, where nobody is.
-	Slack   Directory
+	Slack Directory
+	// Hooks are the names of the webhooks that are told of each approval.
+	Hooks   []string
 	Inbox   string // where people reach the pages; empty where there are none
 	Metrics *Metrics
 }
@@ -117,6 +119,12 @@ func (d *Desk) Requested(ctx context.Context, gateway, id string, raw []byte, ta
 	st.Tag, _ = hex.DecodeString(tag) // what is no tag makes no grant
 	if r.BreakGlass != nil {
 		st.Break(r, now)
+	}
+	for _, name := range d.Hooks {
+		if st.Hooks == nil {
+			st.Hooks = map[string]machine.Hook{}
+		}
+		st.Hooks[name] = machine.Hook{}
 	}
 	st.Requested(now)
 	if err := st.Seal(d.Key); err != nil {

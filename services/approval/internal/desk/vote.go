@@ -38,6 +38,8 @@ type Ballot struct {
 	Life  time.Duration
 	// Assertion is what the voter's passkey made of this vote; nil without one.
 	Assertion *eventv1.Assertion
+	// Look, for a webhook, is what the voter was shown (machine.State.Look).
+	Look string
 	// Shown, for Slack, is where the button was; the approval's own message.
 	Channel, TS string
 }
@@ -178,6 +180,9 @@ func (d *Desk) tally(st *machine.State, e *electorate.Electorate) error {
 // here refuses what the place of the vote does not allow: approving in Slack
 // what Slack did not show whole, or by the button of another message.
 func (d *Desk) here(st *machine.State, r *eventv1.ApprovalRequest, b Ballot) *refusal.Refusal {
+	if b.Via == ViaWebhook {
+		return shown(st, r, b)
+	}
 	if b.Via != "slack" {
 		return nil
 	}
@@ -195,6 +200,24 @@ func (d *Desk) here(st *machine.State, r *eventv1.ApprovalRequest, b Ballot) *re
 		}
 	}
 	return nil
+}
+
+// ViaWebhook is the way of a vote that a webhook passes on.
+const ViaWebhook = "webhook"
+
+// shown refuses what a webhook's user did not see whole, or as it is now. The same
+// vote again is none of that.
+func shown(st *machine.State, r *eventv1.ApprovalRequest, b Ballot) *refusal.Refusal {
+	refused := &refusal.Refusal{Code: refusal.VoteNotHere, ID: st.ID, Rule: r.Rule}
+	switch {
+	case b.Vote == approval.Approve && !message.Approvable(r):
+		refused.Message, refused.Hint = "it was not shown whole there, so it cannot be approved there", "read and decide it with 'gatestay approvals show "+st.ID+"'"
+	case b.Look != st.Look() && !st.Has(b.Account, b.Vote):
+		refused.Message, refused.Hint = "it has changed since it was shown to the voter", "show it as it is now, and send the token of that"
+	default:
+		return nil
+	}
+	return refused
 }
 
 // scope refuses a grant that the rule does not offer for this command.

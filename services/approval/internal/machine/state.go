@@ -11,6 +11,7 @@ package machine
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -61,6 +62,8 @@ type State struct {
 	Latest    *Run   `json:"latest,omitempty"` // of the commands that it let pass
 	Glass     *Glass `json:"glass,omitempty"`  // of a break-glass
 	Slack     Slack  `json:"slack"`
+	// Hooks are the webhooks that are told of it, by name.
+	Hooks map[string]Hook `json:"hooks,omitempty"`
 
 	request *eventv1.ApprovalRequest
 }
@@ -136,6 +139,7 @@ func (s *State) Clone() *State {
 	c.Votes = slices.Clone(s.Votes)
 	c.Chain.Outgoing = slices.Clone(s.Chain.Outgoing)
 	c.Slack.Notes = slices.Clone(s.Slack.Notes)
+	c.Hooks = maps.Clone(s.Hooks)
 	return &c
 }
 
@@ -145,7 +149,7 @@ func (s *State) Done() bool { return s.Status != Waiting }
 // Settled reports that nothing is left to be done: the decision and the
 // records are on the bus and the message shows the outcome.
 func (s *State) Settled() bool {
-	return s.Done() && s.Status != InReview && (s.Glass == nil || s.Glass.Told) && (len(s.Decision) == 0 || s.Announced) && len(s.Chain.Outgoing) == 0 && s.Slack.Final &&
+	return s.Done() && s.Status != InReview && (s.Glass == nil || s.Glass.Told) && (len(s.Decision) == 0 || s.Announced) && len(s.Chain.Outgoing) == 0 && s.Slack.Final && !s.untold() &&
 		(s.Grant == nil || s.Grant.Over && (s.Grant.Revoked.IsZero() || s.Grant.Told))
 }
 

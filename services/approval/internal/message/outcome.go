@@ -216,6 +216,9 @@ func (in Input) voter(v machine.Vote) string {
 		who += " (from the terminal)"
 	case "web":
 		who += " (from the web)"
+	case "webhook":
+		name, _, _ := strings.Cut(strings.TrimPrefix(v.Account, "webhook:"), ":")
+		who += " (from " + inline(name) + ")"
 	}
 	return who
 }

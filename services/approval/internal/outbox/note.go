@@ -91,19 +91,3 @@ func (o *Outbox) sent(st *machine.State) {
 	}
 	o.shows[st.ID] = o.Now()
 }
-
-// sameGlass reports that two states of a break-glass look the same.
-func sameGlass(a, b *machine.Glass) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	ended := func(g *machine.Glass) (n int) {
-		for _, c := range g.Commands {
-			if c.Status != "" {
-				n++
-			}
-		}
-		return n
-	}
-	return a.Count == b.Count && len(a.Verdicts) == len(b.Verdicts) && a.Verdict == b.Verdict && a.Known == b.Known && a.Forged == b.Forged && ended(a) == ended(b)
-}

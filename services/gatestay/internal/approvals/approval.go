@@ -291,7 +291,7 @@ func place(a Approval) string {
 
 func words(v Vote) string {
 	s := fmt.Sprintf("%s %s at %s %s", approval.Visible(v.Person), past[v.Vote], v.At.Local().Format(time.TimeOnly),
-		map[string]string{"cli": "from the terminal", "slack": "in Slack", "web": "on the web"}[v.Via])
+		map[string]string{"cli": "from the terminal", "slack": "in Slack", "web": "on the web", "webhook": "by a webhook"}[v.Via])
 	if v.Reason != "" {
 		s += ": " + approval.Visible(v.Reason)
 	}

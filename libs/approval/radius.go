@@ -25,6 +25,9 @@ func Radius(r *eventv1.ApprovalRequest) []string {
 			lines = append(lines, Visible(s))
 		}
 	}
+	for _, line := range rehearsed(m.Rehearsal) {
+		add(line)
+	}
 	if r.Class == "ddl" || r.Class == "admin" { // nothing is planned of these, which is no news
 		add(defined(m))
 	} else {
@@ -39,6 +42,9 @@ func Radius(r *eventv1.ApprovalRequest) []string {
 
 // planned is the target's estimate, or why there is none.
 func planned(m *eventv1.Radius) string {
+	if m.Unknown != "" && m.Rehearsal != nil && m.Rehearsal.Unknown == m.Unknown {
+		return strings.TrimPrefix(sizes(m.Sizes), " · ") // said already
+	}
 	if m.Unknown != "" {
 		s := "How many rows is unknown: " + m.Unknown
 		if m.Unfiltered {

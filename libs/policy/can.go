@@ -26,8 +26,9 @@ type Capability struct {
 	Hours          string        `json:"hours,omitempty"`  // when the rule is there, in words; empty: always
 	Closed         bool          `json:"closed,omitempty"` // it is not there at the moment of the question
 	Approvers      *Approvers    `json:"approvers,omitempty"`
-	Return         bool          `json:"return,omitempty"` // it is refused at once, and passes when the job runs again
-	Grants         *Grants       `json:"grants,omitempty"` // what an approver may give beyond one command
+	Return         bool          `json:"return,omitempty"`     // it is refused at once, and passes when the job runs again
+	Grants         *Grants       `json:"grants,omitempty"`     // what an approver may give beyond one command
+	ApproveIf      string        `json:"approve_if,omitempty"` // what a rehearsal must show to need nobody
 	BreakGlass     *BreakGlass   `json:"break_glass,omitempty"`
 	ReasonRequired bool          `json:"reason_required,omitempty"`
 	RowLimit       int64         `json:"row_limit,omitempty"`
@@ -144,7 +145,7 @@ func (w *ways) always(r *rule) {
 func capability(r *rule, class command.Class, when string) Capability {
 	return Capability{
 		Class: class, Effect: r.Effect, Rule: r.Name, Description: r.Description, When: when,
-		Approvers: r.Approvers, Return: r.Hold == HoldReturn, Grants: r.Grants, BreakGlass: r.BreakGlass, ReasonRequired: r.ReasonRequired, RowLimit: r.RowLimit, ByteLimit: r.ByteLimit,
+		Approvers: r.Approvers, Return: r.Hold == HoldReturn, Grants: r.Grants, ApproveIf: r.ApproveIf, BreakGlass: r.BreakGlass, ReasonRequired: r.ReasonRequired, RowLimit: r.RowLimit, ByteLimit: r.ByteLimit,
 	}
 }
 
@@ -200,6 +201,9 @@ func (c *Capability) Afterwards() string {
 			whole = "job"
 		}
 		s += ", who may let the same statement pass for the whole " + whole
+	}
+	if c.ApproveIf != "" {
+		s += ", unless its rehearsal says " + c.ApproveIf
 	}
 	if c.BreakGlass != nil {
 		s += " (--break-glass passes at once, and is reviewed)"

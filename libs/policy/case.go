@@ -14,14 +14,16 @@ type FactsFunc func(t Target, sql string) ([]command.Facts, error)
 
 // Case is one test of a policy: what is asked, and what is expected.
 type Case struct {
-	Name   string
-	File   string
-	Line   int
-	SQL    string
-	input  Input
-	facts  *command.Facts // given instead of SQL
-	expect expectation
-	seen   map[string]bool // keys of expect that were written
+	Name  string
+	File  string
+	Line  int
+	SQL   string
+	input Input
+	facts *command.Facts // given instead of SQL
+	// measured is what a rehearsal would measure; nil for none.
+	measured *Measured
+	expect   expectation
+	seen     map[string]bool // keys of expect that were written
 }
 
 type expectation struct {
@@ -34,6 +36,7 @@ type expectation struct {
 	Deadline          time.Duration
 	HoldInTransaction time.Duration
 	BreakGlass        bool
+	ApproveIf         bool // what was measured lets it pass without a person
 }
 
 // Result is how one case went.
@@ -141,6 +144,11 @@ func (c *Case) failures(d Decision, timed bool) []string {
 	}
 	if c.seen["break_glass"] && (d.BreakGlass != nil) != x.BreakGlass {
 		differs("break_glass", glassWord(d.BreakGlass != nil), glassWord(x.BreakGlass))
+	}
+	if c.seen["approve_if"] {
+		if got := d.ApproveIf.Allows(*c.measured); got != x.ApproveIf {
+			differs("approve_if", got, x.ApproveIf)
+		}
 	}
 	if c.seen["approvers"] && !sameApprovers(d.Approvers, x.Approvers) {
 		differs("approvers", approversText(d.Approvers), approversText(x.Approvers.Event()))

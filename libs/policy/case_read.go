@@ -15,12 +15,13 @@ import (
 
 var (
 	testKeys        = []string{"principals", "cases"}
-	caseKeys        = []string{"name", "principal", "target", "sql", "facts", "session", "at", "expect"}
+	caseKeys        = []string{"name", "principal", "target", "sql", "facts", "session", "rehearsal", "at", "expect"}
 	casePrincipal   = []string{"issuer", "subject", "preset", "repository", "repository_id", "repository_owner_id", "workflow", "run_id", "ref", "environment", "event", "actor", "triggering_actor", "agent", "on_behalf_of", "claims", "asserted"}
 	caseTargetKeys  = []string{"name", "environment", "protocol", "database"}
 	caseSessionKeys = []string{"id", "age", "reason"}
 	caseFactKeys    = []string{"verb", "class", "reads", "writes", "columns", "filters", "functions", "filtered", "catalog", "transaction", "masked_copies", "unknown"}
-	expectKeys      = []string{"effect", "rule", "reason", "row_limit", "byte_limit", "approvers", "deadline", "hold_in_transaction", "break_glass"}
+	caseRehearsal   = []string{"rows", "tables"}
+	expectKeys      = []string{"effect", "rule", "reason", "row_limit", "byte_limit", "approvers", "deadline", "hold_in_transaction", "break_glass", "approve_if"}
 )
 
 // caseReader reads test files.
@@ -82,6 +83,8 @@ func (r *caseReader) testCase(n ast.Node) Case {
 			c.input.Session = r.session(e.value)
 		case "at":
 			c.input.At = r.moment(e.value, "at")
+		case "rehearsal":
+			c.measured = r.measured(e.value)
 		case "expect":
 			r.expect(e.value, &c)
 		}
@@ -93,6 +96,9 @@ func (r *caseReader) testCase(n ast.Node) Case {
 	}
 	if has["sql"] == has["facts"] {
 		r.bad(n, "a case says either sql or facts", "add sql: with the statement to decide")
+	}
+	if c.seen["approve_if"] && c.measured == nil {
+		r.bad(n, "a case that expects approve_if without a rehearsal", "add rehearsal: {rows: 12, tables: [public.orders]}")
 	}
 	return c
 }
@@ -169,6 +175,20 @@ func (r *caseReader) session(n ast.Node) Session {
 		}
 	}
 	return s
+}
+
+// measured reads what a rehearsal would have measured.
+func (r *caseReader) measured(n ast.Node) *Measured {
+	m := &Measured{}
+	for _, e := range r.entries(n, "rehearsal", caseRehearsal) {
+		switch e.key {
+		case "rows":
+			m.Rows = uint64(max(r.number(e.value, "rows", 0, maxRowLimit), 0))
+		case "tables":
+			m.Tables = r.texts(e.value, "tables")
+		}
+	}
+	return m
 }
 
 func (r *caseReader) facts(n ast.Node) *command.Facts {
@@ -264,6 +284,8 @@ func (r *caseReader) expect(n ast.Node, c *Case) {
 			x.Approvers = r.approvers(e.value)
 		case "deadline":
 			x.Deadline = r.duration(e.value, "deadline", maxDeadline)
+		case "approve_if":
+			x.ApproveIf = r.boolean(e.value, "approve_if")
 		case "hold_in_transaction":
 			x.HoldInTransaction = r.duration(e.value, "hold_in_transaction", maxHoldInTransaction)
 		}

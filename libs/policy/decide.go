@@ -26,6 +26,10 @@ type Decision struct {
 	// one of the matching hold rules does not let it, which Unbreakable says.
 	BreakGlass  *BreakGlass
 	Unbreakable string
+	// Rehearsal is nil where the command must not be rehearsed; ApproveIf, nil for
+	// never, is when it passes without a person. Every matching hold rule agrees.
+	Rehearsal *Rehearsal
+	ApproveIf *ApproveIf
 	// ReasonRequired, RowLimit and ByteLimit (0: none) are the obligations of all matching rules.
 	ReasonRequired bool
 	RowLimit       int64
@@ -305,6 +309,7 @@ func (e *Engine) decision(a *activation, t *tally) Decision {
 		d.Approvers = r.Approvers.Event()
 		d.Return, d.Grants = r.Hold == HoldReturn, r.Grants
 		d.BreakGlass, d.Unbreakable = breakGlass(r, t.holds, a.in.Principal)
+		d.Rehearsal, d.ApproveIf = rehearsals(t.holds)
 	}
 	d.ReasonRequired, d.RowLimit, d.ByteLimit = t.reasonRequired, t.rowLimit, t.byteLimit
 	return d

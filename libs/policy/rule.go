@@ -34,7 +34,7 @@ const (
 
 var (
 	fileKeys = []string{"rules"}
-	ruleKeys = []string{"name", "description", "effect", "targets", "environments", "principals", "when", "hours", "approvers", "deadline", "reason", "row_limit", "byte_limit", "hold_in_transaction", "hold", "grants", "break_glass", "masked_copies"}
+	ruleKeys = []string{"name", "description", "effect", "targets", "environments", "principals", "when", "hours", "approvers", "deadline", "reason", "row_limit", "byte_limit", "hold_in_transaction", "hold", "grants", "rehearsal", "approve_if", "break_glass", "masked_copies"}
 
 	effects = []string{string(Allow), string(Hold), string(Deny)}
 )
@@ -62,6 +62,10 @@ type Rule struct {
 	Grants *Grants `json:"grants,omitempty"` // nil: an approval covers one command
 	// BreakGlass, nil for never, is how a job may go on without waiting.
 	BreakGlass *BreakGlass `json:"break_glass,omitempty"`
+	// Rehearsal is nil where a command must not be rehearsed. ApproveIf, CEL over
+	// what is measured, lets it pass without a person where it is true.
+	Rehearsal *Rehearsal `json:"rehearsal,omitempty"`
+	ApproveIf string     `json:"approve_if,omitempty"`
 	// MaskedCopies lets a command store what derives from a masked column where no
 	// mask is on it.
 	MaskedCopies bool `json:"masked_copies,omitempty"`
@@ -76,7 +80,8 @@ type Rule struct {
 type rule struct {
 	Rule
 	hash      string
-	condition *condition // nil: always
+	condition *condition         // nil: always
+	bound     *measuredCondition // nil: none
 	nodes     map[string]ast.Node
 }
 
@@ -211,6 +216,12 @@ func (s *source) ruleEntry(r *rule, e entry, conditions *conditions) {
 		r.Grants = s.grants(e.value)
 	case "break_glass":
 		r.BreakGlass = s.breakGlass(e.value)
+	case "rehearsal":
+		r.Rehearsal = s.rehearsal(e.value)
+	case "approve_if":
+		if r.ApproveIf = s.text(e.value, "approve_if"); r.ApproveIf != "" {
+			r.bound = s.approveIf(e.value, r.ApproveIf)
+		}
 	case "reason":
 		r.ReasonRequired = s.required(e.value, "reason")
 	case "masked_copies":
@@ -253,7 +264,7 @@ func (s *source) completeRule(n ast.Node, r *rule) {
 	if !has("principals") || len(r.Principals) == 0 && isEmptyList(r.nodes["principals"]) {
 		s.bad(n, "a rule without principals", "add principals: a repository with its id, or any: true for every verified principal")
 	}
-	for _, key := range []string{"approvers", "deadline", "hold_in_transaction", "hold", "grants", "break_glass"} {
+	for _, key := range []string{"approvers", "deadline", "hold_in_transaction", "hold", "grants", "rehearsal", "approve_if", "break_glass"} {
 		if has(key) && r.Effect != Hold && r.Effect != "" {
 			s.bad(r.nodes[key], fmt.Sprintf("%s on a rule whose effect is %s", key, r.Effect), "only a hold rule waits for somebody: remove it, or write effect: hold")
 		}
@@ -265,6 +276,9 @@ func (s *source) completeRule(n ast.Node, r *rule) {
 	}
 	if r.Effect != Hold {
 		return
+	}
+	if has("approve_if") && !has("rehearsal") {
+		s.bad(r.nodes["approve_if"], "approve_if without a rehearsal: nothing would be measured", "add rehearsal: allow")
 	}
 	if r.Deadline == 0 {
 		r.Deadline = DefaultDeadline

@@ -77,6 +77,7 @@ const (
 	ApprovalPending   Code = "GS1312" // waits for an approval, and its client does not wait with it
 	GlassForbidden    Code = "GS1313" // no rule lets this job break the glass here
 	VoteUntimely      Code = "GS1320" // may approve, but not at this time
+	RunExceeded       Code = "GS1350" // what it changed was measured, and is more than its rule's approve_if lets pass
 )
 
 // Availability, fail closed: 14xx.

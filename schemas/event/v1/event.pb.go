@@ -1845,6 +1845,7 @@ type Radius struct {
 	Lock          string                 `protobuf:"bytes,5,opt,name=lock,proto3" json:"lock,omitempty"`               // the lock mode that a DDL command takes; empty: it is none, or that is not known
 	Sizes         []*Size                `protobuf:"bytes,6,rep,name=sizes,proto3" json:"sizes,omitempty"`             // of the relations that it changes
 	Unseen        string                 `protobuf:"bytes,7,opt,name=unseen,proto3" json:"unseen,omitempty"`           // why transaction and sizes are not known, in words
+	Rehearsal     *Rehearsal             `protobuf:"bytes,50,opt,name=rehearsal,proto3" json:"rehearsal,omitempty"`    // what the command changed when it was rehearsed; absent: its rule does not let it be
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1928,6 +1929,221 @@ func (x *Radius) GetUnseen() string {
 	return ""
 }
 
+func (x *Radius) GetRehearsal() *Rehearsal {
+	if x != nil {
+		return x.Rehearsal
+	}
+	return nil
+}
+
+// Rehearsal is what a command changed in a transaction that was rolled back.
+type Rehearsal struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Unknown       string                 `protobuf:"bytes,50,opt,name=unknown,proto3" json:"unknown,omitempty"`     // why it was not measured, in words; empty where it was
+	Changed       []*Effect              `protobuf:"bytes,51,rep,name=changed,proto3" json:"changed,omitempty"`     // insert, update and delete, counted by the target, over all tables
+	Duration      *durationpb.Duration   `protobuf:"bytes,52,opt,name=duration,proto3" json:"duration,omitempty"`   // of the command
+	Sample        *RowSample             `protobuf:"bytes,53,opt,name=sample,proto3" json:"sample,omitempty"`       // some of the rows; absent: none
+	Unsampled     string                 `protobuf:"bytes,54,opt,name=unsampled,proto3" json:"unsampled,omitempty"` // why there is no sample, in words
+	Bound         string                 `protobuf:"bytes,55,opt,name=bound,proto3" json:"bound,omitempty"`         // the rule's approve_if, which is not met, or could not be checked; empty: none
+	Unbounded     string                 `protobuf:"bytes,56,opt,name=unbounded,proto3" json:"unbounded,omitempty"` // why its run could not be held to it, in words
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rehearsal) Reset() {
+	*x = Rehearsal{}
+	mi := &file_event_v1_event_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rehearsal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rehearsal) ProtoMessage() {}
+
+func (x *Rehearsal) ProtoReflect() protoreflect.Message {
+	mi := &file_event_v1_event_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rehearsal.ProtoReflect.Descriptor instead.
+func (*Rehearsal) Descriptor() ([]byte, []int) {
+	return file_event_v1_event_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Rehearsal) GetUnknown() string {
+	if x != nil {
+		return x.Unknown
+	}
+	return ""
+}
+
+func (x *Rehearsal) GetChanged() []*Effect {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
+}
+
+func (x *Rehearsal) GetDuration() *durationpb.Duration {
+	if x != nil {
+		return x.Duration
+	}
+	return nil
+}
+
+func (x *Rehearsal) GetSample() *RowSample {
+	if x != nil {
+		return x.Sample
+	}
+	return nil
+}
+
+func (x *Rehearsal) GetUnsampled() string {
+	if x != nil {
+		return x.Unsampled
+	}
+	return ""
+}
+
+func (x *Rehearsal) GetBound() string {
+	if x != nil {
+		return x.Bound
+	}
+	return ""
+}
+
+func (x *Rehearsal) GetUnbounded() string {
+	if x != nil {
+		return x.Unbounded
+	}
+	return ""
+}
+
+// RowSample is a few rows of the table that a command changes, before and after.
+type RowSample struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Relation      string                 `protobuf:"bytes,50,opt,name=relation,proto3" json:"relation,omitempty"`
+	Columns       []string               `protobuf:"bytes,51,rep,name=columns,proto3" json:"columns,omitempty"`
+	Rows          []*RowPair             `protobuf:"bytes,52,rep,name=rows,proto3" json:"rows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RowSample) Reset() {
+	*x = RowSample{}
+	mi := &file_event_v1_event_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RowSample) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RowSample) ProtoMessage() {}
+
+func (x *RowSample) ProtoReflect() protoreflect.Message {
+	mi := &file_event_v1_event_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RowSample.ProtoReflect.Descriptor instead.
+func (*RowSample) Descriptor() ([]byte, []int) {
+	return file_event_v1_event_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *RowSample) GetRelation() string {
+	if x != nil {
+		return x.Relation
+	}
+	return ""
+}
+
+func (x *RowSample) GetColumns() []string {
+	if x != nil {
+		return x.Columns
+	}
+	return nil
+}
+
+func (x *RowSample) GetRows() []*RowPair {
+	if x != nil {
+		return x.Rows
+	}
+	return nil
+}
+
+// RowPair is one row. Values are as shown: cut, escaped, masked columns without
+// them. NULL is the word NULL.
+type RowPair struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Before        []string               `protobuf:"bytes,50,rep,name=before,proto3" json:"before,omitempty"`
+	After         []string               `protobuf:"bytes,51,rep,name=after,proto3" json:"after,omitempty"` // empty: the row is deleted
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RowPair) Reset() {
+	*x = RowPair{}
+	mi := &file_event_v1_event_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RowPair) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RowPair) ProtoMessage() {}
+
+func (x *RowPair) ProtoReflect() protoreflect.Message {
+	mi := &file_event_v1_event_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RowPair.ProtoReflect.Descriptor instead.
+func (*RowPair) Descriptor() ([]byte, []int) {
+	return file_event_v1_event_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *RowPair) GetBefore() []string {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
+func (x *RowPair) GetAfter() []string {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
 // Effect is how many rows of a relation a command changes, or reads.
 type Effect struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1940,7 +2156,7 @@ type Effect struct {
 
 func (x *Effect) Reset() {
 	*x = Effect{}
-	mi := &file_event_v1_event_proto_msgTypes[15]
+	mi := &file_event_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1952,7 +2168,7 @@ func (x *Effect) String() string {
 func (*Effect) ProtoMessage() {}
 
 func (x *Effect) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[15]
+	mi := &file_event_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1965,7 +2181,7 @@ func (x *Effect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Effect.ProtoReflect.Descriptor instead.
 func (*Effect) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Effect) GetVerb() string {
@@ -2002,7 +2218,7 @@ type OpenTransaction struct {
 
 func (x *OpenTransaction) Reset() {
 	*x = OpenTransaction{}
-	mi := &file_event_v1_event_proto_msgTypes[16]
+	mi := &file_event_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2014,7 +2230,7 @@ func (x *OpenTransaction) String() string {
 func (*OpenTransaction) ProtoMessage() {}
 
 func (x *OpenTransaction) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[16]
+	mi := &file_event_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2027,7 +2243,7 @@ func (x *OpenTransaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenTransaction.ProtoReflect.Descriptor instead.
 func (*OpenTransaction) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *OpenTransaction) GetSince() *timestamppb.Timestamp {
@@ -2070,7 +2286,7 @@ type Size struct {
 
 func (x *Size) Reset() {
 	*x = Size{}
-	mi := &file_event_v1_event_proto_msgTypes[17]
+	mi := &file_event_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2082,7 +2298,7 @@ func (x *Size) String() string {
 func (*Size) ProtoMessage() {}
 
 func (x *Size) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[17]
+	mi := &file_event_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2095,7 +2311,7 @@ func (x *Size) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Size.ProtoReflect.Descriptor instead.
 func (*Size) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Size) GetRelation() string {
@@ -2134,7 +2350,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_event_v1_event_proto_msgTypes[18]
+	mi := &file_event_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2146,7 +2362,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[18]
+	mi := &file_event_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2159,7 +2375,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Offer) GetScopes() []string {
@@ -2221,7 +2437,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_event_v1_event_proto_msgTypes[19]
+	mi := &file_event_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2233,7 +2449,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[19]
+	mi := &file_event_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2246,7 +2462,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Grant) GetScope() string {
@@ -2320,7 +2536,7 @@ type Vote struct {
 
 func (x *Vote) Reset() {
 	*x = Vote{}
-	mi := &file_event_v1_event_proto_msgTypes[20]
+	mi := &file_event_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2332,7 +2548,7 @@ func (x *Vote) String() string {
 func (*Vote) ProtoMessage() {}
 
 func (x *Vote) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[20]
+	mi := &file_event_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2345,7 +2561,7 @@ func (x *Vote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Vote.ProtoReflect.Descriptor instead.
 func (*Vote) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Vote) GetPerson() string {
@@ -2461,7 +2677,7 @@ type Assertion struct {
 
 func (x *Assertion) Reset() {
 	*x = Assertion{}
-	mi := &file_event_v1_event_proto_msgTypes[21]
+	mi := &file_event_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2473,7 +2689,7 @@ func (x *Assertion) String() string {
 func (*Assertion) ProtoMessage() {}
 
 func (x *Assertion) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[21]
+	mi := &file_event_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2486,7 +2702,7 @@ func (x *Assertion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assertion.ProtoReflect.Descriptor instead.
 func (*Assertion) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Assertion) GetCredentialId() []byte {
@@ -2550,7 +2766,7 @@ type ApprovalDecision struct {
 
 func (x *ApprovalDecision) Reset() {
 	*x = ApprovalDecision{}
-	mi := &file_event_v1_event_proto_msgTypes[22]
+	mi := &file_event_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2562,7 +2778,7 @@ func (x *ApprovalDecision) String() string {
 func (*ApprovalDecision) ProtoMessage() {}
 
 func (x *ApprovalDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[22]
+	mi := &file_event_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2575,7 +2791,7 @@ func (x *ApprovalDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalDecision.ProtoReflect.Descriptor instead.
 func (*ApprovalDecision) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ApprovalDecision) GetApprovalId() string {
@@ -2709,7 +2925,7 @@ type ApprovalCancelled struct {
 
 func (x *ApprovalCancelled) Reset() {
 	*x = ApprovalCancelled{}
-	mi := &file_event_v1_event_proto_msgTypes[23]
+	mi := &file_event_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2721,7 +2937,7 @@ func (x *ApprovalCancelled) String() string {
 func (*ApprovalCancelled) ProtoMessage() {}
 
 func (x *ApprovalCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[23]
+	mi := &file_event_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2734,7 +2950,7 @@ func (x *ApprovalCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalCancelled.ProtoReflect.Descriptor instead.
 func (*ApprovalCancelled) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ApprovalCancelled) GetApprovalId() string {
@@ -2778,7 +2994,7 @@ type ApprovalOutcome struct {
 
 func (x *ApprovalOutcome) Reset() {
 	*x = ApprovalOutcome{}
-	mi := &file_event_v1_event_proto_msgTypes[24]
+	mi := &file_event_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2790,7 +3006,7 @@ func (x *ApprovalOutcome) String() string {
 func (*ApprovalOutcome) ProtoMessage() {}
 
 func (x *ApprovalOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[24]
+	mi := &file_event_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2803,7 +3019,7 @@ func (x *ApprovalOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalOutcome.ProtoReflect.Descriptor instead.
 func (*ApprovalOutcome) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ApprovalOutcome) GetApprovalId() string {
@@ -2891,7 +3107,7 @@ type Bundle struct {
 
 func (x *Bundle) Reset() {
 	*x = Bundle{}
-	mi := &file_event_v1_event_proto_msgTypes[25]
+	mi := &file_event_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2903,7 +3119,7 @@ func (x *Bundle) String() string {
 func (*Bundle) ProtoMessage() {}
 
 func (x *Bundle) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[25]
+	mi := &file_event_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2916,7 +3132,7 @@ func (x *Bundle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bundle.ProtoReflect.Descriptor instead.
 func (*Bundle) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Bundle) GetKind() string {
@@ -2974,7 +3190,7 @@ type Lease struct {
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_event_v1_event_proto_msgTypes[26]
+	mi := &file_event_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2986,7 +3202,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[26]
+	mi := &file_event_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2999,7 +3215,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Lease) GetIssuer() string {
@@ -3042,7 +3258,7 @@ type BreakGlass struct {
 
 func (x *BreakGlass) Reset() {
 	*x = BreakGlass{}
-	mi := &file_event_v1_event_proto_msgTypes[27]
+	mi := &file_event_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3054,7 +3270,7 @@ func (x *BreakGlass) String() string {
 func (*BreakGlass) ProtoMessage() {}
 
 func (x *BreakGlass) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[27]
+	mi := &file_event_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3067,7 +3283,7 @@ func (x *BreakGlass) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BreakGlass.ProtoReflect.Descriptor instead.
 func (*BreakGlass) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *BreakGlass) GetUntil() *timestamppb.Timestamp {
@@ -3105,7 +3321,7 @@ type ApprovalUse struct {
 
 func (x *ApprovalUse) Reset() {
 	*x = ApprovalUse{}
-	mi := &file_event_v1_event_proto_msgTypes[28]
+	mi := &file_event_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3117,7 +3333,7 @@ func (x *ApprovalUse) String() string {
 func (*ApprovalUse) ProtoMessage() {}
 
 func (x *ApprovalUse) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_event_proto_msgTypes[28]
+	mi := &file_event_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3130,7 +3346,7 @@ func (x *ApprovalUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalUse.ProtoReflect.Descriptor instead.
 func (*ApprovalUse) Descriptor() ([]byte, []int) {
-	return file_event_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_event_v1_event_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ApprovalUse) GetApprovalId() string {
@@ -3419,7 +3635,7 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\tapprovers\x18\x03 \x01(\v2\x13.event.v1.ApproversR\tapprovers\"2\n" +
 	"\fPeopleChange\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\fR\x04from\x12\x0e\n" +
-	"\x02to\x18\x02 \x01(\fR\x02to\"\xfd\x01\n" +
+	"\x02to\x18\x02 \x01(\fR\x02to\"\xb0\x02\n" +
 	"\x06Radius\x12*\n" +
 	"\aplanned\x18\x01 \x03(\v2\x10.event.v1.EffectR\aplanned\x12\x18\n" +
 	"\aunknown\x18\x02 \x01(\tR\aunknown\x12\x1e\n" +
@@ -3429,7 +3645,23 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\vtransaction\x18\x04 \x01(\v2\x19.event.v1.OpenTransactionR\vtransaction\x12\x12\n" +
 	"\x04lock\x18\x05 \x01(\tR\x04lock\x12$\n" +
 	"\x05sizes\x18\x06 \x03(\v2\x0e.event.v1.SizeR\x05sizes\x12\x16\n" +
-	"\x06unseen\x18\a \x01(\tR\x06unseen\"L\n" +
+	"\x06unseen\x18\a \x01(\tR\x06unseen\x121\n" +
+	"\trehearsal\x182 \x01(\v2\x13.event.v1.RehearsalR\trehearsal\"\x87\x02\n" +
+	"\tRehearsal\x12\x18\n" +
+	"\aunknown\x182 \x01(\tR\aunknown\x12*\n" +
+	"\achanged\x183 \x03(\v2\x10.event.v1.EffectR\achanged\x125\n" +
+	"\bduration\x184 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12+\n" +
+	"\x06sample\x185 \x01(\v2\x13.event.v1.RowSampleR\x06sample\x12\x1c\n" +
+	"\tunsampled\x186 \x01(\tR\tunsampled\x12\x14\n" +
+	"\x05bound\x187 \x01(\tR\x05bound\x12\x1c\n" +
+	"\tunbounded\x188 \x01(\tR\tunbounded\"h\n" +
+	"\tRowSample\x12\x1a\n" +
+	"\brelation\x182 \x01(\tR\brelation\x12\x18\n" +
+	"\acolumns\x183 \x03(\tR\acolumns\x12%\n" +
+	"\x04rows\x184 \x03(\v2\x11.event.v1.RowPairR\x04rows\"7\n" +
+	"\aRowPair\x12\x16\n" +
+	"\x06before\x182 \x03(\tR\x06before\x12\x14\n" +
+	"\x05after\x183 \x03(\tR\x05after\"L\n" +
 	"\x06Effect\x12\x12\n" +
 	"\x04verb\x18\x01 \x01(\tR\x04verb\x12\x1a\n" +
 	"\brelation\x18\x02 \x01(\tR\brelation\x12\x12\n" +
@@ -3597,7 +3829,7 @@ func file_event_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_event_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_event_v1_event_proto_goTypes = []any{
 	(Kind)(0),                     // 0: event.v1.Kind
 	(*Principal)(nil),             // 1: event.v1.Principal
@@ -3615,90 +3847,98 @@ var file_event_v1_event_proto_goTypes = []any{
 	(*PlanRule)(nil),              // 13: event.v1.PlanRule
 	(*PeopleChange)(nil),          // 14: event.v1.PeopleChange
 	(*Radius)(nil),                // 15: event.v1.Radius
-	(*Effect)(nil),                // 16: event.v1.Effect
-	(*OpenTransaction)(nil),       // 17: event.v1.OpenTransaction
-	(*Size)(nil),                  // 18: event.v1.Size
-	(*Offer)(nil),                 // 19: event.v1.Offer
-	(*Grant)(nil),                 // 20: event.v1.Grant
-	(*Vote)(nil),                  // 21: event.v1.Vote
-	(*Assertion)(nil),             // 22: event.v1.Assertion
-	(*ApprovalDecision)(nil),      // 23: event.v1.ApprovalDecision
-	(*ApprovalCancelled)(nil),     // 24: event.v1.ApprovalCancelled
-	(*ApprovalOutcome)(nil),       // 25: event.v1.ApprovalOutcome
-	(*Bundle)(nil),                // 26: event.v1.Bundle
-	(*Lease)(nil),                 // 27: event.v1.Lease
-	(*BreakGlass)(nil),            // 28: event.v1.BreakGlass
-	(*ApprovalUse)(nil),           // 29: event.v1.ApprovalUse
-	nil,                           // 30: event.v1.Principal.ClaimsEntry
-	nil,                           // 31: event.v1.Record.DetailsEntry
-	nil,                           // 32: event.v1.Record.CommitmentsEntry
-	nil,                           // 33: event.v1.Grant.HolderEntry
-	nil,                           // 34: event.v1.Bundle.FilesEntry
-	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 36: google.protobuf.Duration
+	(*Rehearsal)(nil),             // 16: event.v1.Rehearsal
+	(*RowSample)(nil),             // 17: event.v1.RowSample
+	(*RowPair)(nil),               // 18: event.v1.RowPair
+	(*Effect)(nil),                // 19: event.v1.Effect
+	(*OpenTransaction)(nil),       // 20: event.v1.OpenTransaction
+	(*Size)(nil),                  // 21: event.v1.Size
+	(*Offer)(nil),                 // 22: event.v1.Offer
+	(*Grant)(nil),                 // 23: event.v1.Grant
+	(*Vote)(nil),                  // 24: event.v1.Vote
+	(*Assertion)(nil),             // 25: event.v1.Assertion
+	(*ApprovalDecision)(nil),      // 26: event.v1.ApprovalDecision
+	(*ApprovalCancelled)(nil),     // 27: event.v1.ApprovalCancelled
+	(*ApprovalOutcome)(nil),       // 28: event.v1.ApprovalOutcome
+	(*Bundle)(nil),                // 29: event.v1.Bundle
+	(*Lease)(nil),                 // 30: event.v1.Lease
+	(*BreakGlass)(nil),            // 31: event.v1.BreakGlass
+	(*ApprovalUse)(nil),           // 32: event.v1.ApprovalUse
+	nil,                           // 33: event.v1.Principal.ClaimsEntry
+	nil,                           // 34: event.v1.Record.DetailsEntry
+	nil,                           // 35: event.v1.Record.CommitmentsEntry
+	nil,                           // 36: event.v1.Grant.HolderEntry
+	nil,                           // 37: event.v1.Bundle.FilesEntry
+	(*timestamppb.Timestamp)(nil), // 38: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 39: google.protobuf.Duration
 }
 var file_event_v1_event_proto_depIdxs = []int32{
-	30, // 0: event.v1.Principal.claims:type_name -> event.v1.Principal.ClaimsEntry
-	35, // 1: event.v1.Record.time:type_name -> google.protobuf.Timestamp
+	33, // 0: event.v1.Principal.claims:type_name -> event.v1.Principal.ClaimsEntry
+	38, // 1: event.v1.Record.time:type_name -> google.protobuf.Timestamp
 	0,  // 2: event.v1.Record.kind:type_name -> event.v1.Kind
 	1,  // 3: event.v1.Record.principal:type_name -> event.v1.Principal
 	2,  // 4: event.v1.Record.objects:type_name -> event.v1.Object
-	31, // 5: event.v1.Record.details:type_name -> event.v1.Record.DetailsEntry
-	32, // 6: event.v1.Record.commitments:type_name -> event.v1.Record.CommitmentsEntry
-	35, // 7: event.v1.Batch.sealed_at:type_name -> google.protobuf.Timestamp
+	34, // 5: event.v1.Record.details:type_name -> event.v1.Record.DetailsEntry
+	35, // 6: event.v1.Record.commitments:type_name -> event.v1.Record.CommitmentsEntry
+	38, // 7: event.v1.Batch.sealed_at:type_name -> google.protobuf.Timestamp
 	3,  // 8: event.v1.Batch.records:type_name -> event.v1.Record
 	7,  // 9: event.v1.Approvers.all_of:type_name -> event.v1.ApproverGroup
 	8,  // 10: event.v1.Approvers.hours:type_name -> event.v1.Hours
 	9,  // 11: event.v1.Approvers.escalation:type_name -> event.v1.Escalation
 	8,  // 12: event.v1.ApproverGroup.hours:type_name -> event.v1.Hours
 	9,  // 13: event.v1.ApproverGroup.escalation:type_name -> event.v1.Escalation
-	36, // 14: event.v1.Escalation.after:type_name -> google.protobuf.Duration
+	39, // 14: event.v1.Escalation.after:type_name -> google.protobuf.Duration
 	7,  // 15: event.v1.Escalation.to:type_name -> event.v1.ApproverGroup
 	1,  // 16: event.v1.ApprovalRequest.principal:type_name -> event.v1.Principal
 	6,  // 17: event.v1.ApprovalRequest.approvers:type_name -> event.v1.Approvers
 	2,  // 18: event.v1.ApprovalRequest.objects:type_name -> event.v1.Object
-	35, // 19: event.v1.ApprovalRequest.requested_at:type_name -> google.protobuf.Timestamp
-	35, // 20: event.v1.ApprovalRequest.deadline:type_name -> google.protobuf.Timestamp
-	19, // 21: event.v1.ApprovalRequest.offer:type_name -> event.v1.Offer
+	38, // 19: event.v1.ApprovalRequest.requested_at:type_name -> google.protobuf.Timestamp
+	38, // 20: event.v1.ApprovalRequest.deadline:type_name -> google.protobuf.Timestamp
+	22, // 21: event.v1.ApprovalRequest.offer:type_name -> event.v1.Offer
 	11, // 22: event.v1.ApprovalRequest.plan:type_name -> event.v1.Plan
 	15, // 23: event.v1.ApprovalRequest.radius:type_name -> event.v1.Radius
 	14, // 24: event.v1.ApprovalRequest.people:type_name -> event.v1.PeopleChange
-	28, // 25: event.v1.ApprovalRequest.break_glass:type_name -> event.v1.BreakGlass
+	31, // 25: event.v1.ApprovalRequest.break_glass:type_name -> event.v1.BreakGlass
 	12, // 26: event.v1.Plan.steps:type_name -> event.v1.PlanStep
 	13, // 27: event.v1.Plan.rules:type_name -> event.v1.PlanRule
 	6,  // 28: event.v1.PlanRule.approvers:type_name -> event.v1.Approvers
-	16, // 29: event.v1.Radius.planned:type_name -> event.v1.Effect
-	17, // 30: event.v1.Radius.transaction:type_name -> event.v1.OpenTransaction
-	18, // 31: event.v1.Radius.sizes:type_name -> event.v1.Size
-	35, // 32: event.v1.OpenTransaction.since:type_name -> google.protobuf.Timestamp
-	36, // 33: event.v1.Offer.life:type_name -> google.protobuf.Duration
-	36, // 34: event.v1.Offer.ahead:type_name -> google.protobuf.Duration
-	33, // 35: event.v1.Grant.holder:type_name -> event.v1.Grant.HolderEntry
-	35, // 36: event.v1.Grant.not_before:type_name -> google.protobuf.Timestamp
-	35, // 37: event.v1.Vote.at:type_name -> google.protobuf.Timestamp
-	36, // 38: event.v1.Vote.life:type_name -> google.protobuf.Duration
-	35, // 39: event.v1.Vote.from:type_name -> google.protobuf.Timestamp
-	35, // 40: event.v1.Vote.until:type_name -> google.protobuf.Timestamp
-	22, // 41: event.v1.Vote.assertion:type_name -> event.v1.Assertion
-	35, // 42: event.v1.Assertion.at:type_name -> google.protobuf.Timestamp
-	21, // 43: event.v1.ApprovalDecision.votes:type_name -> event.v1.Vote
-	35, // 44: event.v1.ApprovalDecision.decided_at:type_name -> google.protobuf.Timestamp
-	35, // 45: event.v1.ApprovalDecision.expires_at:type_name -> google.protobuf.Timestamp
-	20, // 46: event.v1.ApprovalDecision.grant:type_name -> event.v1.Grant
-	35, // 47: event.v1.ApprovalDecision.requested_at:type_name -> google.protobuf.Timestamp
-	35, // 48: event.v1.ApprovalCancelled.at:type_name -> google.protobuf.Timestamp
-	35, // 49: event.v1.ApprovalOutcome.at:type_name -> google.protobuf.Timestamp
-	34, // 50: event.v1.Bundle.files:type_name -> event.v1.Bundle.FilesEntry
-	35, // 51: event.v1.Bundle.published_at:type_name -> google.protobuf.Timestamp
-	35, // 52: event.v1.Lease.issued_at:type_name -> google.protobuf.Timestamp
-	35, // 53: event.v1.BreakGlass.until:type_name -> google.protobuf.Timestamp
-	2,  // 54: event.v1.ApprovalUse.objects:type_name -> event.v1.Object
-	35, // 55: event.v1.ApprovalUse.at:type_name -> google.protobuf.Timestamp
-	56, // [56:56] is the sub-list for method output_type
-	56, // [56:56] is the sub-list for method input_type
-	56, // [56:56] is the sub-list for extension type_name
-	56, // [56:56] is the sub-list for extension extendee
-	0,  // [0:56] is the sub-list for field type_name
+	19, // 29: event.v1.Radius.planned:type_name -> event.v1.Effect
+	20, // 30: event.v1.Radius.transaction:type_name -> event.v1.OpenTransaction
+	21, // 31: event.v1.Radius.sizes:type_name -> event.v1.Size
+	16, // 32: event.v1.Radius.rehearsal:type_name -> event.v1.Rehearsal
+	19, // 33: event.v1.Rehearsal.changed:type_name -> event.v1.Effect
+	39, // 34: event.v1.Rehearsal.duration:type_name -> google.protobuf.Duration
+	17, // 35: event.v1.Rehearsal.sample:type_name -> event.v1.RowSample
+	18, // 36: event.v1.RowSample.rows:type_name -> event.v1.RowPair
+	38, // 37: event.v1.OpenTransaction.since:type_name -> google.protobuf.Timestamp
+	39, // 38: event.v1.Offer.life:type_name -> google.protobuf.Duration
+	39, // 39: event.v1.Offer.ahead:type_name -> google.protobuf.Duration
+	36, // 40: event.v1.Grant.holder:type_name -> event.v1.Grant.HolderEntry
+	38, // 41: event.v1.Grant.not_before:type_name -> google.protobuf.Timestamp
+	38, // 42: event.v1.Vote.at:type_name -> google.protobuf.Timestamp
+	39, // 43: event.v1.Vote.life:type_name -> google.protobuf.Duration
+	38, // 44: event.v1.Vote.from:type_name -> google.protobuf.Timestamp
+	38, // 45: event.v1.Vote.until:type_name -> google.protobuf.Timestamp
+	25, // 46: event.v1.Vote.assertion:type_name -> event.v1.Assertion
+	38, // 47: event.v1.Assertion.at:type_name -> google.protobuf.Timestamp
+	24, // 48: event.v1.ApprovalDecision.votes:type_name -> event.v1.Vote
+	38, // 49: event.v1.ApprovalDecision.decided_at:type_name -> google.protobuf.Timestamp
+	38, // 50: event.v1.ApprovalDecision.expires_at:type_name -> google.protobuf.Timestamp
+	23, // 51: event.v1.ApprovalDecision.grant:type_name -> event.v1.Grant
+	38, // 52: event.v1.ApprovalDecision.requested_at:type_name -> google.protobuf.Timestamp
+	38, // 53: event.v1.ApprovalCancelled.at:type_name -> google.protobuf.Timestamp
+	38, // 54: event.v1.ApprovalOutcome.at:type_name -> google.protobuf.Timestamp
+	37, // 55: event.v1.Bundle.files:type_name -> event.v1.Bundle.FilesEntry
+	38, // 56: event.v1.Bundle.published_at:type_name -> google.protobuf.Timestamp
+	38, // 57: event.v1.Lease.issued_at:type_name -> google.protobuf.Timestamp
+	38, // 58: event.v1.BreakGlass.until:type_name -> google.protobuf.Timestamp
+	2,  // 59: event.v1.ApprovalUse.objects:type_name -> event.v1.Object
+	38, // 60: event.v1.ApprovalUse.at:type_name -> google.protobuf.Timestamp
+	61, // [61:61] is the sub-list for method output_type
+	61, // [61:61] is the sub-list for method input_type
+	61, // [61:61] is the sub-list for extension type_name
+	61, // [61:61] is the sub-list for extension extendee
+	0,  // [0:61] is the sub-list for field type_name
 }
 
 func init() { file_event_v1_event_proto_init() }
@@ -3712,7 +3952,7 @@ func file_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_event_v1_event_proto_rawDesc), len(file_event_v1_event_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   34,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

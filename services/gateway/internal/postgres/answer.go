@@ -185,6 +185,12 @@ func (s *session) complete(h wire.Header, e *expectation) error {
 		s.completed(h, e, r)
 		return nil
 	}
+	if e.instead != nil {
+		if h.Type != wire.EmptyQueryResponse {
+			return unexpected(h)
+		}
+		message = e.instead
+	}
 	if e.cut {
 		s.sendReport(wire.NoticeResponse, cutNotice(r.sent))
 		e.cut = false

@@ -88,6 +88,11 @@ func (s *session) take(h wire.Header) error {
 }
 
 func (s *session) handle(typ byte, message, body []byte) error {
+	if s.awaiting != nil {
+		if err := s.await(typ); err != nil && !errors.Is(err, errDropped) {
+			return err
+		}
+	}
 	switch typ {
 	case wire.Query:
 		return s.query(message, body)

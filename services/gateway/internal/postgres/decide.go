@@ -40,6 +40,7 @@ func (s *session) decide(d *decoded, parameters []command.Parameter) ([]*run, er
 		}
 	}
 	runs := make([]*run, 0, len(commands))
+	clear(s.trials)
 	for i := range commands {
 		permit, err := s.admit(&commands[i])
 		if err != nil {
@@ -49,7 +50,7 @@ func (s *session) decide(d *decoded, parameters []command.Parameter) ([]*run, er
 			}
 			return nil, d.spelt(err)
 		}
-		runs = append(runs, &run{permit: permit, facts: &facts[i], known: d.unreadable == nil, copy: d.copyOf(i), gives: d.gives(facts, i), started: time.Now(), limit: permit.MaxRows(), maxBytes: permit.MaxBytes()})
+		runs = append(runs, &run{permit: permit, measured: s.measuredBy(permit, &commands[i]), facts: &facts[i], known: d.unreadable == nil, copy: d.copyOf(i), gives: d.gives(facts, i), started: time.Now(), limit: permit.MaxRows(), maxBytes: permit.MaxBytes()})
 		if err := separate(d, commands, facts, i, runs[i]); err != nil {
 			for _, r := range runs {
 				r.finish(statusNotExecuted, codeOf(err), "")
@@ -97,6 +98,9 @@ func (s *session) prepareCommands(d *decoded, parameters []command.Parameter) ([
 			commands[i].Blanked = func() []byte { return pgfacts.Blanked(text) }
 		}
 		commands[i].Refresh = func(ctx context.Context) (command.Facts, error) { return s.refresh(ctx, d, facts, known, i) }
+		commands[i].Rehearse = func(ctx context.Context, limit time.Duration, begin func() error) *seam.Rehearsal {
+			return s.rehearse(ctx, d, &commands[i], known, i, limit, begin)
+		}
 		commands[i].Radius = func(ctx context.Context) *seam.Radius { return s.radius(ctx, d, &commands[i], known, i) }
 		if err := s.allowed(d.statement(i), &facts[i]); err != nil {
 			s.gate.Refused(&commands[i], err)

@@ -43,6 +43,10 @@ func (s *session) execute(message, body []byte) error {
 		}
 		return err
 	}
+	if p.run != nil && p.run.measured != nil {
+		s.awaiting = p
+		return nil
+	}
 	if p.run != nil {
 		if err := s.shapeFirst(p); err != nil {
 			if isAnswer(err) {

@@ -26,14 +26,8 @@ func (h *hold) renew(ctx context.Context) { h.ctx, h.cancel = context.WithCancel
 // admit asks for the leave to run a command. While it is held the client is
 // watched: when it goes away or cancels, so does the hold.
 func (s *session) admit(c *seam.Command) (seam.Permit, error) {
-	p := s.pipeline
-	p.mu.Lock()
-	if s.hold.ctx.Err() != nil {
-		s.hold.renew(s.ctx)
-	}
-	ctx := s.hold.ctx
-	s.hold.active = true
-	p.mu.Unlock()
+	ctx, over := s.cancellable()
+	defer over()
 	var once sync.Once
 	stop := func() {}
 	c.Notify = func(n seam.Notice) {
@@ -43,9 +37,6 @@ func (s *session) admit(c *seam.Command) (seam.Permit, error) {
 	}
 	permit, err := s.gate.Admit(ctx, c)
 	stop()
-	p.mu.Lock()
-	s.hold.active = false
-	p.mu.Unlock()
 	if err != nil && errors.Is(context.Cause(ctx), seam.ErrClientCancelled) && !isCode(err, refusal.ApprovalCancelled) {
 		err = seam.ErrClientCancelled // whatever it got in the way of
 	}

@@ -32,6 +32,9 @@ type expectation struct {
 	// error already.
 	mute bool
 
+	// instead is what the client gets for the answer to an empty Query.
+	instead []byte
+
 	runs []*run // of a Query, one a statement; of an Execute or Bind, one
 	at   int    // the statement of a Query that is being answered
 	// whole is set where a Query's text could not be split into statements: one

@@ -31,6 +31,9 @@ func (s *session) query(message, body []byte) error {
 			}
 			return err
 		}
+		if len(e.runs) == 1 && e.runs[0].measured != nil {
+			return s.queryMeasured(e.runs[0])
+		}
 		if err := s.describeCopies(d, e.runs); err != nil {
 			return s.unforwarded(e.runs, err)
 		}

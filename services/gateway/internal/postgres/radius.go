@@ -4,8 +4,6 @@ import (
 	"context"
 	"sync"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/gatestay/gatestay/libs/command"
 	pgfacts "github.com/gatestay/gatestay/libs/command/postgres"
 	"github.com/gatestay/gatestay/services/gateway/internal/postgres/catalog"
@@ -34,33 +32,43 @@ func (s *session) radius(ctx context.Context, d *decoded, c *seam.Command, befor
 
 // planned returns what planning a command looks at, or why it must not be planned.
 func (s *session) planned(ctx context.Context, d *decoded, c *seam.Command, before *catalog.Snapshot, i int) (relations []uint32, why string) {
+	now, again, why := s.again(ctx, d, c, before, i)
+	if why != "" {
+		return nil, why
+	}
+	return now.Catalog.Planned(&again)
+}
+
+// again resolves a command in the catalog as it is now, or says why nothing of it
+// may be tried.
+func (s *session) again(ctx context.Context, d *decoded, c *seam.Command, before *catalog.Snapshot, i int) (now *catalog.Snapshot, again command.Facts, why string) {
 	f := &c.Facts
 	switch {
 	case d.unreadable != nil || f.Class == command.Unknown:
-		return nil, f.Why
+		return nil, again, f.Why
 	case d.statements[i].Handle != nil:
-		return nil, "it names a prepared statement or a cursor"
+		return nil, again, "it names a prepared statement or a cursor"
 	case len(f.Compared) > 0 || f.IsUnknown("comparisons") && len(s.gate.Masks()) > 0:
 		// How many rows a value of a masked column has would be an answer about the
 		// value, to everybody who reads what approvers are shown, the requester too.
-		return nil, "masked values decide which rows, so their number is not told"
+		return nil, again, "masked values decide which rows, so their number is not told"
 	}
 	// What the planner would run is asked of the catalog as it is now.
 	s.catalog.Stale(ctx)
 	now, err := s.catalog.Current(ctx)
 	if err != nil {
-		return nil, "the target's catalog could not be read in time"
+		return nil, again, "the target's catalog could not be read in time"
 	}
-	again := now.Catalog.Resolve(d.statements[i].Facts, c.State.SearchPath, s.asked.temp)
+	again = now.Catalog.Resolve(d.statements[i].Facts, c.State.SearchPath, s.asked.temp)
 	if before == nil || again.Class != f.Class || now.Catalog.Identity(&again) != before.Catalog.Identity(f) {
-		return nil, "what it touches has changed just now"
+		return nil, again, "what it touches has changed just now"
 	}
 	for _, field := range resolvedFields {
 		if f.IsUnknown(field) && !again.IsUnknown(field) {
-			return nil, "its transaction has changed what names mean"
+			return nil, again, "its transaction has changed what names mean"
 		}
 	}
-	return now.Catalog.Planned(&again)
+	return now, again, ""
 }
 
 // measure asks over a connection of its own.
@@ -71,33 +79,11 @@ func (s *session) measure(ctx context.Context, q *radius.Question) *seam.Radius 
 		}
 		return &seam.Radius{Unknown: why, Unseen: why}
 	}
-	leave, ok := s.server.aside.enter(ctx, s.open.target)
-	if !ok {
-		return unseen("too much else is being measured on the target")
+	conn, leave, why := s.beside(ctx, "gatestay radius", q.State.LoginUser)
+	if why != "" {
+		return unseen(why)
 	}
 	defer leave()
-	up, err := s.gate.Upstream(ctx)
-	if err != nil {
-		return unseen("the target takes no second connection")
-	}
-	config, err := s.server.authorities.connectConfig(up)
-	if err != nil {
-		return unseen("the target takes no second connection")
-	}
-	config.RuntimeParams = map[string]string{"application_name": "gatestay radius", "client_encoding": "UTF8"}
-	conn, err := pgconn.ConnectConfig(ctx, config)
-	if err != nil {
-		return unseen("the target takes no second connection")
-	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
-		defer cancel()
-		_ = conn.Close(ctx)
-		<-conn.CleanupDone()
-	}()
-	if user := conn.ParameterStatus("session_authorization"); user != "" && user != q.State.LoginUser {
-		return unseen("the session has another session_authorization")
-	}
 	return radius.Measure(ctx, conn, q)
 }
 

@@ -16,7 +16,9 @@ import (
 // run is one admitted command on its way through the target.
 type run struct {
 	permit seam.Permit
-	facts  *command.Facts
+	// measured is set where it runs beside the session, and is measured.
+	measured *measured
+	facts    *command.Facts
 	// known reports that the facts were read from a text that could be parsed.
 	known    bool
 	gives    *given             // a name

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatestay/gatestay/libs/refusal"
 	"github.com/gatestay/gatestay/services/gateway/internal/postgres/catalog"
+	"github.com/gatestay/gatestay/services/gateway/internal/postgres/radius"
 	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
 )
@@ -45,7 +46,9 @@ type session struct {
 	toldWhole map[string]bool // what tellWhole has said; the target goroutine's
 	scratch   []byte          // the target goroutine's, too
 
-	asked    asked // what is known of the session's state; the client goroutine's
+	awaiting *portal                         // an Execute of it waits for the Sync behind; the client goroutine's
+	trials   map[*seam.Command]*radius.Trial // of commands that are being decided; the client goroutine's
+	asked    asked                           // what is known of the session's state; the client goroutine's
 	resolved resolved
 	callees  map[uint32]*callee // PostgreSQL's own functions, by OID
 	catalog  *catalog.Handle
@@ -72,6 +75,7 @@ func newSession(s *Server, gate seam.Session, o *opening, c net.Conn, in *wire.R
 	ses.hold.renew(ses.ctx)
 	ses.resolved.texts = map[string]*decoded{}
 	ses.callees = map[uint32]*callee{}
+	ses.trials = map[*seam.Command]*radius.Trial{}
 	ses.catalog = s.catalogs.For(catalog.Key{Target: o.target, Database: o.database}, func(ctx context.Context) (catalog.Source, error) { return openCatalog(ctx, gate, &s.authorities) })
 	in.BeforeRead = ses.up.out.Flush
 	up.in.BeforeRead = ses.flushClient
@@ -126,7 +130,7 @@ func (s *session) shown(name, value string) string {
 // run serves the session until it is over.
 func (s *session) run(ctx context.Context) {
 	leave := s.oversee(ctx)
-	s.serveClient()
+	s.serveClient() //nolint:contextcheck // what it begins ends with the session, which outlives the listener's context
 	s.background.Wait()
 	leave()
 	s.close("ended")

@@ -139,6 +139,11 @@ type Command struct {
 	// runs nothing of it, and returns when ctx ends, with what it knows by then. Nil
 	// where a protocol cannot tell.
 	Radius func(ctx context.Context) *Radius
+	// Rehearse runs the command where it leaves nothing behind, and returns what it
+	// changed. begin is called right before that, and only once it is proved that
+	// the target then runs no code but its own; its error stops it. Nil where a
+	// protocol cannot.
+	Rehearse func(ctx context.Context, limit time.Duration, begin func() error) *Rehearsal
 	// Notify tells the client that it is held, and how the hold goes on.
 	Notify func(Notice)
 	// Memo belongs to Text with Facts: where a session sends the same text again
@@ -177,6 +182,10 @@ type Permit interface {
 	// columns (nil where they are not known), nil where it passes untouched, or a
 	// *refusal.Refusal.
 	Written(columns []string) (Inspector, error)
+	// Check is nil, or what the command's changes have to pass before they are
+	// committed: who runs it measures them as Rehearse does, gives them to it, and
+	// rolls back where it returns an error (a *refusal.Refusal). limit is for the run.
+	Check() (check func(*Rehearsal) error, limit time.Duration)
 	// Done records the outcome; later calls do nothing.
 	Done(o Outcome)
 	// Translated are the parameters, by their index, that go to the target with

@@ -34,6 +34,10 @@ type admission struct {
 	translated map[int][]byte
 	// counted are comparisons of which the values count.
 	counted []masking.Counted
+	// rehearsed is what a rehearsal has shown, nil where there was none; unasked is set
+	// where that lets the command pass without a person.
+	rehearsed *seam.Rehearsal
+	unasked   bool
 	// unplanned is why the run's plan does not let it pass, nil where it has none.
 	unplanned error
 	// unbreakable is why the glass that the run would break is not, empty where it

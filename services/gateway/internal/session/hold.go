@@ -53,6 +53,15 @@ func (s *Session) hold(ctx context.Context, a *admission) (seam.Permit, error) {
 	case permit != nil:
 		return permit()
 	}
+	if err := a.rehearse(ctx); err != nil {
+		return nil, err
+	}
+	switch permit, err := s.within(ctx, a); {
+	case err != nil:
+		return nil, s.refuseHeld(a, "", 0, err)
+	case permit != nil:
+		return permit()
+	}
 	if !s.waits(a) {
 		return nil, s.refuse(a, s.askOnly(ctx, a, use))
 	}

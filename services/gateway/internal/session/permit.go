@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,7 +24,8 @@ import (
 type permit struct {
 	admission *admission
 	pending   event.Pending
-	by        *hold.Result // the approval that let it pass, or nil
+	by        *hold.Result    // the approval that let it pass, or nil
+	ran       *seam.Rehearsal // what the run has changed, measured before its commit
 	masked    atomic.Int64
 	done      sync.Once
 }
@@ -51,7 +53,9 @@ func (s *Session) permit(ctx context.Context, a *admission, by *hold.Result) (se
 
 func (p *permit) intent() *eventv1.Record {
 	if p.by == nil {
-		return p.admission.intent(nil, "")
+		r := p.admission.intent(nil, "")
+		p.admission.byRule(r)
+		return r
 	}
 	r := p.admission.intent(p.by.Approvers, p.by.ApprovalID)
 	r.WaitNs = p.by.Wait.Nanoseconds()
@@ -132,7 +136,7 @@ func (p *permit) Stands(begun bool) error {
 	case d.Effect == policy.Deny:
 		return s.refuse(again, again.denied())
 	case d.Effect != a.decision.Effect || d.Effect == policy.Hold && d.RuleHash != a.decision.RuleHash, d.RowLimit != a.decision.RowLimit, d.ByteLimit != a.decision.ByteLimit,
-		d.ReasonRequired && s.reason == "":
+		d.ReasonRequired && s.reason == "", a.unasked && d.ApproveIf.String() != a.decision.ApproveIf.String():
 		return outdated("rules")
 	}
 	return nil
@@ -289,6 +293,10 @@ func (p *permit) Done(o seam.Outcome) {
 				r.Message = s.scrubError(o.Message, p.admission.scrubbed.statement)
 			}
 		})
+		if p.ran != nil {
+			a := p.admission
+			a.detail(r, "measured_rows", strconv.FormatUint(p.ran.Rows(), 10))
+		}
 		if p.by != nil {
 			r.ApprovalId = p.by.ApprovalID
 			s.gate.Desk.Ran(p.by, r)

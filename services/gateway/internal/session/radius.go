@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
+	"github.com/gatestay/gatestay/services/gateway/internal/seam"
 )
 
 // radiusLimit is by how much measuring delays the request to an approver, at most.
@@ -18,13 +19,14 @@ func (a *admission) measure(ctx context.Context) *eventv1.Radius {
 	if a.command.Radius == nil {
 		return nil
 	}
+	rehearsed := a.rehearsedFor()
 	ctx, cancel := context.WithTimeout(ctx, radiusLimit)
 	defer cancel()
 	m := a.command.Radius(ctx)
 	if m == nil {
-		return nil
+		m = &seam.Radius{Unknown: "it could not be measured"}
 	}
-	out := &eventv1.Radius{Unknown: m.Unknown, Unseen: m.Unseen, Lock: m.Lock, Unfiltered: unfiltered(&a.command.Facts)}
+	out := &eventv1.Radius{Unknown: m.Unknown, Unseen: m.Unseen, Lock: m.Lock, Unfiltered: unfiltered(&a.command.Facts), Rehearsal: rehearsed}
 	for _, e := range m.Planned {
 		out.Planned = append(out.Planned, &eventv1.Effect{Verb: e.Verb, Relation: e.Relation, Rows: e.Rows})
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/gatestay/gatestay/libs/command"
@@ -13,7 +12,16 @@ import (
 
 // meaning are the settings that change what a text means, which the session may
 // have set otherwise than the target's user has them.
-var meaning = []string{"DateStyle", "IntervalStyle", "TimeZone", "backslash_quote", "row_security", "transform_null_equals", "xmloption"}
+var meaning = []string{
+	"DateStyle", "IntervalStyle", "TimeZone", "backslash_quote", "bytea_output", "extra_float_digits", "lc_monetary", "lc_numeric", "lc_time",
+	"row_security", "transform_null_equals", "xmloption",
+}
+
+// Reproduces reports a setting, in lower case, that is given to the connection
+// beside a session as the session has it.
+func Reproduces(name string) bool {
+	return slices.ContainsFunc(meaning, func(m string) bool { return strings.EqualFold(m, name) })
+}
 
 // plan asks the planner.
 func (m *measure) plan() error {
@@ -70,11 +78,7 @@ const codeQuery = `
 
 // proved makes sure of what the catalog does not hold.
 func (m *measure) proved() error {
-	oids := make([]string, len(m.q.Relations))
-	for i, oid := range m.q.Relations {
-		oids[i] = strconv.FormatUint(uint64(oid), 10)
-	}
-	rows, err := m.rows(codeQuery, "{"+strings.Join(oids, ",")+"}")
+	rows, err := m.rows(codeQuery, oids(m.q.Relations))
 	if err != nil {
 		return err
 	}

@@ -22,3 +22,9 @@ func DecodeCommandComplete(src []byte) (tag []byte, rows int64, err error) {
 	}
 	return tag, 0, nil
 }
+
+// AppendCommandComplete appends a CommandComplete.
+func AppendCommandComplete(dst []byte, tag string) []byte {
+	dst, at := begin(dst, CommandComplete)
+	return end(appendString(dst, tag), at)
+}

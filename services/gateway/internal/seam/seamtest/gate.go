@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/gatestay/gatestay/libs/refusal"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
@@ -30,6 +31,13 @@ type Decision struct {
 	Durable <-chan struct{}
 	// Stands, where set, is Permit.Stands.
 	Stands func(begun bool) error
+	// Check, where set, is Permit.Check, and Limit its limit.
+	Check func(*seam.Rehearsal) error
+	Limit time.Duration
+	// Rehearse, where set, is how long the command is rehearsed before: what Check
+	// does not let pass then is refused with its error. Between is called behind.
+	Rehearse time.Duration
+	Between  func()
 	// Wait lets Admit wait for Durable, as for a write.
 	Wait bool
 }
@@ -224,6 +232,11 @@ func (s *Session) Admit(ctx context.Context, c *seam.Command) (seam.Permit, erro
 		a.Err = s.hold(ctx, c)
 	case d.Refuse != nil:
 		a.Err = d.Refuse
+	case d.Rehearse > 0:
+		a.Err = d.Check(c.Rehearse(ctx, d.Rehearse, func() error { return nil }))
+		if d.Between != nil {
+			d.Between()
+		}
 	}
 	s.gate.mu.Lock()
 	if !s.gate.Forget {
@@ -355,6 +368,11 @@ func (p *permit) Stands(begun bool) error {
 
 // Translated implements seam.Permit.
 func (p *permit) Translated() map[int][]byte { return p.decision.Translated }
+
+// Check implements seam.Permit.
+func (p *permit) Check() (func(*seam.Rehearsal) error, time.Duration) {
+	return p.decision.Check, p.decision.Limit
+}
 
 // MaxRows implements seam.Permit.
 func (p *permit) MaxRows() int64 { return p.decision.MaxRows }

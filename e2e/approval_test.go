@@ -316,11 +316,11 @@ func TestRedteam18_OnlyAChangeOfTheMatchedRuleVoidsAnApproval(t *testing.T) {
 func TestRedteam20_StolenBusCredentialForgesNothingElse(t *testing.T) {
 	g := shared.Get(t)
 	for user, subjects := range map[string][]string{
-		kit.Gateway:  {"approval.gw1.apr_x.decided", "record.gw2", "audit.record.gw1", "admin.policy.1", "control.lease", "$KV.bundle_policy.current", "$KV.bundle_masking.current"},
+		kit.Gateway:  {"approval.gw1.apr_x.decided", "approval.policy.apr_x.requested", "record.gw2", "audit.record.gw1", "admin.policy.1", "control.lease", "$KV.bundle_policy.current", "$KV.bundle_masking.current"},
 		kit.Masking:  {"approval.gw1.apr_x.decided", "record.gw1", "control.lease", "$KV.bundle_policy.current", "token.x"},
 		kit.Archival: {"approval.gw1.apr_x.decided", "record.gw1", "audit.record.gw1", "control.lease", "$KV.bundle_policy.current"},
-		kit.Approval: {"record.gw1", "audit.record.gw1", "control.lease", "$KV.bundle_policy.current", "approval.gw1.apr_x.requested"},
-		kit.Policy:   {"approval.gw1.apr_x.decided", "record.gw1", "audit.record.gw1", "$KV.bundle_masking.current"},
+		kit.Approval: {"record.gw1", "audit.record.gw1", "control.lease", "$KV.bundle_policy.current", "approval.gw1.apr_x.requested", "approval.policy.apr_x.requested"},
+		kit.Policy:   {"approval.gw1.apr_x.decided", "approval.policy.apr_x.decided", "approval.gw1.apr_x.requested", "record.gw1", "audit.record.gw1", "$KV.bundle_masking.current"},
 	} {
 		for _, subject := range subjects {
 			t.Run(user+" on "+subject, func(t *testing.T) {

@@ -38,7 +38,8 @@ const (
 	DeadlinePassed  = "expired"
 	GatewayStopping = "gateway_stopping"
 	RuleChanged     = "rule_changed"
-	Granted         = "granted" // another approval's grant let the command pass
+	Withdrawn       = "withdrawn" // of a change of the people map: the file was put back, or changed again
+	Granted         = "granted"   // another approval's grant let the command pass
 )
 
 // NewID returns a new approval id: "apr_" and a ULID.

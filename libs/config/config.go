@@ -119,7 +119,19 @@ type Policy struct {
 	Key      string `yaml:"key"` // signs bundles and leases
 	Listen   string `yaml:"listen"`
 	Instance string `yaml:"instance"` // tells replicas apart; default 1
+	// PeopleChanges says what a change of people.yaml takes: second_person (default),
+	// or file, where whoever may write the file may change who is who.
+	PeopleChanges string `yaml:"people_changes"`
 }
+
+// What a change of the people map takes.
+const (
+	SecondPerson = "second_person"
+	ByFile       = "file"
+)
+
+// SecondPerson reports that a change of the people map takes a second person.
+func (p *Policy) SecondPerson() bool { return p.PeopleChanges != ByFile }
 
 // Masking is the masking service's section.
 type Masking struct {

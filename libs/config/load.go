@@ -105,6 +105,12 @@ func (c *Config) Validate() error {
 	if c.Gateway.ID != "" && !token.MatchString(c.Gateway.ID) {
 		bad("gateway.id", "%q may hold letters, digits, - and _ only (it becomes part of a bus subject)", c.Gateway.ID)
 	}
+	if c.Gateway.ID == "policy" {
+		bad("gateway.id", "policy is what the policy service asks for approvals as; give the gateway another name, e.g. gw1")
+	}
+	if p := c.Policy.PeopleChanges; p != "" && p != SecondPerson && p != ByFile {
+		bad("policy.people_changes", "%q is not known; known: second_person (default), file", p)
+	}
 	if l := c.Gateway.Postgres; l.Plaintext && !loopback.Host(l.Listen) {
 		bad("gateway.postgres.plaintext", "credentials would cross the network readable; listen on a loopback address, e.g. 127.0.0.1:6432, or take it out")
 	}

@@ -26,6 +26,10 @@ const (
 	ContextLease    = "gatestay/lease/v1"
 	ContextBatch    = "gatestay/batch/v1"
 	ContextLift     = "gatestay/lift/v1"
+	// ContextPeople is of a people map in force, ContextPeopleChange of the request to
+	// change it.
+	ContextPeople       = "gatestay/people/v1"
+	ContextPeopleChange = "gatestay/people-change/v1"
 )
 
 // ErrSignature is returned by Open for any message that does not verify.

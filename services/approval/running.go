@@ -61,7 +61,7 @@ func (s *Service) newRunning(ctx context.Context, b *bus.Bus) (*running, error) 
 	r.rules = &rulebook.Follower{Trust: s.policy, Log: s.deps.Log, Floor: r.store, Changed: r.rulesChanged}
 	r.desk = &desk.Desk{
 		Store: r.store, Rules: r.rules.Current, Key: s.key, Bus: desk.JetStream{JS: b.JS}, Now: s.deps.Now, Log: s.deps.Log,
-		Inbox: s.InboxURL(), Hooks: s.hookNames(), Changed: func(st *machine.State) { r.changed(st, true) }, Finding: r.finding, Metrics: s.metrics.desk,
+		Inbox: s.InboxURL(), Policy: s.policy, Hooks: s.hookNames(), Changed: func(st *machine.State) { r.changed(st, true) }, Finding: r.finding, Metrics: s.metrics.desk,
 	}
 	if s.slack != nil {
 		r.desk.Slack = s.slack.client

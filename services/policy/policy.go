@@ -179,6 +179,8 @@ func (s *Service) onBus(ctx context.Context) error {
 		KV: kv, Kind: "policy", Key: s.key, Trust: s.trust, Name: "policy/" + s.instance, Floor: publish.Floor(s.cfg.Path(s.cfg.Policy.Key) + ".version"),
 		Now: s.deps.Now, Log: s.deps.Log,
 	}
+	guards := s.guard(b, kv, publisher)
+	s.keeper.People = guards.Admit
 	leases := &lease.Issuer{
 		Name: s.instance, Incarnation: ulid.Make().String(), Key: s.key, Send: b.Conn.Publish, Now: s.deps.Now, Log: s.deps.Log, Issued: s.metrics.leases.Inc,
 	}
@@ -190,6 +192,7 @@ func (s *Service) onBus(ctx context.Context) error {
 	group.Go(func() error { s.records.run(ctx, producer); return nil })
 	group.Go(func() error { return leases.Run(ctx) })
 	group.Go(func() error { return s.keeper.Run(ctx, publisher) })
+	group.Go(func() error { s.followDecisions(ctx, b, guards); return nil })
 	group.Go(func() error { return watchBucket(ctx, kv, s.deps.Log, s.keeper.Wake) })
 	group.Go(func() error { return config.Watch(ctx, s.cfg.Path(s.cfg.Policy.Dir), s.deps.Log, s.keeper.Wake) })
 	group.Go(func() error { return targets.run(ctx) })

@@ -54,7 +54,9 @@ type Desk struct {
 	// Slack tells who is in a user group; nil without Slack, where nobody is.
 	Slack Directory
 	// Hooks are the names of the webhooks that are told of each approval.
-	Hooks   []string
+	Hooks []string
+	// Policy are the keys of policy services, whose own requests are marked by them.
+	Policy  seal.Trust
 	Inbox   string // where people reach the pages; empty where there are none
 	Metrics *Metrics
 }
@@ -110,7 +112,11 @@ func (d *Desk) Requested(ctx context.Context, gateway, id string, raw []byte, ta
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	now := d.Now()
-	if problem := d.problem(gateway, id, r, now); problem != "" {
+	problem := d.problem(gateway, id, r, now)
+	if problem == "" {
+		problem = d.byPolicy(gateway, r, raw, tag)
+	}
+	if problem != "" {
 		d.Finding("approval.request_refused", map[string]string{"gateway": gateway, "approval_id": id, "problem": problem})
 		return fmt.Errorf("%w: %s", ErrInvalid, problem)
 	}

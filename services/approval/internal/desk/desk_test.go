@@ -80,7 +80,7 @@ func newBench(t *testing.T) *bench {
 	if b.engine, err = policy.Compile(map[string][]byte{"r.yaml": []byte(files), "people.yaml": []byte(peopleFile)}); err != nil {
 		t.Fatal(err)
 	}
-	b.book = rulebook.NewBook(b.engine, 1)
+	b.book = rulebook.NewBook(b.engine, 1, nil)
 	b.clock.Store(time.Now().UnixNano())
 	return b
 }

@@ -36,7 +36,7 @@ func (b *bench) allow(t *testing.T, rules string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.engine, b.book = e, rulebook.NewBook(e, 1)
+	b.engine, b.book = e, rulebook.NewBook(e, 1, nil)
 }
 
 // offered takes a request that offers grants, as a gateway makes it.

@@ -151,6 +151,9 @@ func section(s string) *slack.SectionBlock {
 
 // who says who asks for what against what.
 func who(r *eventv1.ApprovalRequest) string {
+	if r.People != nil {
+		return inline(approval.Describe(r.Principal)) + " has changed who is who, and who may approve. It comes into force when approved:"
+	}
 	s := link(r.GetPrincipal().GetUrl(), approval.Describe(r.Principal)) + "\nwants to run this on *" + code(r.Target) + "*"
 	if r.Environment != "" {
 		s += " (" + inline(r.Environment) + ")"

@@ -26,6 +26,7 @@ var reasons = map[string]string{
 	approval.GatewayStopping: "the gateway is stopping; the command can be run again",
 	approval.RuleChanged:     "the rule changed while the command was held; running it again asks anew",
 	approval.DeadlinePassed:  "its time was over",
+	approval.Withdrawn:       "the file was put back, or changed again",
 	WhyForged:                "the request contradicted its rule, which is a sign of tampering",
 }
 

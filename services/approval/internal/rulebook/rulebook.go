@@ -16,6 +16,7 @@ import (
 
 	"github.com/gatestay/gatestay/libs/approval"
 	"github.com/gatestay/gatestay/libs/bus"
+	"github.com/gatestay/gatestay/libs/people"
 	"github.com/gatestay/gatestay/libs/policy"
 	"github.com/gatestay/gatestay/libs/seal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
@@ -39,11 +40,12 @@ type Book struct {
 	Version uint64
 	rules   map[string]policy.Rule // by hash
 	people  *policy.People
+	hash    string // of people.yaml
 }
 
 // NewBook returns the book of an engine.
-func NewBook(e *policy.Engine, version uint64) *Book {
-	b := &Book{Version: version, rules: map[string]policy.Rule{}, people: e.People()}
+func NewBook(e *policy.Engine, version uint64, peopleFile []byte) *Book {
+	b := &Book{Version: version, rules: map[string]policy.Rule{}, people: e.People(), hash: people.Hash(peopleFile)}
 	hashes := e.Hashes()
 	for _, r := range e.Rules() {
 		b.rules[hashes[r.Name]] = r
@@ -59,6 +61,9 @@ func (b *Book) People() *policy.People { return b.people }
 func (b *Book) Approvers(r *eventv1.ApprovalRequest) (*eventv1.Approvers, error) {
 	if b == nil {
 		return nil, ErrNotYet
+	}
+	if r.People != nil {
+		return b.change(r)
 	}
 	rule, ok := b.rules[r.RuleHash]
 	switch {
@@ -239,7 +244,7 @@ func (f *Follower) Take(ctx context.Context, raw []byte) error {
 	if err := f.Floor.Raise(ctx, b.Version); err != nil {
 		return err
 	}
-	f.current.Store(NewBook(engine, b.Version))
+	f.current.Store(NewBook(engine, b.Version, b.Files[policy.PeopleFile]))
 	f.Log.Info().Uint64("version", b.Version).Msg("policy bundle in use")
 	if f.Changed != nil {
 		f.Changed()

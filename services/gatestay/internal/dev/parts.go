@@ -128,10 +128,13 @@ func (p *parts) overlay(l layout) func(*config.Config) {
 		g := &c.Gateway
 		g.ID, g.Journal, g.Key, g.MaskingKey = "gw1", l.data("journal"), l.key("gateway.pem"), l.key("masking.key")
 		g.Postgres, g.API, g.Health = tls(preferred(portPostgres)), tls(preferred(portAPI)), "127.0.0.1:0"
-		c.Policy = config.Policy{Dir: l.path("policies"), Key: l.key("policy.pem"), Listen: "127.0.0.1:0"}
+		c.Policy = config.Policy{
+			Dir: l.path("policies"), Key: l.key("policy.pem"), Listen: "127.0.0.1:0",
+			PeopleChanges: or(c.Policy.PeopleChanges, config.ByFile), // one developer, who edits it live
+		}
 		c.Masking = config.Masking{Dir: l.path("masking"), Key: l.key("masking.pem"), Listen: "127.0.0.1:0"}
 		c.Approval = config.Approval{
-			Key: l.key("approval.pem"), Listen: or(preferred(portApproval), "127.0.0.1:0"),
+			Key: l.key("approval.pem"), Listen: or(preferred(portApproval), "127.0.0.1:0"), URL: c.Approval.URL,
 			Slack: config.Slack{
 				Transport: "socket", BotToken: config.Secret("file:" + l.key("slack-bot")), AppToken: config.Secret("file:" + l.key("slack-app")),
 				Channel: "C0PROD", APIURL: p.slackURL() + "/api/", TeamID: p.slack.TeamID(), AppID: p.slack.AppID(),

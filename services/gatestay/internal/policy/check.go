@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatestay/gatestay/libs/config"
 	"github.com/gatestay/gatestay/libs/policy"
 	"github.com/gatestay/gatestay/services/gatestay/internal/cli"
 	"github.com/gatestay/gatestay/services/gatestay/internal/ui"
@@ -30,11 +31,14 @@ const checkExample = `  gatestay policy check
 
 // checked is what check found.
 type checked struct {
-	OK       bool             `json:"ok"`      // no problems
-	Catalog  bool             `json:"catalog"` // names were compared with the targets' catalogs
-	Masks    int              `json:"masks"`
-	Problems []policy.Problem `json:"problems"`
-	Findings []policy.Finding `json:"findings"`
+	OK      bool `json:"ok"`      // no problems
+	Catalog bool `json:"catalog"` // names were compared with the targets' catalogs
+	Masks   int  `json:"masks"`
+	// PeopleChanges is what a change of people.yaml takes: second_person, file;
+	// empty without a configuration.
+	PeopleChanges string           `json:"people_changes,omitempty"`
+	Problems      []policy.Problem `json:"problems"`
+	Findings      []policy.Finding `json:"findings"`
 }
 
 func checkCommand(env *cli.Env, w *where) *cobra.Command {
@@ -67,6 +71,12 @@ func checkCommand(env *cli.Env, w *where) *cobra.Command {
 
 func (f *folder) check(ctx context.Context, catalog bool) (checked, *policy.Engine, error) {
 	out := checked{Problems: []policy.Problem{}, Findings: []policy.Finding{}}
+	if f.cfg != nil {
+		out.PeopleChanges = config.SecondPerson
+		if !f.cfg.Policy.SecondPerson() {
+			out.PeopleChanges = config.ByFile
+		}
+	}
 	engine, problems, err := f.compile()
 	if err != nil {
 		return out, nil, err
@@ -120,6 +130,9 @@ func (f *folder) printChecked(p *ui.Printer, c checked, e *policy.Engine) {
 		head += "; targets " + strings.Join(names, ", ")
 	}
 	p.Line(p.Dim(head))
+	if f.cfg != nil {
+		p.Line(p.Dim(changes(f.cfg)))
+	}
 	problems, warnings := make([]notice, 0, len(c.Problems)), make([]notice, 0, len(c.Findings))
 	for _, x := range c.Problems {
 		problems = append(problems, f.problem(x))

@@ -8,12 +8,14 @@ import (
 	"github.com/gatestay/gatestay/services/gatestay/internal/cli"
 )
 
-const help = `Work on the rules in a folder, offline: nothing here changes what runs.
+const help = `Work on the rules in a folder, offline: nothing here changes what runs, but people
+confirm.
 
   check     what is wrong, and what silently never applies
   test      run the cases in *_test.yaml
   explain   which rule decides a statement, and why
   pin       write a repository's ids into the rules that name it
+  people    put a changed people map into force where nobody is left to approve it
 
 The folder is --policies, else policy.dir of the configuration, else policies/ in
 the folder of gatestay dev, else ./policies. Targets and issuers come from the
@@ -29,6 +31,6 @@ func Command(env *cli.Env) *cobra.Command {
 	}
 	c.PersistentFlags().StringVar(&w.policies, "policies", "", "folder of the rules")
 	c.PersistentFlags().StringVar(&w.config, "config", "", "configuration file, for targets, issuers and masks")
-	c.AddCommand(checkCommand(env, w), testCommand(env, w), explainCommand(env, w), pinCommand(env, w))
+	c.AddCommand(checkCommand(env, w), testCommand(env, w), explainCommand(env, w), pinCommand(env, w), peopleCommand(env, w))
 	return c
 }

@@ -5,6 +5,7 @@ package folder
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/gatestay/gatestay/libs/config"
@@ -23,6 +24,8 @@ type Snapshot struct {
 	Problems []policy.Problem  // empty: may be published
 	Findings []policy.Finding
 	Tests    int // cases run
+
+	all map[string][]byte // tests included
 }
 
 // Read reads and judges the folder. around is what rules are checked against.
@@ -31,7 +34,7 @@ func Read(dir string, around policy.Surroundings, facts policy.FactsFunc) *Snaps
 	if err != nil {
 		return &Snapshot{Problems: []policy.Problem{{File: dir, What: "the folder cannot be read: " + err.Error(), Remedy: "check that it exists and that the service may read it"}}}
 	}
-	s := &Snapshot{Raw: config.HashFiles(all), Files: map[string][]byte{}}
+	s := &Snapshot{Raw: config.HashFiles(all), Files: map[string][]byte{}, all: all}
 	size := 0
 	for name, raw := range all {
 		if !policy.IsTestFile(name) {
@@ -46,6 +49,21 @@ func Read(dir string, around policy.Surroundings, facts policy.FactsFunc) *Snaps
 	}
 	s.judge(all, around, facts)
 	return s
+}
+
+// WithPeople returns the folder as it is with another people map, judged anew;
+// empty is without one.
+func (s *Snapshot) WithPeople(people []byte, around policy.Surroundings, facts policy.FactsFunc) *Snapshot {
+	n := &Snapshot{Raw: s.Raw, Files: maps.Clone(s.Files), all: maps.Clone(s.all)}
+	for _, files := range []map[string][]byte{n.Files, n.all} {
+		delete(files, policy.PeopleFile)
+		if len(people) > 0 {
+			files[policy.PeopleFile] = people
+		}
+	}
+	n.Hash = config.HashFiles(n.Files)
+	n.judge(n.all, around, facts)
+	return n
 }
 
 func (s *Snapshot) judge(all map[string][]byte, around policy.Surroundings, facts policy.FactsFunc) {

@@ -15,6 +15,7 @@ import (
 	"github.com/gatestay/gatestay/libs/policy"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 	"github.com/gatestay/gatestay/services/policy/internal/folder"
+	"github.com/gatestay/gatestay/services/policy/internal/guard"
 )
 
 const (
@@ -39,6 +40,8 @@ type Keeper struct {
 	Record func(context.Context, *eventv1.Record) error // queues; fails when the context has ended
 	// Done is called after each time the folder was looked at, may be nil.
 	Done func(s Status, published bool, took time.Duration)
+	// People judges the folder's people map; nil takes it as it is.
+	People func(ctx context.Context, to []byte) (guard.Verdict, error)
 
 	around atomic.Pointer[policy.Surroundings]
 	status atomic.Pointer[Status]
@@ -113,10 +116,12 @@ func (k *Keeper) look(ctx context.Context, p Publisher) <-chan time.Time {
 	}
 	k.last = s
 	var published bool
-	var err error
-	if len(s.Problems) > 0 {
+	s, err := k.admit(ctx, s, around)
+	switch {
+	case err != nil:
+	case len(s.Problems) > 0:
 		err = k.reject(ctx, p, s)
-	} else {
+	default:
 		published, err = k.publish(ctx, p, s)
 	}
 	if err != nil {
@@ -130,6 +135,24 @@ func (k *Keeper) look(ctx context.Context, p Publisher) <-chan time.Time {
 		k.Done(*k.Status(), published, time.Since(start))
 	}
 	return nil
+}
+
+// admit returns the folder with the people map that is in force, where its own
+// still waits for a second person.
+func (k *Keeper) admit(ctx context.Context, s *folder.Snapshot, around policy.Surroundings) (*folder.Snapshot, error) {
+	if k.People == nil || len(s.Problems) > 0 {
+		return s, nil
+	}
+	v, err := k.People(ctx, s.Files[policy.PeopleFile])
+	if err != nil || v.Finding == nil {
+		return s, err
+	}
+	with := s.WithPeople(v.Map, around, k.Facts)
+	if len(with.Problems) > 0 { // what else changed needs the new map
+		with.Problems = append([]policy.Problem{{File: v.Finding.File, Line: v.Finding.Line, Column: 1, What: v.Finding.What + "; and the rest of the folder does not go with the people map in force", Remedy: v.Finding.Remedy}}, with.Problems...)
+	}
+	with.Findings = append(with.Findings, *v.Finding)
+	return with, nil
 }
 
 func (k *Keeper) reject(ctx context.Context, p Publisher, s *folder.Snapshot) error {

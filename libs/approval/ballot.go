@@ -9,8 +9,13 @@ import (
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 )
 
-// maxWait is how long any request waits, whatever its rule says.
-const maxWait = 24 * time.Hour
+const (
+	// maxWait is how long any request waits, whatever its rule says.
+	maxWait = 24 * time.Hour
+	// ProofLife is how long a passkey may take to sign a vote, and for how long its
+	// answer is then taken.
+	ProofLife = 5 * time.Minute
+)
 
 // Ballot returns a vote to approve as a tally counts it, with what its passkey
 // must have signed.
@@ -45,6 +50,9 @@ func elected(d *eventv1.ApprovalDecision, reason bool, e *electorate.Electorate,
 // gives reports that a vote which a passkey signed gives what the decision says.
 func gives(v *eventv1.Vote, d *eventv1.ApprovalDecision, waited time.Duration) bool {
 	since := d.DecidedAt.AsTime().Sub(v.Assertion.GetAt().AsTime())
+	if took := v.GetAt().AsTime().Sub(v.Assertion.GetAt().AsTime()); took < -slack || took > ProofLife+slack {
+		return false // its hours are told by when it was signed
+	}
 	if d.DecidedAt == nil || since < -slack || since > min(waited, maxWait)+slack {
 		return false
 	}

@@ -96,14 +96,17 @@ func TestRedteam20_TheApprovalServiceCannotForgeAPasskey(t *testing.T) {
 		"a passkey of nobody":      signed(t, elsewhere, kims()),
 		"moved to another account": signed(t, k.kim, kims(), func(d *eventv1.ApprovalDecision) {
 			v := kims()
-			v.Assertion = good.Votes[0].Assertion
+			v.Assertion, v.At = good.Votes[0].Assertion, good.Votes[0].At
 			v.Account = "slack:U0KIM"
 			d.Votes = []*eventv1.Vote{v}
 		}),
 		"from another vote of the same": signed(t, nil, &eventv1.Vote{
-			Person: "kim", Account: "oidc:kim@acme.example", Vote: Approve, Reason: "other", Assertion: good.Votes[0].Assertion,
+			Person: "kim", Account: "oidc:kim@acme.example", Vote: Approve, Reason: "other", Assertion: good.Votes[0].Assertion, At: good.Votes[0].At,
 		}),
 		"a Slack account with the name of a person": signed(t, k.kim, &eventv1.Vote{Person: "kim", Account: "slack:U0EVE", Vote: Approve}),
+		"given at another hour": signed(t, k.kim, kims(), func(d *eventv1.ApprovalDecision) {
+			d.Votes[0].At = timestamppb.New(now.Add(-8 * time.Minute))
+		}),
 		"dated a day later": signed(t, k.kim, kims(), func(d *eventv1.ApprovalDecision) {
 			d.DecidedAt, d.ExpiresAt = timestamppb.New(now.Add(25*time.Hour)), timestamppb.New(now.Add(26*time.Hour))
 		}),

@@ -68,12 +68,16 @@ func command(from, to []byte) string { return "people_" + hex.EncodeToString(Dig
 
 // Expect is what a decision must be for a change to be made: all of it from the
 // policy service's own memory. raw are the request's bytes as published.
-func Expect(id string, raw []byte, now *policy.People, from, to []byte, change policy.Change, at time.Time) approval.Expectation {
+func Expect(r *eventv1.ApprovalRequest, raw []byte, now *policy.People, from, to []byte, change policy.Change, at time.Time) approval.Expectation {
 	a := now.Changes().Event()
 	return approval.Expectation{
-		ApprovalID: id, Gateway: Gateway, Session: session, Command: command(from, to), Principal: principal(), Target: target,
+		ApprovalID: r.Id, Gateway: Gateway, Session: session, Command: command(from, to), Principal: principal(), Target: target,
 		RuleHash: Hash(from), Digest: Digest(from, to), RequestHash: approval.RequestHash(raw), Count: a.GetCount(), Now: at,
-		Electorate: func() *electorate.Electorate { return Electorate(now, change) },
+		Electorate: func() *electorate.Electorate {
+			e := Electorate(now, change)
+			e.Requested = r.RequestedAt.AsTime()
+			return e
+		},
 	}
 }
 

@@ -86,7 +86,7 @@ func TestAChangeOfThePeopleMapIsAsked(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := w.engine.People()
-	want := folk.Expect(q.Id, q.raw, now, []byte(people), []byte(kimsMap), now.Change(next), time.Now())
+	want := folk.Expect(q.ApprovalRequest, q.raw, now, []byte(people), []byte(kimsMap), now.Change(next), time.Now())
 	if d, err := approvals.Verify(w.trust(), signed, want); err != nil {
 		t.Errorf("the policy service would refuse %v: %v", d, err)
 	}

@@ -89,9 +89,12 @@ func (a *Authenticator) YAML() string {
 	return fmt.Sprintf("{name: %s, id: %s, public_key: %s}", a.Name, base64.RawURLEncoding.EncodeToString(a.ID), base64.RawURLEncoding.EncodeToString(a.Public))
 }
 
-// Sign asserts a vote: its assertion is set.
+// Sign asserts a vote: its assertion is set, and its time, where it has none.
 func (a *Authenticator) Sign(approvalID string, requestHash []byte, v *eventv1.Vote, at time.Time) error {
 	v.Assertion = &eventv1.Assertion{At: timestamppb.New(at.Truncate(time.Millisecond))}
+	if v.At == nil {
+		v.At = timestamppb.New(at)
+	}
 	made, err := a.Assert(passkey.Challenge(approvalID, requestHash, v))
 	if err != nil {
 		return err

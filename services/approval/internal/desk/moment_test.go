@@ -23,7 +23,7 @@ func (b *bench) under(t *testing.T, rules string, now time.Time) {
 	if b.engine, err = policy.Compile(map[string][]byte{"r.yaml": []byte(rules), "people.yaml": []byte(peopleFile)}); err != nil {
 		t.Fatal(err)
 	}
-	b.book = rulebook.NewBook(b.engine, 1)
+	b.book = rulebook.NewBook(b.engine, 1, nil)
 	b.clock.Store(now.UnixNano())
 }
 

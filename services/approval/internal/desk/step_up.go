@@ -13,9 +13,6 @@ import (
 	"github.com/gatestay/gatestay/services/approval/internal/machine"
 )
 
-// proofLife is how long a challenge may take to be signed.
-const proofLife = 5 * time.Minute
-
 // vote is the ballot as the state keeps it.
 func (b *Ballot) vote(person string, groups []string, at time.Time) machine.Vote {
 	v := machine.Vote{
@@ -47,7 +44,7 @@ func (d *Desk) stepUp(st *machine.State, r *eventv1.ApprovalRequest, e *electora
 	case b.Proof == nil:
 		return refused
 	}
-	if age := d.Now().Sub(b.Proof.Assertion.GetAt().AsTime()); age < -proofLife || age > proofLife {
+	if age := d.Now().Sub(b.Proof.Assertion.GetAt().AsTime()); age < -time.Second || age > approval.ProofLife {
 		refused.Message, refused.Hint = "your passkey's answer took too long", "press Approve once more"
 		return refused
 	}

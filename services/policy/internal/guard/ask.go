@@ -99,7 +99,7 @@ func or(v *Verdict) *Verdict {
 }
 
 func (g *Guard) waiting(s *step, p *pending) *policy.Finding {
-	return waits("waits for "+people.Electorate(s.now, s.change).InWords()+" ("+p.request.Id+"): "+strings.Join(s.change.Lines, "; "),
+	return waits("waits for "+people.Electorate(s.now, s.change).InWords(g.Now())+" ("+p.request.Id+"): "+strings.Join(s.change.Lines, "; "),
 		"have it approved in Slack, in the inbox or with 'gatestay approvals'; until then all else is published with the map in force")
 }
 
@@ -110,7 +110,7 @@ func (g *Guard) decided(ctx context.Context, s *step, p *pending, signed *eventv
 	if err != nil {
 		return nil, fmt.Errorf("guard: trust.approval: %w", err)
 	}
-	d, err := approval.Verify(trust, signed, people.Expect(p.request.Id, p.Request, s.now, s.from, s.to, s.change, g.Now()))
+	d, err := approval.Verify(trust, signed, people.Expect(p.request, p.Request, s.now, s.from, s.to, s.change, g.Now()))
 	switch {
 	case d == nil:
 		return nil, g.forged(ctx, p, signed, err)

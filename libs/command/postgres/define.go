@@ -20,6 +20,9 @@ func (w *walker) define(n *pg.Node, e env) bool {
 	case *pg.Node_CreateStmt:
 		w.ddl("create table")
 		w.createStmt(s.CreateStmt, e)
+		if w.f.Verb == "create table" { // not of a CREATE SCHEMA
+			w.makes = makingOf(s.CreateStmt)
+		}
 	case *pg.Node_CreateForeignTableStmt:
 		w.ddl("create foreign table")
 		w.secretOptions()

@@ -24,7 +24,7 @@ func facts(sql string, s Statement, stmt *pg.Node, toks []token) command.Facts {
 	w.finish(s)
 	w.comparisons(stmt, s)
 	w.f.Fingerprint = fingerprint(sql, w.toks)
-	w.f.Source = &text{sql: s.Text, keeps: w.keeps, columnTypes: w.columnTypes, whole: w.wholeRows()}
+	w.f.Source = &text{sql: s.Text, keeps: w.keeps, columnTypes: w.columnTypes, whole: w.wholeRows(), makes: w.makes}
 	return w.f
 }
 
@@ -49,6 +49,7 @@ type walker struct {
 	unknowns   set[string]
 
 	columnTypes []string
+	makes       *making
 	// assigned has the column for constants, by their offset in sql.
 	assigned map[int]place
 	// ranges are all names of FROM items; one that is mentioned as a column

@@ -80,6 +80,10 @@ type text struct {
 	columnTypes []string
 	// whole are the relations of which all columns may be taken unnamed.
 	whole []wholeRow
+	// makes is what a CREATE TABLE says of its table, and fresh what that is once
+	// resolved; nil where it does not tell all.
+	makes *making
+	fresh *Fresh
 	// resolved: path is known.
 	resolved bool
 	last     atomic.Pointer[proof]

@@ -44,7 +44,7 @@ func (c *Catalog) Resolve(f command.Facts, searchPath []string, tempSchema strin
 	r.f.Catalog = r.f.Class == command.Read && r.complete && catalogOnly(r.f.Objects)
 	r.f.Neutral = r.neutral()
 	if t, ok := f.Source.(*text); ok {
-		r.f.Source = &text{sql: t.sql, keeps: t.keeps, path: r.path, columnTypes: t.columnTypes, whole: t.whole, resolved: true}
+		r.f.Source = &text{sql: t.sql, keeps: t.keeps, path: r.path, columnTypes: t.columnTypes, whole: t.whole, makes: t.makes, fresh: r.fresh(), resolved: true}
 	}
 	return r.f
 }
@@ -173,6 +173,9 @@ func (r *resolver) objects() {
 		default:
 			rel := r.relation(o.Schema, o.Name)
 			if rel == nil {
+				if r.makes(o) {
+					continue
+				}
 				r.missing(o)
 				out.add(o)
 				continue
@@ -184,6 +187,14 @@ func (r *resolver) objects() {
 		}
 	}
 	r.f.Objects = out.list
+}
+
+// makes reports a relation that the statement itself creates, to which a foreign
+// key of its own refers.
+func (r *resolver) makes(o command.Object) bool {
+	return r.f.Verb == "create table" && slices.ContainsFunc(r.f.Objects, func(n command.Object) bool {
+		return n.New && n.Kind == "" && n.Name == o.Name && (o.Schema == "" || r.path.schema(n.Schema) == o.Schema || n.Schema == "" && r.path.creation() == o.Schema)
+	})
 }
 
 // along adds what a relation brings with it: the tables below a view, which are

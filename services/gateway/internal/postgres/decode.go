@@ -125,10 +125,12 @@ func (s *session) resolve(d *decoded) []command.Facts {
 	if uses {
 		statements = slices.Clone(statements)
 	}
-	facts := make([]command.Facts, len(d.statements))
+	facts, views := make([]command.Facts, len(d.statements)), make([]view, len(d.statements))
 	for retry := true; ; retry = false {
 		missed := false
+		seen := s.view(snapshot, now.masks, now.redefined.relations)
 		for i := range d.statements {
+			views[i] = seen
 			if u, ok := s.used(d, facts, i); ok {
 				statements[i] = u
 				if facts[i] = u.Facts; u.Handle.Cursor {
@@ -139,7 +141,8 @@ func (s *session) resolve(d *decoded) []command.Facts {
 			}
 			known := facts[i].IsUnknown("objects")
 			// Without a catalog every name is unknown.
-			facts[i] = snapshot.Catalog.Resolve(facts[i], s.asked.state.SearchPath, s.asked.temp)
+			facts[i] = seen.snapshot.Catalog.Resolve(facts[i], s.asked.state.SearchPath, s.asked.temp)
+			seen = s.with(seen, pgfacts.Made(&facts[i]))
 			missed = missed || (!known && facts[i].IsUnknown("objects"))
 		}
 		if !missed || !retry || err != nil {
@@ -155,12 +158,12 @@ func (s *session) resolve(d *decoded) []command.Facts {
 	}
 	for i := range facts {
 		if f := &facts[i]; !reads(f.Class) {
-			f.Copies = now.masks.Taint(f).Copies()
+			f.Copies = views[i].masks.Taint(f).Copies()
 		}
 	}
-	afterEarlier(statements, facts, now.redefined)
+	afterEarlier(statements, facts, views, now.redefined)
 	for i := range facts {
-		facts[i].Compared = now.masks.Compared(&facts[i])
+		facts[i].Compared = views[i].masks.Compared(&facts[i])
 	}
 	if err == nil && !uses {
 		d.facts, d.memos, d.stamp = facts, make([]seam.Memo, len(facts)), now
@@ -201,11 +204,11 @@ func without(f command.Facts, why string, fields ...string) command.Facts {
 
 // afterEarlier takes back what cannot be known of a statement because of what
 // earlier ones, of the text or of the transaction, may have done.
-func afterEarlier(statements []pgfacts.Statement, facts []command.Facts, doubt redefinition) {
+func afterEarlier(statements []pgfacts.Statement, facts []command.Facts, views []view, doubt redefinition) {
 	moved := false
 	for i := range facts {
 		f, own := &facts[i], &statements[i].Facts
-		if why, extent := doubt.doubts(own); extent > nothing && (own.Class != command.Session || len(own.Objects) > 0) && !plain(own) {
+		if why, extent := doubt.doubts(own, views[i].has); extent > nothing && (own.Class != command.Session || len(own.Objects) > 0) && !plain(own) {
 			*f = without(*f, why, resolvedFields...)
 			if extent >= anyName {
 				*f = without(*f, why, "functions")
@@ -229,7 +232,9 @@ func afterEarlier(statements []pgfacts.Statement, facts []command.Facts, doubt r
 		case own.Class == command.Write && !f.Neutral: // a trigger, perhaps
 			doubt.meaning = titled(own)
 		}
-		doubt = doubt.after(f)
+		if doubt = doubt.after(f); undoes(own) {
+			doubt = doubt.unsure()
+		}
 	}
 }
 

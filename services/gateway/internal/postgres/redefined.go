@@ -25,6 +25,8 @@ type relations struct {
 	names  []string // unqualified
 	by     string   // the statement
 	before *relations
+	// fresh is the one that it has made, nil where that is not all known.
+	fresh *pgfacts.Fresh
 }
 
 // after is what is in doubt behind one more statement.
@@ -33,17 +35,47 @@ func (d redefinition) after(f *command.Facts) redefinition {
 	case reads(f.Class), f.Class == command.Write, d.meaning != "":
 	case f.Class != command.DDL || !tables[f.Verb] || !f.Confined:
 		d.meaning = titled(f)
-	case len(f.Reach) > 0:
-		d.relations = &relations{f.Reach, titled(f), d.relations}
+	case len(f.Reach) > 0 && !d.relations.indexes(f):
+		d.relations = &relations{f.Reach, titled(f), d.relations, pgfacts.Made(f)}
 	}
 	return d
 }
 
+// unsure is what is in doubt where what the transaction has made may be gone.
+func (d redefinition) unsure() redefinition {
+	if d.relations.made() {
+		d.relations = d.relations.unsure()
+	}
+	return d
+}
+
+func (r *relations) made() bool { return r != nil && (r.fresh != nil || r.before.made()) }
+
+func (r *relations) unsure() *relations {
+	if r == nil {
+		return nil
+	}
+	return &relations{r.names, r.by, r.before.unsure(), nil}
+}
+
+// indexes reports an index of a table that the transaction has made, which it is
+// known by as before.
+func (r *relations) indexes(f *command.Facts) bool {
+	return f.Verb == "create index" && !slices.ContainsFunc(f.Reach, func(name string) bool {
+		return !r.has(name) || r.changed(name, r.has) != ""
+	})
+}
+
+// has reports a table of this name that was made, and is all known.
+func (r *relations) has(name string) bool {
+	return r != nil && (r.fresh != nil && r.fresh.Name() == name || r.before.has(name))
+}
+
 // changed returns the statement that has changed a relation of this name, empty
-// for none.
-func (r *relations) changed(name string) string {
+// for none, and for those that are known although they were made.
+func (r *relations) changed(name string, known func(name string) bool) string {
 	for ; r != nil; r = r.before {
-		if slices.Contains(r.names, name) {
+		if slices.Contains(r.names, name) && (r.fresh == nil || r.fresh.Name() != name || !known(name)) {
 			return r.by
 		}
 	}
@@ -61,19 +93,20 @@ func titled(f *command.Facts) string {
 }
 
 // doubts returns why a statement may mean something else than its facts say,
-// empty where it does not, and how much of it is not known.
-func (d redefinition) doubts(f *command.Facts) (string, extent) {
+// empty where it does not, and how much of it is not known. known are the tables
+// that the transaction has made and that the facts were read with.
+func (d redefinition) doubts(f *command.Facts, known func(name string) bool) (string, extent) {
 	if d.meaning != "" {
 		return fmt.Sprintf("an earlier statement of its text or transaction (%s) may change what it means; commit in between", d.meaning), whole
 	}
-	if by := d.relations.changed(pgfacts.Anything); by != "" {
+	if by := d.relations.changed(pgfacts.Anything, known); by != "" {
 		return fmt.Sprintf("an event trigger, which an earlier statement of its transaction runs (%s), may change what it means; commit in between", by), anyName
 	}
-	name := pgfacts.Touches(f, func(name string) bool { return d.relations.changed(name) != "" })
+	name := pgfacts.Touches(f, func(name string) bool { return d.relations.changed(name, known) != "" })
 	if name == "" {
 		return "", nothing
 	}
-	return fmt.Sprintf("an earlier statement of its transaction (%s) changes %s, which it uses; commit in between", d.relations.changed(name), name), relationsOnly
+	return fmt.Sprintf("an earlier statement of its transaction (%s) changes %s, which it uses; commit in between", d.relations.changed(name, known), name), relationsOnly
 }
 
 // extent is how much of a statement is not known.

@@ -1,8 +1,11 @@
 package postgres_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/gatestay/gatestay/libs/command"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
@@ -42,8 +45,9 @@ func TestRedteam13_ReachOfDefinitions(t *testing.T) {
 		{"the table itself", []string{"ALTER TABLE secrets ADD COLUMN more text"}, "", "alter table reach.secrets"},
 		{"its child", []string{"ALTER TABLE child ADD COLUMN more text"}, "", "alter table reach.child"},
 		{"its parent", []string{"ALTER TABLE secrets ADD COLUMN more text"}, "SELECT note FROM child WHERE id = 1", "alter table reach.secrets"},
-		{"the new table", []string{"CREATE TABLE fresh (id int)"}, "SELECT s.note FROM secrets s JOIN fresh f ON f.id = s.id", "create table reach.fresh"},
-		{"one of its name in another schema", []string{"CREATE TABLE reach_first.secrets (id int)"}, "", "create table reach_first.secrets"},
+		{"the new table", []string{"CREATE TABLE fresh (id int)"}, "SELECT s.note FROM secrets s JOIN fresh f ON f.id = s.id", ""},
+		{"one of its name in another schema", []string{"CREATE TABLE reach_first.secrets (id int)"}, "", ""},
+		{"one of its name in another schema, like another", []string{"CREATE TABLE reach_first.secrets (LIKE old)"}, "", "create table reach_first.secrets"},
 		{"a temporary one of its name", []string{"CREATE TEMP TABLE secrets (id int)"}, "", "create table"},
 		{"one of its name goes", []string{"DROP TABLE reach_first.other"}, "SELECT o.id FROM reach_first.other o, secrets s WHERE s.id = o.id", "drop table reach_first.other"},
 		{"a renaming", []string{"ALTER TABLE old RENAME TO older"}, "", "alter table reach.old"},
@@ -68,7 +72,7 @@ func TestRedteam13_ReachOfDefinitions(t *testing.T) {
 		{"a setting of the session", []string{"ALTER TABLE old ADD COLUMN n text DEFAULT set_config('search_path', 'reach_first', false)"}, "", "alter table reach.old"},
 		{"code", []string{"DO 'BEGIN END'"}, "", "do"},
 		{"a foreign key that changes rows", []string{"ALTER TABLE old ADD FOREIGN KEY (id) REFERENCES secrets ON DELETE CASCADE"}, "", "alter table reach.old"},
-		{"the array of its row", []string{"CREATE TABLE fresh (id int)"}, "SELECT note FROM secrets WHERE id = 1 AND '{}'::fresh[] IS NOT NULL", "create table reach.fresh"},
+		{"the array of its row", []string{"CREATE TABLE fresh (LIKE old)"}, "SELECT note FROM secrets WHERE id = 1 AND '{}'::fresh[] IS NOT NULL", "create table reach.fresh"},
 	} {
 		g := start(t, &seamtest.Gate{Masked: []seam.MaskedColumn{{Schema: "reach", Table: "secrets", Column: "email"}}})
 		r := dialRaw(t, g.config(t))
@@ -91,6 +95,85 @@ func TestRedteam13_ReachOfDefinitions(t *testing.T) {
 		r.query(t, "ROLLBACK")
 		r.query(t, probe+" /* again */")
 		known(t, c.name+", rolled back", &g.Admitted("/* again */")[0].Command.Facts, "")
+	}
+}
+
+// TestRedteam13_NewTables: what a transaction has made is known to what follows in
+// it, where its text tells all about it and masks do not concern it.
+func TestRedteam13_NewTables(t *testing.T) {
+	if err := target.Exec(t.Context(), "postgres", reachSetup); err != nil {
+		t.Fatal(err)
+	}
+	const fresh = "CREATE TABLE fresh (id serial PRIMARY KEY, tag text NOT NULL DEFAULT 'x' CHECK (tag <> ''), at timestamptz DEFAULT now(), more text[])"
+	const insert = "INSERT INTO fresh (tag) VALUES ('a')"
+	for _, c := range []struct {
+		name   string
+		before []string
+		probe  string // empty: insert
+		cause  string // empty: known
+	}{
+		{"a new table", []string{fresh}, "", ""},
+		{"with its schema", []string{strings.Replace(fresh, "fresh", "reach.fresh", 1)}, "INSERT INTO reach.fresh (tag) VALUES ('a')", ""},
+		{"its rows", []string{fresh, insert}, "UPDATE fresh SET tag = 'b' WHERE id = 1", ""},
+		{"from another", []string{fresh}, "INSERT INTO fresh (tag) SELECT note FROM old WHERE id = 1", ""},
+		{"with indexes and a comment", []string{fresh, "CREATE INDEX ON fresh (tag)", "CREATE UNIQUE INDEX ON fresh (tag, id)", "COMMENT ON TABLE fresh IS 'x'"}, "", ""},
+		{"two that refer to each other's", []string{fresh, "CREATE TABLE second (id int PRIMARY KEY REFERENCES fresh, up int REFERENCES second, o int REFERENCES old)"}, "INSERT INTO second VALUES (1, NULL, NULL)", ""},
+		{"behind a savepoint", []string{"SAVEPOINT a", fresh, "RELEASE a"}, "", ""},
+		{"beside a changed one", []string{"ALTER TABLE old ADD COLUMN more text", fresh}, "", ""},
+		{"COPY", []string{fresh}, "COPY fresh (tag) FROM STDIN", ""},
+
+		{"one that refers to a masked table", []string{"CREATE TABLE fresh (tag text, s int REFERENCES secrets)"}, "", "create table reach.fresh"},
+		{"by way of a new one", []string{"CREATE TABLE fresh (tag text PRIMARY KEY, s int REFERENCES secrets)", "CREATE TABLE second (tag text REFERENCES fresh)"}, "INSERT INTO second VALUES ('a')", "create table reach.second"},
+		{"a masked one", []string{"CREATE TABLE guarded (id int, hush text)"}, "INSERT INTO guarded (hush) VALUES ('a')", "create table reach.guarded"},
+		{"altered", []string{fresh, "ALTER TABLE fresh ADD FOREIGN KEY (id) REFERENCES secrets"}, "", "alter table reach.fresh"},
+		{"the array of its row", []string{fresh}, "SELECT note FROM old WHERE id = 1 AND '{}'::fresh[] IS NOT NULL", "it casts to the type fresh"},
+		{"made from rows", []string{"CREATE TABLE fresh AS SELECT note AS tag FROM old"}, "", "create table as reach.fresh"},
+		{"like another", []string{"CREATE TABLE fresh (LIKE secrets, tag text)"}, "", "create table reach.fresh"},
+		{"perhaps there already", []string{"CREATE TABLE IF NOT EXISTS fresh (tag text)"}, "", "create table reach.fresh"},
+		{"temporary", []string{"CREATE TEMP TABLE fresh (tag text)"}, "", "create table"},
+		{"computed", []string{"CREATE TABLE fresh (tag text, n int GENERATED ALWAYS AS (length(tag)) STORED)"}, "", "create table reach.fresh"},
+		{"with a trigger", []string{fresh, "CREATE TRIGGER t BEFORE INSERT ON fresh FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()"}, "", "create trigger"},
+		{"of a user's type", []string{"CREATE TABLE fresh (tag text, m mood)"}, "", "create table reach.fresh"},
+		{"taken back", []string{"SAVEPOINT a", fresh, "ROLLBACK TO a"}, "INSERT INTO reach_first.fresh (tag) VALUES ('a')", "create table reach.fresh"},
+		{"twice", []string{"CREATE TABLE reach_first.fresh (tag text)", "CREATE TABLE reach.fresh (tag text, s int REFERENCES secrets)"}, "INSERT INTO reach.fresh (tag) VALUES ('a')", "create table reach.fresh"},
+		{"twice, the other way", []string{"CREATE TABLE reach.fresh (tag text, s int REFERENCES secrets)", "CREATE TABLE reach_first.fresh (tag text)"}, "INSERT INTO reach.fresh (tag) VALUES ('a')", "create table"},
+		{"made anew", []string{"DROP TABLE moods", "CREATE TABLE moods (tag text)"}, "INSERT INTO moods (tag) VALUES ('a')", "create table reach.moods"},
+	} {
+		g := start(t, &seamtest.Gate{Masked: []seam.MaskedColumn{{Schema: "reach", Table: "secrets", Column: "email"}, {Table: "guarded", Column: "hush"}}})
+		r := dialRaw(t, g.config(t))
+		r.query(t, "SET search_path = reach")
+		probe := insert
+		if c.probe != "" {
+			probe = c.probe
+		}
+		r.query(t, "BEGIN")
+		for _, sql := range c.before {
+			r.query(t, sql)
+		}
+		r.send(t, &pgproto3.Query{String: probe}, &pgproto3.CopyDone{})
+		r.until(t, 1)
+		all := g.Admitted(probe)
+		if len(all) != 1 {
+			t.Fatalf("%s: %d commands", c.name, len(all))
+		}
+		newTable(t, c.name, &all[0].Command.Facts, c.cause)
+		r.query(t, "ROLLBACK")
+		// All in one text.
+		r.send(t, &pgproto3.Query{String: strings.Join(append(slices.Clone(c.before), probe+" /* all */", "SELECT 1/0"), "; ")}, &pgproto3.CopyDone{})
+		r.until(t, 1)
+		for _, a := range g.Admitted("/* all */") {
+			if strings.HasPrefix(a.Command.Text, probe[:8]) {
+				newTable(t, c.name+", in one text", &a.Command.Facts, c.cause)
+			}
+		}
+	}
+}
+
+func newTable(t *testing.T, name string, f *command.Facts, cause string) {
+	t.Helper()
+	known := len(f.Unknown) == 0 && len(f.Compared) == 0 && f.Class == command.Write
+	if known != (cause == "") || !strings.Contains(f.Why, cause) {
+		t.Errorf("%s: class %s, unknown %q, compared %+v, why %q, want %q", name, f.Class, f.Unknown, f.Compared, f.Why, cause)
 	}
 }
 

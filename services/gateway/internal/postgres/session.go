@@ -50,6 +50,7 @@ type session struct {
 	trials   map[*seam.Command]*radius.Trial // of commands that are being decided; the client goroutine's
 	asked    asked                           // what is known of the session's state; the client goroutine's
 	resolved resolved
+	seen     viewed             // of the open transaction
 	callees  map[uint32]*callee // PostgreSQL's own functions, by OID
 	catalog  *catalog.Handle
 	masked   atomic.Pointer[masked]

@@ -45,6 +45,9 @@ func (t *track) forwarded(f *command.Facts, text string) {
 	}
 	t.hearsay.forwarded(f, text)
 	t.redefined = t.redefined.after(f)
+	if undoes(f) {
+		t.redefined = t.redefined.unsure()
+	}
 	t.doubtful = t.doubtful || f.Class == command.Write && !f.Neutral
 	switch f.Transaction {
 	case "begin":
@@ -62,6 +65,15 @@ func (t *track) forwarded(f *command.Facts, text string) {
 			t.known, t.moved = false, true
 		}
 	}
+}
+
+// undoes reports a command that may take back what its transaction has made.
+func undoes(f *command.Facts) bool {
+	switch f.Transaction {
+	case "", "begin", "savepoint", "release":
+		return false
+	}
+	return true
 }
 
 // settled notes what the target says when all was answered. It reports whether

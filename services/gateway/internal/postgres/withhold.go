@@ -91,6 +91,14 @@ func (s *session) masks(in *catalog.Snapshot) *pgfacts.Masks {
 	}
 	now := &masked{columns: columns, in: in}
 	defer s.masked.Store(now)
+	now.masks = masksIn(in, columns)
+	if missing := now.masks.Missing(); len(missing) > 0 {
+		s.notFound(missing)
+	}
+	return now.masks
+}
+
+func masksIn(in *catalog.Snapshot, columns []seam.MaskedColumn) *pgfacts.Masks {
 	var rules, copies []command.Column
 	for _, m := range columns {
 		c := command.Column{Schema: m.Schema, Table: m.Table, Name: m.Column}
@@ -100,11 +108,7 @@ func (s *session) masks(in *catalog.Snapshot) *pgfacts.Masks {
 			rules = append(rules, c)
 		}
 	}
-	now.masks = in.Masks(rules, copies)
-	if missing := now.masks.Missing(); len(missing) > 0 {
-		s.notFound(missing)
-	}
-	return now.masks
+	return in.Masks(rules, copies)
 }
 
 // notFound tells of rules' columns that the catalog does not have.

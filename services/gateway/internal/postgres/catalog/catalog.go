@@ -310,6 +310,12 @@ func (h *Handle) read(ctx context.Context, source Source) (Source, *pgfacts.Cata
 	return source, catalog, nil
 }
 
+// With is the snapshot with a table that only one session knows of, as long as its
+// transaction is open.
+func (s *Snapshot) With(t *pgfacts.Fresh) *Snapshot {
+	return &Snapshot{Catalog: s.Catalog.With(t), Version: s.Version}
+}
+
 // loadLimit bounds a load.
 const loadLimit = 60 * time.Second
 

@@ -13,7 +13,8 @@ import (
 type Capabilities struct {
 	Reaches   bool         `json:"reaches"` // whether it may connect at all
 	Ways      []Capability `json:"ways"`
-	Sentences []string     `json:"sentences"` // the same in words
+	Sentences []string     `json:"sentences"`        // the same in words
+	Frozen    string       `json:"frozen,omitempty"` // the freeze that is on, until when and why; empty: none
 }
 
 // Capability is what one rule does with one class of commands.
@@ -72,6 +73,12 @@ func (e *Engine) can(p *eventv1.Principal, t Target, at time.Time) Capabilities 
 		for _, way := range listed {
 			c.Sentences = append(c.Sentences, e.sentence(way, p, t, at, lead))
 			lead = false
+		}
+	}
+	for _, f := range e.freezes {
+		if f.coversTarget(t) && f.Freeze.On(at) {
+			c.Sentences = append(c.Sentences, f.whyFrozen()+map[Effect]string{Deny: " denies all but reads", Hold: " holds all but reads"}[f.Effect])
+			c.Frozen = f.whyFrozen()
 		}
 	}
 	if len(denied) > 0 {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/gatestay/gatestay/libs/command"
 )
@@ -52,8 +53,9 @@ const (
 
 // Surroundings is what a policy is checked against.
 type Surroundings struct {
-	Targets []Target // nil: not known, no finding about them
-	Issuers []Issuer // nil: not known
+	Targets []Target  // nil: not known, no finding about them
+	Issuers []Issuer  // nil: not known
+	Now     time.Time // zero: not known, no finding about what is over
 }
 
 // Issuer is one configured issuer of job tokens.
@@ -76,6 +78,7 @@ func Check(e *Engine, s Surroundings) []Finding {
 		c.shadowed(r)
 	}
 	c.overlaps()
+	c.freezes()
 	c.uncovered()
 	sort.SliceStable(c.found, func(i, j int) bool {
 		a, b := c.found[i], c.found[j]

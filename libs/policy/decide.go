@@ -34,6 +34,8 @@ type Decision struct {
 	ReasonRequired bool
 	RowLimit       int64
 	ByteLimit      int64
+	// Frozen reports that a freeze decides, whose name is in Rule.
+	Frozen bool
 	// MaskedCopy reports a denial of what a rule would let pass, because it stores
 	// a masked column where no mask is on it and no matching rule lets it.
 	MaskedCopy bool
@@ -49,6 +51,7 @@ type tally struct {
 	// Holds that only turn an allow into a hold. What the caller said must not
 	// choose its approvers, so another hold goes before one by assertion.
 	named, asserted *rule
+	frozen          *rule // the freeze that is on
 	reasonRequired  bool
 	rowLimit        int64
 	byteLimit       int64
@@ -143,6 +146,7 @@ func (e *Engine) Decide(in Input) Decision {
 			t.add(r, m, r.MaskedCopies && r.certain(a, said))
 		}
 	})
+	e.freeze(&in, &t)
 	return e.decision(a, &t)
 }
 
@@ -290,12 +294,17 @@ func (r *rule) deniesAll(a *activation, said, later set) bool {
 }
 
 func (e *Engine) decision(a *activation, t *tally) Decision {
-	r := t.decides()
+	base := t.decides()
+	r, weaker := t.frozenBy(base)
 	if r == nil {
 		return Decision{Effect: Deny, Why: whyDefault(a), Allowed: e.allowed(a.in.Principal, a.in.Target)}
 	}
 	d := Decision{Effect: r.Effect, Rule: r.Name, RuleHash: r.hash, Description: r.Description, Why: e.why(a, r)}
-	if r.Effect == Deny {
+	d.Frozen = r.Freeze != nil
+	if weaker {
+		d.Effect, d.Why = Deny, e.whyWeaker(a, r, base)
+	}
+	if d.Effect == Deny {
 		d.Allowed = e.allowed(a.in.Principal, a.in.Target)
 		return d
 	}
@@ -307,7 +316,7 @@ func (e *Engine) decision(a *activation, t *tally) Decision {
 	if r.Effect == Hold {
 		d.Deadline, d.HoldInTransaction = r.Deadline, r.HoldInTransaction
 		d.Approvers = r.Approvers.Event()
-		d.Return, d.Grants = r.Hold == HoldReturn, r.Grants
+		d.Return, d.Grants = base.Hold == HoldReturn, r.Grants
 		d.BreakGlass, d.Unbreakable = breakGlass(r, t.holds, a.in.Principal)
 		d.Rehearsal, d.ApproveIf = rehearsals(t.holds)
 	}

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"path"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -41,8 +42,9 @@ type Input struct {
 // Engine is a compiled set of policy files. It is safe for concurrent use and
 // never changes; a new set of files is a new Engine.
 type Engine struct {
-	rules  []*rule // by name
-	people *People
+	rules   []*rule // by name
+	freezes []*rule // by name
+	people  *People
 
 	indexes     sync.Map // indexKey → *index
 	indexesHeld atomic.Int64
@@ -83,7 +85,8 @@ func Compile(files map[string][]byte) (*Engine, error) {
 			e.people = s.people(files[name])
 		case IsRuleFile(name):
 			found = true
-			e.rules = append(e.rules, s.rules(files[name], conditions)...)
+			rules, freezes := s.rules(files[name], conditions)
+			e.rules, e.freezes = append(e.rules, rules...), append(e.freezes, freezes...)
 		}
 		problems = append(problems, s.problems...)
 	}
@@ -95,7 +98,9 @@ func Compile(files map[string][]byte) (*Engine, error) {
 		sortProblems(problems)
 		return nil, &ProblemsError{Problems: problems}
 	}
-	sort.SliceStable(e.rules, func(i, j int) bool { return e.rules[i].Name < e.rules[j].Name })
+	for _, list := range [][]*rule{e.rules, e.freezes} {
+		sort.SliceStable(list, func(i, j int) bool { return list[i].Name < list[j].Name })
+	}
 	return e, nil
 }
 
@@ -103,7 +108,7 @@ func Compile(files map[string][]byte) (*Engine, error) {
 func (e *Engine) across() []Problem {
 	var problems []Problem
 	seen := map[string]*rule{}
-	for _, r := range e.rules {
+	for _, r := range slices.Concat(e.rules, e.freezes) {
 		s := &source{file: r.File, rule: r.Name}
 		if first := seen[r.Name]; first != nil && r.Name != "" {
 			s.bad(r.nodes["name"], fmt.Sprintf("the name is taken by the rule in %s:%d", first.File, first.Line), "names are unique over all files: rename one of them")
@@ -138,10 +143,10 @@ func sortedNames(files map[string][]byte) []string {
 	return names
 }
 
-// Hashes returns the hash of every rule by name.
+// Hashes returns the hash of every rule, and of every freeze, by name.
 func (e *Engine) Hashes() map[string]string {
 	out := make(map[string]string, len(e.rules))
-	for _, r := range e.rules {
+	for _, r := range slices.Concat(e.rules, e.freezes) {
 		out[r.Name] = r.hash
 	}
 	return out

@@ -47,7 +47,26 @@ func (e *Engine) Explain(in Input) Explanation {
 		}
 		x.Rules = append(x.Rules, t)
 	}
+	for _, f := range e.freezes {
+		x.Rules = append(x.Rules, e.traceFreeze(&in, f, x.Decision))
+	}
 	return x
+}
+
+func (e *Engine) traceFreeze(in *Input, f *rule, d Decision) Trace {
+	t := Trace{Rule: f.Name, Effect: f.Effect, File: f.File, Line: f.Line, Decides: d.Frozen && d.Rule == f.Name}
+	of := &tally{}
+	switch e.freeze(in, of); {
+	case !f.coversTarget(in.Target):
+		t.Why = "it is not about this target: " + targetsOf(&f.Rule)
+	case !f.Freeze.On(in.At):
+		t.Why = "the freeze is from " + f.Freeze.From.Format("2006-01-02 15:04 MST") + " to " + f.Freeze.To.Format("2006-01-02 15:04 MST")
+	case of.frozen == nil:
+		t.Why = "a freeze lets reads pass"
+	default:
+		t.Matched, t.Why = true, "the freeze is on until "+f.Freeze.To.Format("2006-01-02 15:04 MST")
+	}
+	return t
 }
 
 func (e *Engine) trace(a *activation, r *rule, pre bool) Trace {

@@ -65,11 +65,18 @@ func (r *rule) timely(at time.Time) bool {
 
 // Lasting returns until when a decision about the target, made at a moment, holds
 // as long as the engine, the principal, the session and the facts are the same:
-// until the next edge of the hours of a rule. It returns false where a rule looks
+// until the next edge of the hours of a rule, or of a freeze. It returns false where a rule looks
 // at what changes all the time.
 func (e *Engine) Lasting(t Target, at time.Time) (until time.Time, ok bool) {
 	x := e.index(t)
 	until = at.Add(longest)
+	for _, f := range x.freezes {
+		for _, edge := range []time.Time{f.From, f.To} {
+			if edge.After(at) && edge.Before(until) {
+				until = edge
+			}
+		}
+	}
 	for _, l := range x.hours {
 		if edge := l.Edge(at); edge.Before(until) {
 			until = edge

@@ -12,6 +12,7 @@ type index struct {
 	byRepository map[string][]*candidate // repository id
 	changing     bool                    // a condition uses a variable that changes
 	hours        []hours.List            // of its rules
+	freezes      []*Freeze
 }
 
 // candidate is one selector of one rule.
@@ -38,6 +39,11 @@ func (e *Engine) index(t Target) *index {
 
 func (e *Engine) makeIndex(t Target) *index {
 	x := &index{byRepository: map[string][]*candidate{}}
+	for _, f := range e.freezes {
+		if f.coversTarget(t) {
+			x.freezes = append(x.freezes, f.Freeze)
+		}
+	}
 	for _, r := range e.rules {
 		if !r.coversTarget(t) {
 			continue

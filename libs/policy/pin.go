@@ -75,6 +75,9 @@ func (e *pinEditor) edit(raw []byte) (string, error) {
 		return string(raw), e.broken()
 	}
 	for _, top := range e.entries(root, "a rule file", fileKeys) {
+		if top.key != "rules" {
+			continue
+		}
 		for _, n := range e.list(top.value, "rules") {
 			e.rule = peekName(n)
 			for _, key := range e.entries(n, "a rule", ruleKeys) {

@@ -33,7 +33,7 @@ const (
 )
 
 var (
-	fileKeys = []string{"rules"}
+	fileKeys = []string{"rules", "freezes"}
 	ruleKeys = []string{"name", "description", "effect", "targets", "environments", "principals", "when", "hours", "approvers", "deadline", "reason", "row_limit", "byte_limit", "hold_in_transaction", "hold", "grants", "rehearsal", "approve_if", "break_glass", "masked_copies"}
 
 	effects = []string{string(Allow), string(Hold), string(Deny)}
@@ -69,6 +69,8 @@ type Rule struct {
 	// MaskedCopies lets a command store what derives from a masked column where no
 	// mask is on it.
 	MaskedCopies bool `json:"masked_copies,omitempty"`
+	// Freeze is set where this is no rule, but a freeze.
+	Freeze *Freeze `json:"freeze,omitempty"`
 
 	// File, Line and Column say where the rule begins.
 	File   string `json:"-"`
@@ -112,15 +114,18 @@ func (r *Rule) coversTarget(t Target) bool {
 }
 
 // rules reads one rule file.
-func (s *source) rules(raw []byte, conditions *conditions) []*rule {
+func (s *source) rules(raw []byte, conditions *conditions) (out, freezes []*rule) {
 	root := s.root(raw)
 	if root == nil {
-		return nil
+		return nil, nil
 	}
-	var out []*rule
 	found := false
 	for _, e := range s.entries(root, "a rule file", fileKeys) {
 		found = true
+		if e.key == "freezes" {
+			freezes = s.freezes(e.value)
+			continue
+		}
 		for _, n := range s.list(e.value, "rules") {
 			if r := s.readRule(n, conditions); r != nil {
 				out = append(out, r)
@@ -129,9 +134,9 @@ func (s *source) rules(raw []byte, conditions *conditions) []*rule {
 		}
 	}
 	if !found && len(s.problems) == 0 {
-		s.bad(root, "a rule file without rules", "add rules: and a list of rules")
+		s.bad(root, "a rule file without rules", "add rules: and a list of rules, or freezes:")
 	}
-	return out
+	return out, freezes
 }
 
 func (s *source) readRule(n ast.Node, conditions *conditions) *rule {

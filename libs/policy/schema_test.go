@@ -55,6 +55,7 @@ func TestSchemasHaveTheSameKeys(t *testing.T) {
 		{"policy", "$defs.approvers", approverKeys},
 		{"policy", "$defs.approverGroup", groupKeys},
 		{"policy", "$defs.window", hourKeys},
+		{"policy", "$defs.freeze", freezeKeys},
 		{"people", "", peopleKeys},
 		{"people", "$defs.person", personKeys},
 		{"people", "$defs.passkey", passkeyKeys},

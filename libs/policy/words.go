@@ -60,18 +60,27 @@ func whyDefault(a *activation) string {
 }
 
 func (e *Engine) why(a *activation, r *rule) string {
+	by := "rule " + quoted(r.Name)
+	if r.Freeze != nil {
+		by = r.whyFrozen()
+	}
 	switch r.Effect {
 	case Allow:
-		return "rule " + quoted(r.Name) + " allows it"
+		return by + " allows it"
 	case Hold:
-		return "rule " + quoted(r.Name) + " holds " + what(a.in.Facts) + " on " + a.in.Target.Name + " until approved by " + e.people.approvers(r.Approvers, Requesters(a.in.Principal), a.in.At)
+		return by + " holds " + what(a.in.Facts) + " on " + a.in.Target.Name + " until approved by " + e.people.approvers(r.Approvers, Requesters(a.in.Principal), a.in.At)
 	default:
-		s := "rule " + quoted(r.Name) + " denies " + what(a.in.Facts) + " on " + a.in.Target.Name
+		s := by + " denies " + what(a.in.Facts) + " on " + a.in.Target.Name
 		if r.condition != nil && r.condition.uses&a.unknown != 0 {
 			s += "; not known of it: " + strings.Join(variablesOf(r.condition.uses&a.unknown), ", ")
 		}
 		return s
 	}
+}
+
+// whyWeaker says why a freeze denies what its approvers could approve.
+func (e *Engine) whyWeaker(a *activation, f, base *rule) string {
+	return f.whyFrozen() + " denies " + what(a.in.Facts) + " on " + a.in.Target.Name + ": rule " + quoted(base.Name) + " asks for more approval than the freeze does"
 }
 
 // whyCopy says which masked column would go where.

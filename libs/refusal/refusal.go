@@ -50,6 +50,7 @@ const (
 	BinaryMasked    Code = "GS1204" // a mask touches a binary column of another type than text
 	HoldInTx        Code = "GS1205" // would hold while its transaction has written or locked
 	StateChanged    Code = "GS1206" // session state differs from that decided for
+	Frozen          Code = "GS1207" // a freeze lets reads pass only
 	MaskedCopy      Code = "GS1209" // would store a masked column where no mask is on it
 )
 

@@ -47,7 +47,7 @@ type Book struct {
 func NewBook(e *policy.Engine, version uint64, peopleFile []byte) *Book {
 	b := &Book{Version: version, rules: map[string]policy.Rule{}, people: e.People(), hash: people.Hash(peopleFile)}
 	hashes := e.Hashes()
-	for _, r := range e.Rules() {
+	for _, r := range append(e.Rules(), e.Freezes()...) {
 		b.rules[hashes[r.Name]] = r
 	}
 	return b

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -98,7 +99,7 @@ func (f *folder) check(ctx context.Context, catalog bool) (checked, *policy.Engi
 		}
 	}
 	out.Problems = append(out.Problems, bad...)
-	out.Findings = append(out.Findings, policy.Check(engine, f.around)...)
+	out.Findings = append(out.Findings, policy.Check(engine, policy.Surroundings{Targets: f.around.Targets, Issuers: f.around.Issuers, Now: time.Now()})...)
 	out.Findings = append(out.Findings, f.maskTargets(masks)...)
 	if catalog {
 		out.Catalog = true

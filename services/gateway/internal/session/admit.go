@@ -167,6 +167,11 @@ func (a *admission) denied() *refusal.Refusal {
 	if r.Code != refusal.CommandUnknown { // a rule that denies what is not known speaks of something else
 		r.Detail = sentence(a.decision.Description)
 	}
+	if a.decision.Frozen {
+		r.Code, r.Message, r.Detail = refusal.Frozen, a.decision.Why, "Reads pass."
+		r.Hint = "Run it again after the freeze; quote " + a.id + " when you ask for an exception."
+		return r
+	}
 	if a.decision.MaskedCopy {
 		r.Code, r.Message = refusal.MaskedCopy, a.decision.Why
 	}

@@ -180,6 +180,12 @@ func (s *Session) resume(ctx context.Context, a *admission, approvalID string, d
 	switch again.decision.Effect {
 	case policy.Allow:
 	case policy.Hold:
+		if again.decision.RuleHash != a.decision.RuleHash && again.decision.Frozen {
+			return &refusal.Refusal{
+				Code: refusal.Frozen, Rule: again.decision.Rule, ID: approvalID,
+				Message: "a freeze has begun while the command was held, so its approval no longer fits: " + again.decision.Why, Hint: "Run it again; it asks those whom the freeze names.",
+			}
+		}
 		if again.decision.RuleHash != a.decision.RuleHash {
 			return &refusal.Refusal{
 				Code: refusal.RuleChanged, Rule: again.decision.Rule, ID: approvalID,

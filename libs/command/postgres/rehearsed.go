@@ -20,8 +20,9 @@ type Rehearsal struct {
 // Rehearsed returns what has to be proved of the target before a resolved
 // statement is run unapproved, in a transaction that may be rolled back. why is
 // set where it must not be: it would do something that a rollback does not undo,
-// run code that is not PostgreSQL's, or do what cannot be foreseen.
-func (c *Catalog) Rehearsed(f *command.Facts) (r Rehearsal, why string) {
+// run code that is not PostgreSQL's, or do what cannot be foreseen. named are the
+// objects as the statement itself names them, without what foreign keys reach.
+func (c *Catalog) Rehearsed(f *command.Facts, named []command.Object) (r Rehearsal, why string) {
 	if f.Class != command.Write {
 		return r, "only a change of rows is rehearsed"
 	}
@@ -50,7 +51,7 @@ func (c *Catalog) Rehearsed(f *command.Facts) (r Rehearsal, why string) {
 		return r, "it fires triggers, which run " + strings.Join(f.Triggers[:min(len(f.Triggers), 3)], ", ")
 	}
 	for _, o := range f.Objects {
-		if o.Access != command.Write {
+		if o.Access != command.Write || !writes(named, o) {
 			continue
 		}
 		rel := c.relations[Name{o.Schema, o.Name}]
@@ -74,6 +75,13 @@ func (c *Catalog) Rehearsed(f *command.Facts) (r Rehearsal, why string) {
 		r.Inserts, r.Updates, r.Deletes = true, true, true
 	}
 	return r, ""
+}
+
+// writes reports that one of the objects may be this one, to be written.
+func writes(named []command.Object, o command.Object) bool {
+	return slices.ContainsFunc(named, func(n command.Object) bool {
+		return n.Access == command.Write && n.Name == o.Name && (n.Schema == "" || n.Schema == o.Schema)
+	})
 }
 
 // Traceless are PostgreSQL's volatile functions behind which there is nothing but the

@@ -65,7 +65,7 @@ func (s *session) await(typ byte) error {
 // client is told.
 func (s *session) runMeasured(r *run) (tag string, err error) {
 	m := r.measured
-	if m.trial == nil {
+	if m.rehearsed == nil {
 		err = unmeasured("it was not rehearsed in this way")
 		r.finish(statusNotExecuted, codeOf(err), "")
 		return "", err
@@ -81,7 +81,20 @@ func (s *session) runMeasured(r *run) (tag string, err error) {
 		return "", err
 	}
 	defer leave()
-	out, err := radius.Run(ctx, conn, m.trial, m.check)
+	if why := m.again(ctx); why != "" {
+		err = unmeasured(why)
+		r.finish(statusNotExecuted, codeOf(err), "")
+		return "", err
+	}
+	out, err := radius.Run(ctx, conn, m.trial, func(r *seam.Rehearsal) error {
+		if err := m.check(r); err != nil {
+			return err
+		}
+		if why := m.again(ctx); why != "" {
+			return unmeasured(why)
+		}
+		return nil
+	})
 	if err != nil {
 		return "", s.notCommitted(ctx, r, out, err)
 	}

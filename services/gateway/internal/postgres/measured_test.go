@@ -47,7 +47,7 @@ var modes = map[string]pgx.QueryExecMode{
 func refusedWith(t *testing.T, err error, code refusal.Code, words string) {
 	t.Helper()
 	var pe *pgconn.PgError
-	if !errors.As(err, &pe) || !strings.HasPrefix(pe.Message, string(code)) || !strings.Contains(err.Error(), words) {
+	if !errors.As(err, &pe) || !strings.HasPrefix(pe.Message, string(code)) || !strings.Contains(pe.Message+pe.Detail, words) {
 		t.Errorf("%v; want %s, %q", err, code, words)
 	}
 }
@@ -140,9 +140,29 @@ func TestRedteam21_ATriggerBetweenRehearsalAndRunIsNotFired(t *testing.T) {
 			run(t, d, "CREATE TRIGGER late BEFORE UPDATE OR DELETE ON "+table+" FOR EACH ROW EXECUTE FUNCTION reh.mark()")
 		})
 		_, err := g.connect(t).Exec(t.Context(), "DELETE FROM reh.people WHERE team = 3 /* bounded */")
-		refusedWith(t, err, refusal.RunExceeded, table+" fires the trigger late")
+		refusedWith(t, err, refusal.RunExceeded, "Nothing was changed")
 		if v := value(t, d, "SELECT (SELECT count(*) FROM reh.people) || ' ' || (SELECT count(*) FROM reh.marks)"); v != "100 0" {
 			t.Error(v)
+		}
+	}
+}
+
+// A function that came between the two, and that a name in the command means now,
+// is not called.
+func TestRedteam21_AFunctionBetweenRehearsalAndRunIsNotCalled(t *testing.T) {
+	d := direct(t)
+	for name, mode := range modes {
+		shopTables(t, d)
+		run(t, d, "CREATE SEQUENCE reh.sprung")
+		g := bounded(t, 30, func() {
+			run(t, d, `CREATE FUNCTION reh.lower(varchar) RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM nextval('reh.sprung'); RETURN $1; END $$`)
+		})
+		conn := g.connect(t)
+		run(t, conn, "SET search_path = reh")
+		_, err := conn.Exec(t.Context(), "UPDATE people SET note = 'y' WHERE lower(note::varchar) = 'n' AND team = 3 /* bounded */", mode)
+		refusedWith(t, err, refusal.RunExceeded, "Nothing was changed")
+		if v := value(t, d, "SELECT (SELECT count(*) FROM reh.people WHERE note = 'y') || ' ' || (SELECT is_called FROM reh.sprung)"); v != "0 false" {
+			t.Errorf("%s: %s", name, v)
 		}
 	}
 }

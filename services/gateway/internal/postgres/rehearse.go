@@ -42,9 +42,26 @@ func (s *session) rehearse(ctx context.Context, d *decoded, c *seam.Command, bef
 	case len(d.statements) > 1:
 		out.Alone = "it is one of several commands of a text"
 	default:
-		s.trials[c] = trial
+		s.trials[c] = &rehearsed{trial: trial, again: func(ctx context.Context) string { return s.moved(ctx, d, c, before, i) }}
 	}
 	return out
+}
+
+// rehearsed is a command that may be run as it was rehearsed.
+type rehearsed struct {
+	trial *radius.Trial
+	again func(ctx context.Context) string
+}
+
+// moved says why a command is not the one any more that was rehearsed: a name in it
+// has come to mean something else. Asked before its run is committed, it sees what
+// came while that ran, too.
+func (s *session) moved(ctx context.Context, d *decoded, c *seam.Command, before *catalog.Snapshot, i int) string {
+	now, facts, why := s.again(ctx, d, c, before, i)
+	if why == "" {
+		_, why = now.Catalog.Rehearsed(&facts, d.statements[i].Facts.Objects)
+	}
+	return why
 }
 
 // trial returns how a command would be run beside its session, or why it must not.
@@ -59,7 +76,7 @@ func (s *session) trial(ctx context.Context, d *decoded, c *seam.Command, before
 	if why != "" {
 		return nil, why
 	}
-	proof, why := now.Catalog.Rehearsed(&facts)
+	proof, why := now.Catalog.Rehearsed(&facts, d.statements[i].Facts.Objects)
 	if why != "" {
 		return nil, why
 	}
@@ -154,19 +171,18 @@ func (s *session) beside(ctx context.Context, name, user string) (conn *pgconn.P
 
 // measured is a command that is run beside its session.
 type measured struct {
-	trial *radius.Trial
-	check func(*seam.Rehearsal) error
-	limit time.Duration
+	*rehearsed // nil where it was not
+	check      func(*seam.Rehearsal) error
+	limit      time.Duration
 }
 
 // measuredBy returns how an admitted command is to be run, nil for in its session.
 func (s *session) measuredBy(permit seam.Permit, c *seam.Command) *measured {
-	trial := s.trials[c]
 	check, limit := permit.Check()
 	if check == nil {
 		return nil
 	}
-	return &measured{trial: trial, check: check, limit: limit}
+	return &measured{rehearsed: s.trials[c], check: check, limit: limit}
 }
 
 // unmeasured refuses a command that passes only measured, where it could not be.

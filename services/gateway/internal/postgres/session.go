@@ -15,7 +15,6 @@ import (
 
 	"github.com/gatestay/gatestay/libs/refusal"
 	"github.com/gatestay/gatestay/services/gateway/internal/postgres/catalog"
-	"github.com/gatestay/gatestay/services/gateway/internal/postgres/radius"
 	"github.com/gatestay/gatestay/services/gateway/internal/postgres/wire"
 	"github.com/gatestay/gatestay/services/gateway/internal/seam"
 )
@@ -46,9 +45,9 @@ type session struct {
 	toldWhole map[string]bool // what tellWhole has said; the target goroutine's
 	scratch   []byte          // the target goroutine's, too
 
-	awaiting *portal                         // an Execute of it waits for the Sync behind; the client goroutine's
-	trials   map[*seam.Command]*radius.Trial // of commands that are being decided; the client goroutine's
-	asked    asked                           // what is known of the session's state; the client goroutine's
+	awaiting *portal                      // an Execute of it waits for the Sync behind; the client goroutine's
+	trials   map[*seam.Command]*rehearsed // of commands that are being decided; the client goroutine's
+	asked    asked                        // what is known of the session's state; the client goroutine's
 	resolved resolved
 	seen     viewed             // of the open transaction
 	callees  map[uint32]*callee // PostgreSQL's own functions, by OID
@@ -76,7 +75,7 @@ func newSession(s *Server, gate seam.Session, o *opening, c net.Conn, in *wire.R
 	ses.hold.renew(ses.ctx)
 	ses.resolved.texts = map[string]*decoded{}
 	ses.callees = map[uint32]*callee{}
-	ses.trials = map[*seam.Command]*radius.Trial{}
+	ses.trials = map[*seam.Command]*rehearsed{}
 	ses.catalog = s.catalogs.For(catalog.Key{Target: o.target, Database: o.database}, func(ctx context.Context) (catalog.Source, error) { return openCatalog(ctx, gate, &s.authorities) })
 	in.BeforeRead = ses.up.out.Flush
 	up.in.BeforeRead = ses.flushClient

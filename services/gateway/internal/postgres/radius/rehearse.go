@@ -27,7 +27,7 @@ type Trial struct {
 const (
 	trialLockTimeout = time.Second
 	// trialIdleTimeout ends the transaction of a gateway that went away.
-	trialIdleTimeout = 5 * time.Second
+	trialIdleTimeout = 10 * time.Second
 	maxChanged       = 50
 )
 

@@ -2,6 +2,7 @@ package approval
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -50,4 +51,59 @@ func exactly(n uint64) string {
 		return "1 row"
 	}
 	return thousands(n) + " rows"
+}
+
+const (
+	maxRowLine = 300 // characters
+	maxCells   = 6   // of a row
+)
+
+// Measured are the lines of Radius, and a few rows before and after a rehearsal. The
+// rows are for who decides, and are not recorded.
+func Measured(r *eventv1.ApprovalRequest) []string {
+	lines := Radius(r)
+	m := r.GetRadius().GetRehearsal()
+	for _, row := range m.GetSample().GetRows() {
+		lines = append(lines, sampledRow(m.Sample, row))
+	}
+	if why := m.GetUnsampled(); why != "" && m.GetUnknown() == "" {
+		lines = append(lines, Visible("No rows are shown: "+why))
+	}
+	return lines
+}
+
+// sampledRow names the row by its first column, which is of its key, and tells what
+// changes of it.
+func sampledRow(s *eventv1.RowSample, row *eventv1.RowPair) string {
+	if len(row.Before) != len(s.Columns) || len(row.After) != 0 && len(row.After) != len(s.Columns) || len(s.Columns) == 0 {
+		return "A row of the sample is not complete"
+	}
+	head := "Deletes "
+	if len(row.After) > 0 {
+		head = "Changes "
+	}
+	var cells []string
+	more := 0
+	for i, c := range s.Columns {
+		cell := c + " " + row.Before[i]
+		if len(row.After) > 0 && i > 0 {
+			if row.Before[i] == row.After[i] {
+				continue
+			}
+			cell += " → " + row.After[i]
+		}
+		if len(cells) == maxCells {
+			more++
+			continue
+		}
+		cells = append(cells, cell)
+	}
+	line := head + s.Relation + ": " + strings.Join(cells, ", ")
+	if more > 0 {
+		line += fmt.Sprintf(" and %d more", more)
+	}
+	if runes := []rune(Visible(line)); len(runes) > maxRowLine {
+		return string(runes[:maxRowLine]) + "…"
+	}
+	return Visible(line)
 }

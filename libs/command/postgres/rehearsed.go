@@ -96,3 +96,17 @@ var OfSession = []string{
 	"pg_my_temp_schema", "pg_prepared_statement", "pg_safe_snapshot_blocking_pids", "pg_show_all_settings", "pg_trigger_depth", "set_config",
 	"txid_current", "txid_current_if_assigned", "txid_current_snapshot",
 }
+
+// Bare reports a column of a table that no mask is on, by itself or by what it is
+// computed from, refers to or inherits; also where a mask names its name alone.
+func (m *Masks) Bare(oid uint32, num int16) bool {
+	if m == nil {
+		return false
+	}
+	if !m.any {
+		return true
+	}
+	_, masked, tainted := m.column(oid, num)
+	rel := m.catalog.byOID[oid]
+	return !masked && !tainted && rel != nil && !m.names[fold(rel.names[num])]
+}

@@ -126,7 +126,7 @@ func (c *Caller) view(st *machine.State, r *eventv1.ApprovalRequest, e *electora
 		ID: st.ID, State: string(st.Status), Headline: approval.Headline(r.Verb, r.Objects), Who: approval.Describe(r.Principal),
 		RunURL: r.GetPrincipal().GetUrl(), Requesters: some(r.Requesters), Target: r.Target, Environment: r.Environment, Database: r.Database,
 		Verb: r.Verb, Class: r.Class, Objects: []string{}, Statement: r.Statement, Parameters: some(r.Parameters), Reason: r.Reason,
-		Rule: r.Rule, Description: r.RuleDescription, PolicyVersion: r.PolicyVersion, Warnings: some(r.Warnings), Radius: approval.Radius(r),
+		Rule: r.Rule, Description: r.RuleDescription, PolicyVersion: r.PolicyVersion, Warnings: some(r.Warnings), Radius: approval.Measured(r),
 		LookAlikes: approval.LookAlikes(r.Statement), RequestedAt: r.RequestedAt.AsTime(), Deadline: r.Deadline.AsTime(),
 		Approvers: c.People().Approvers(r.Approvers, r.Requesters, time.Time{}), Needed: st.Needed, Votes: []Vote{}, WhyNot: whyNot,
 		Gateway: st.Gateway, SessionID: r.SessionId, CommandID: r.CommandId, TraceID: r.TraceId, SlackTrouble: st.Slack.Trouble,

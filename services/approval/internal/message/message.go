@@ -91,7 +91,7 @@ func Render(in Input) (Content, error) {
 	add(header, section(who(r)))
 	whole := c.statement(r, in.Inbox)
 	add(fields(r))
-	for _, l := range approval.Radius(r) { // what is measured of its effects
+	for _, l := range approval.Measured(r) { // what is measured of its effects
 		shown, _ := cut(l, maxField/4)
 		add(section(":bar_chart: " + inline(shown)))
 	}

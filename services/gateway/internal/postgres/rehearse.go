@@ -83,7 +83,11 @@ func (s *session) trial(ctx context.Context, d *decoded, c *seam.Command, before
 	if why := s.reproducible(c); why != "" {
 		return nil, why
 	}
-	return &radius.Trial{Text: d.statement(i), Parameters: c.Parameters, State: c.State, Proof: proof, Timeout: limit}, ""
+	trial := &radius.Trial{Text: d.statement(i), Parameters: c.Parameters, State: c.State, Proof: proof, Timeout: limit}
+	if masks := s.masks(now); len(c.Facts.Copies) == 0 { // else a column without a mask may show what has one
+		trial.Shown = masks.Bare
+	}
+	return trial, ""
 }
 
 // ownSettings lists the settings that a session has, and others have not.

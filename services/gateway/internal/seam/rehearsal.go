@@ -15,9 +15,25 @@ type Rehearsal struct {
 	// Alone is why a run could not be measured in the same way, in words; empty
 	// where it could be.
 	Alone string
+	// Sample is some of the rows, nil for none; Unsampled why, in words, where that is
+	// worth telling.
+	Sample    *Sample
+	Unsampled string
 	// Sent reports that the command was sent to the target.
 	Sent bool
 }
+
+// Sample is a few rows of the table that a command changes. Values are as they may be
+// shown: cut, in quotes and escaped; NULL and what stands for a masked value are not
+// in quotes.
+type Sample struct {
+	Relation string
+	Columns  []string
+	Rows     []SampledRow
+}
+
+// SampledRow is one of them, by column; After is empty where it is deleted.
+type SampledRow struct{ Before, After []string }
 
 // Rows is how many rows were changed, over all tables.
 func (r *Rehearsal) Rows() uint64 {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -182,8 +183,29 @@ func (a *admission) rehearsedFor() *eventv1.Rehearsal {
 	if out.Bound != "" && r.Unknown == "" && a.decision.ApproveIf.Allows(measured(r)) {
 		out.Unbounded = r.Alone
 	}
+	out.Sample, out.Unsampled = a.sampled(r.Sample), r.Unsampled
 	for _, e := range r.Sorted() {
 		out.Changed = append(out.Changed, &eventv1.Effect{Verb: e.Verb, Relation: e.Relation, Rows: e.Rows})
+	}
+	return out
+}
+
+// sampled is a sample as an approver may see it: the detectors have looked at what no
+// mask is on.
+func (a *admission) sampled(s *seam.Sample) *eventv1.RowSample {
+	if s == nil {
+		return nil
+	}
+	scrub := func(values []string) []string {
+		out := make([]string, len(values))
+		for i, v := range values {
+			out[i] = strings.ToValidUTF8(a.session.scrubError(v), "\uFFFD")
+		}
+		return out
+	}
+	out := &eventv1.RowSample{Relation: s.Relation, Columns: s.Columns}
+	for _, r := range s.Rows {
+		out.Rows = append(out.Rows, &eventv1.RowPair{Before: scrub(r.Before), After: scrub(r.After)})
 	}
 	return out
 }

@@ -22,6 +22,8 @@ type Trial struct {
 	State      command.State // under which it runs
 	Proof      pgfacts.Rehearsal
 	Timeout    time.Duration // of the statement
+	// Shown reports a column whose values a sample may show; nil for no sample.
+	Shown func(oid uint32, num int16) bool
 }
 
 const (
@@ -37,10 +39,24 @@ const (
 func Rehearse(ctx context.Context, conn *pgconn.PgConn, q *Trial, begin func() error) *seam.Rehearsal {
 	r := &trial{measure: measure{ctx: ctx, conn: conn}, q: q}
 	_, err := r.run(begin)
+	var (
+		rows *sample
+		why  string
+	)
+	if err == nil && len(r.out.Changed) > 0 {
+		rows, why = r.behind()
+	}
 	_ = r.exec("ROLLBACK")
 	if err != nil {
 		return &seam.Rehearsal{Unknown: r.reason(err), Sent: r.sent}
 	}
+	if rows != nil {
+		if why = r.before(rows); why == "" && len(rows.out.Rows) > 0 {
+			r.out.Sample = rows.out
+		}
+		_ = r.exec("ROLLBACK")
+	}
+	r.out.Unsampled = why
 	return r.out
 }
 

@@ -78,6 +78,20 @@ func TestRedteam21_OneRulesBoundIsNoLeaveOfAnother(t *testing.T) {
 	}
 }
 
+// A freeze wants its approvers, whatever a rule's rehearsal would show.
+func TestRedteam21_AFreezeIsNotPassedByARehearsal(t *testing.T) {
+	e := compile(t, "rules:\n  - {name: a, effect: hold, targets: [prod-db], principals: [{any: true}], approvers: {slack_users: [U0LEE]}, rehearsal: allow, approve_if: 'rehearsal.rows <= 50'}\n"+
+		"freezes:\n  - {name: holidays, targets: [prod-db], from: \"2026-12-20T00:00:00Z\", to: \"2027-01-02T00:00:00Z\", effect: hold, approvers: {slack_users: [U0LEE]}}\n")
+	in := policy.Input{Principal: shop(), Target: prod(), Facts: write("orders"), At: time.Date(2026, 12, 24, 0, 0, 0, 0, time.UTC)}
+	if d := e.Decide(in); !d.Frozen || d.Rehearsal != nil || d.ApproveIf != nil {
+		t.Errorf("%+v", d)
+	}
+	in.At = time.Date(2027, 1, 3, 0, 0, 0, 0, time.UTC)
+	if d := e.Decide(in); d.Frozen || d.ApproveIf == nil {
+		t.Errorf("%+v", d)
+	}
+}
+
 func TestApproveIfIsPartOfTheRulesHash(t *testing.T) {
 	seen := map[string]string{}
 	for _, keys := range []string{"", ", rehearsal: allow", ", rehearsal: {timeout: 6s}", ", rehearsal: allow, approve_if: 'rehearsal.rows <= 5'", ", rehearsal: allow, approve_if: 'rehearsal.rows <= 6'"} {

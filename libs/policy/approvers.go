@@ -20,8 +20,8 @@ const (
 
 var (
 	memberKeys   = []string{"slack_users", "slack_groups", "persons", "oidc_groups", "hours"}
-	approverKeys = append(append([]string{}, memberKeys...), "count", "all_of", "channel", "reason", "step_up")
-	groupKeys    = append(append([]string{}, memberKeys...), "count", "name")
+	approverKeys = append(append([]string{}, memberKeys...), "count", "all_of", "channel", "reason", "step_up", "escalate")
+	groupKeys    = append(append([]string{}, memberKeys...), "count", "name", "escalate")
 
 	slackGroupID = regexp.MustCompile(`^S[A-Z0-9]+$`)
 )
@@ -34,6 +34,8 @@ type Members struct {
 	OIDCGroups  []string `json:"oidc_groups,omitempty"`  // as the sign-in provider names them
 	// Hours, if any, are when they may approve.
 	Hours hours.List `json:"hours,omitempty"`
+	// Escalate is nil where nobody else is asked later.
+	Escalate *Escalation `json:"escalate,omitempty"`
 }
 
 // Approvers says who may approve, and how many distinct persons must: Count of
@@ -67,7 +69,9 @@ func (a *Approvers) groups() []ApproverGroup {
 
 // Open reports that a group is among the members: how many they are is not
 // known beforehand.
-func (m *Members) Open() bool { return len(m.SlackGroups)+len(m.OIDCGroups) > 0 }
+func (m *Members) Open() bool {
+	return len(m.SlackGroups)+len(m.OIDCGroups) > 0 || m.Escalate != nil && m.Escalate.To.Open()
+}
 
 func (m *Members) empty() bool { return !m.Open() && len(m.SlackUsers)+len(m.Persons) == 0 }
 
@@ -75,7 +79,7 @@ func (m *Members) empty() bool { return !m.Open() && len(m.SlackUsers)+len(m.Per
 func (a *Approvers) Event() *eventv1.Approvers {
 	flat := a.event()
 	out := &eventv1.Approvers{
-		SlackUsers: flat.SlackUsers, SlackGroups: flat.SlackGroups, Persons: flat.Persons, OidcGroups: flat.OidcGroups, Hours: flat.Hours,
+		SlackUsers: flat.SlackUsers, SlackGroups: flat.SlackGroups, Persons: flat.Persons, OidcGroups: flat.OidcGroups, Hours: flat.Hours, Escalation: flat.Escalation,
 		Count: a.Count, Channel: a.Channel, ReasonRequired: a.ReasonRequired, StepUp: a.StepUp,
 	}
 	for _, g := range a.AllOf {
@@ -90,7 +94,7 @@ func (a *Approvers) Event() *eventv1.Approvers {
 func (m *Members) event() *eventv1.ApproverGroup {
 	return &eventv1.ApproverGroup{
 		SlackUsers: slices.Clone(m.SlackUsers), SlackGroups: slices.Clone(m.SlackGroups), Persons: slices.Clone(m.Persons), OidcGroups: slices.Clone(m.OIDCGroups),
-		Hours: m.Hours.Event(),
+		Hours: m.Hours.Event(), Escalation: m.Escalate.event(),
 	}
 }
 
@@ -101,12 +105,13 @@ type grouped interface {
 	GetPersons() []string
 	GetOidcGroups() []string
 	GetHours() []*eventv1.Hours
+	GetEscalation() *eventv1.Escalation
 }
 
 func membersOf(g grouped) Members {
 	return Members{
 		SlackUsers: g.GetSlackUsers(), SlackGroups: g.GetSlackGroups(), Persons: g.GetPersons(), OIDCGroups: g.GetOidcGroups(),
-		Hours: hours.Of(g.GetHours()),
+		Hours: hours.Of(g.GetHours()), Escalate: escalationOf(g.GetEscalation()),
 	}
 }
 
@@ -149,8 +154,8 @@ func (s *source) approvers(n ast.Node) *Approvers {
 	switch {
 	case all != nil && (!a.empty() || count != nil):
 		s.bad(all, "approvers has all_of and a list of its own", "move slack_users, slack_groups, persons, oidc_groups and count into a group of all_of")
-	case all != nil && len(a.Hours) > 0:
-		s.bad(all, "approvers has all_of and hours", "write hours inside each group of all_of that has them")
+	case all != nil && (len(a.Hours) > 0 || a.Escalate != nil):
+		s.bad(all, "approvers has all_of, and hours or escalate beside it", "write them inside each group of all_of that has them")
 	case all != nil:
 		a.Count = 0
 		for _, g := range a.AllOf {
@@ -173,6 +178,8 @@ func (s *source) members(e entry, m *Members) {
 		m.OIDCGroups = s.texts(e.value, "oidc_groups")
 	case "hours":
 		m.Hours = s.hours(e.value)
+	case "escalate":
+		m.Escalate = s.escalation(e.value)
 	case "slack_groups":
 		m.SlackGroups = s.texts(e.value, "slack_groups")
 		for _, id := range m.SlackGroups {
@@ -227,7 +234,11 @@ func (e *Engine) checkApprovers(s *source, r *rule) {
 			fixed = append(fixed, g)
 			counts = append(counts, int(groups[g].Count))
 		}
-		for _, name := range groups[g].Persons {
+		var persons []string
+		for _, m := range groups[g].sources() {
+			persons = append(persons, m.Persons...)
+		}
+		for _, name := range persons {
 			if e.people.accounts[name] == nil {
 				remedy := "add the person with a slack or oidc account"
 				if n := nearest(name, e.people.names); n != "" {
@@ -238,7 +249,11 @@ func (e *Engine) checkApprovers(s *source, r *rule) {
 		}
 	}
 	for i, g := range fixed {
-		for _, person := range e.people.named(&groups[g].Members) {
+		var persons []string
+		for _, m := range groups[g].sources() {
+			persons = append(persons, e.people.named(m)...)
+		}
+		for _, person := range persons {
 			if !e.people.proves(person, r.Approvers.StepUp) {
 				continue
 			}
@@ -308,6 +323,9 @@ func approversText(a *eventv1.Approvers) string {
 		}
 		if len(g.Hours) > 0 {
 			text += ", hours [" + g.Hours.String() + "]"
+		}
+		if x := g.Escalate; x != nil {
+			text += ", after " + Short(x.After) + " also of " + approversText((&Approvers{Members: x.To, Count: 1}).Event())
 		}
 		if g.Name != "" {
 			text = g.Name + ": " + text

@@ -138,6 +138,7 @@ func (s *source) completeFreeze(n ast.Node, r *rule) {
 	if r.Deadline == 0 {
 		r.Deadline = DefaultDeadline
 	}
+	s.checkEscalations(r)
 	// A job that does not wait under its own rule does not wait here either.
 	r.Grants = &Grants{Scopes: []string{ScopeReturn}, Uses: DefaultGrantUses, Life: DefaultGrantLife}
 }

@@ -140,3 +140,33 @@ func TestCasesHaveAMoment(t *testing.T) {
 		t.Error("tomorrow is a moment")
 	}
 }
+
+// What an escalation says: in words, in the hash, in what a request carries.
+func TestEscalationOfApprovers(t *testing.T) {
+	const rule = "rules:\n  - {name: h, effect: hold, targets: [prod-db], principals: [{any: true}], approvers: {slack_users: [U1], escalate: {after: 10m, to: {slack_groups: [S0LEADS]}}}}\n"
+	e := compile(t, rule)
+	a := e.Rules()[0].Approvers.Event()
+	if words := e.People().Approvers(a, []string{"slack:U9"}, time.Time{}); !strings.Contains(words, "; after 10m also a member of Slack group S0LEADS") {
+		t.Errorf("in words: %q", words)
+	}
+	if a.GetEscalation().GetAfter().AsDuration() != 10*time.Minute || a.GetEscalation().GetTo().GetSlackGroups()[0] != "S0LEADS" {
+		t.Errorf("carried: %v", a)
+	}
+	for name, other := range map[string]string{
+		"none": strings.Replace(rule, ", escalate: {after: 10m, to: {slack_groups: [S0LEADS]}}", "", 1), "earlier": strings.Replace(rule, "10m", "9m", 1),
+		"to others": strings.Replace(rule, "S0LEADS", "S0OTHER", 1),
+	} {
+		if compile(t, other).Hashes()["h"] == e.Hashes()["h"] {
+			t.Errorf("%s: the hash is the same", name)
+		}
+	}
+	for text, want := range map[string]string{
+		strings.Replace(rule, "10m", "15m", 1):                                            "when its deadline of 15m is over",
+		strings.Replace(rule, "slack_groups: [S0LEADS]", "persons: [nobody]", 1):          `"nobody" is not in people.yaml`,
+		strings.Replace(rule, "slack_groups: [S0LEADS]", "slack_groups: [\"@leads\"]", 1): "not the id of a Slack user group",
+	} {
+		if _, err := policy.Compile(map[string][]byte{"r.yaml": []byte(text)}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}

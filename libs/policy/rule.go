@@ -289,6 +289,7 @@ func (s *source) completeRule(n ast.Node, r *rule) {
 		r.Deadline = DefaultDeadline
 	}
 	r.completeGrants()
+	s.checkEscalations(r)
 	if !has("approvers") {
 		s.bad(n, "a hold rule without approvers: nobody could approve", "add approvers: {slack_users: [U…]} or {persons: [name]}")
 	}

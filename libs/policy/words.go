@@ -181,6 +181,7 @@ func (p *People) group(m *Members, count int, asked map[string]bool, stepUp stri
 	if when := whenOpen(m.Hours, at); when != "" {
 		s += " (" + when + ")"
 	}
+	s += p.escalates(m, asked, stepUp, at)
 	return s
 }
 

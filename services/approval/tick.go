@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/gatestay/gatestay/services/approval/internal/desk"
 	"github.com/gatestay/gatestay/services/approval/internal/machine"
 )
 
@@ -64,6 +65,11 @@ func (r *running) lookAt(ctx context.Context, now time.Time, undone map[string]t
 		if err == nil && req != nil && !st.Done() && !now.Before(req.Deadline.AsTime()) {
 			if err := r.desk.Expire(ctx, st.ID); err != nil {
 				r.s.deps.Log.Warn().Err(err).Str("approval_id", st.ID).Msg("approval not expired yet; trying again")
+			}
+		}
+		if _, due := st.Escalates(desk.Escalates(req), now); due {
+			if err := r.desk.Escalate(ctx, st.ID); err != nil {
+				r.s.deps.Log.Warn().Err(err).Str("approval_id", st.ID).Msg("escalation not noted yet; trying again")
 			}
 		}
 		if st.Grant != nil && !st.Grant.Over && !st.Grant.Live(now) {

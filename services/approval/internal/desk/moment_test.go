@@ -93,3 +93,59 @@ rules:
 		t.Fatalf("to deny at 17:34: %s %s", status, code)
 	}
 }
+
+// The second group may vote from the escalation on: what tells them is noted once,
+// whichever replicas look, and their votes do not depend on it.
+func TestRedteam19_AnEscalationLetsTheSecondGroupVote(t *testing.T) {
+	b := newBench(t)
+	start := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	b.under(t, `
+rules:
+  - name: late
+    effect: hold
+    targets: [db]
+    principals: [{any: true}]
+    approvers: {persons: [kim], escalate: {after: 5m, to: {persons: [dana]}}}
+    deadline: 15m
+`, start)
+	one, two := b.desk(JetStream{JS: b.bus.JS}), b.desk(JetStream{JS: b.bus.JS})
+	r := b.ask(t, one, "late")
+	escalate := func() *machine.State {
+		for _, d := range []*Desk{one, two} {
+			if err := d.Escalate(t.Context(), r.Id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		st, _, err := one.Store.Get(t.Context(), r.Id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st
+	}
+	b.clock.Store(start.Add(5*time.Minute - 1).UnixNano())
+	if st := escalate(); st.Escalated != nil || len(st.Slack.Notes) != 0 {
+		t.Fatal("it escalates too early")
+	}
+	if _, code := b.vote(t, one, r.Id, "slack:U0DANA", approval.Approve); code != refusal.VoteUntimely {
+		t.Fatalf("dana votes before the escalation: %q", code)
+	}
+	b.clock.Store(start.Add(5 * time.Minute).UnixNano())
+	st := escalate()
+	if st.Escalated == nil || len(st.Slack.Notes) != 1 || st.Slack.Notes[0].Kind != machine.NoteEscalation {
+		t.Fatalf("escalated %v, notes %v", st.Escalated, st.Slack.Notes)
+	}
+	if status, code := b.vote(t, two, r.Id, "slack:U0DANA", approval.Approve); status != machine.Approved {
+		t.Fatalf("dana after the escalation: %s %s", status, code)
+	}
+	b.clock.Store(start.Add(10 * time.Minute).UnixNano())
+	if st := escalate(); len(st.Slack.Notes) != 1 {
+		t.Fatal("what is decided escalates")
+	}
+
+	// Nobody noted anything: the time alone decides.
+	r = b.ask(t, one, "late")
+	b.clock.Store(start.Add(15 * time.Minute).UnixNano())
+	if status, code := b.vote(t, one, r.Id, "slack:U0DANA", approval.Approve); status != machine.Approved {
+		t.Fatalf("without a note: %s %s", status, code)
+	}
+}

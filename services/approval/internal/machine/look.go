@@ -17,7 +17,8 @@ func (s *State) Look() string {
 		Grant     *Grant
 		Latest    *Run
 		Glass     *Glass
-	}{s.Status, s.Why, s.Void, s.Votes, s.Grant, s.Latest, s.Glass}
+		Escalated *Escalation
+	}{s.Status, s.Why, s.Void, s.Votes, s.Grant, s.Latest, s.Glass, s.Escalated}
 	if c.Grant != nil {
 		g := *c.Grant
 		g.Told, c.Grant = false, &g

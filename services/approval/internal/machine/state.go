@@ -55,13 +55,14 @@ type State struct {
 	Void string `json:"void,omitempty"`
 	// Decision is the marshalled Signed decision; Announced that it is on the
 	// stream.
-	Decision  []byte `json:"decision,omitempty"`
-	Announced bool   `json:"announced,omitempty"`
-	Chain     Chain  `json:"chain"`
-	Grant     *Grant `json:"grant,omitempty"`
-	Latest    *Run   `json:"latest,omitempty"` // of the commands that it let pass
-	Glass     *Glass `json:"glass,omitempty"`  // of a break-glass
-	Slack     Slack  `json:"slack"`
+	Decision  []byte      `json:"decision,omitempty"`
+	Announced bool        `json:"announced,omitempty"`
+	Chain     Chain       `json:"chain"`
+	Grant     *Grant      `json:"grant,omitempty"`
+	Latest    *Run        `json:"latest,omitempty"`    // of the commands that it let pass
+	Glass     *Glass      `json:"glass,omitempty"`     // of a break-glass
+	Escalated *Escalation `json:"escalated,omitempty"` // nil before the first
+	Slack     Slack       `json:"slack"`
 	// Hooks are the webhooks that are told of it, by name.
 	Hooks map[string]Hook `json:"hooks,omitempty"`
 

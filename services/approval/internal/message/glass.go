@@ -124,6 +124,10 @@ func (in Input) reviewers() string {
 
 // Note renders a message in the thread of another.
 func Note(in Input, n machine.Note) Content {
+	if n.Kind == machine.NoteEscalation {
+		text := fmt.Sprintf(":rotating_light: This has waited since %s without a decision: %s may approve it now, too.", date(in.Request.GetRequestedAt().AsTime()), either(in.escalated()))
+		return Content{Text: text, Blocks: []slack.Block{section(text)}, ID: n.ID}
+	}
 	days := max(1, int(n.At.Sub(in.State.Received)/(24*time.Hour)))
 	text := fmt.Sprintf(":alarm_clock: This break-glass is open for %s. It is to be reviewed by %s.", count(int64(days), "day"), either(in.approvers()))
 	return Content{Text: text, Blocks: []slack.Block{section(text)}, ID: n.ID}

@@ -131,8 +131,45 @@ func (in Input) places() []*eventv1.ApproverGroup {
 	return e.Places()
 }
 
-// members names those of a group: each account, and the groups within it.
+// members names those of a group: each account, and the groups within it, and so
+// those whom it has escalated to.
 func (in Input) members(g *eventv1.ApproverGroup, account func(account, shown string), group func(shown string)) {
+	in.source(g, account, group)
+	if to := in.escalatedTo(g); to != nil {
+		in.source(to, account, group)
+	}
+}
+
+// escalatedTo is whom a group has escalated to; nil for nobody yet.
+func (in Input) escalatedTo(g *eventv1.ApproverGroup) *eventv1.ApproverGroup {
+	x := g.GetEscalation()
+	if x == nil || in.State.Escalated == nil || in.State.Escalated.At.Before(in.Request.GetRequestedAt().AsTime().Add(x.GetAfter().AsDuration())) {
+		return nil
+	}
+	return x.GetTo()
+}
+
+// escalated mentions those whom the request has escalated to.
+func (in Input) escalated() []string {
+	var out []string
+	add := func(shown string) {
+		if !slices.Contains(out, shown) {
+			out = append(out, shown)
+		}
+	}
+	for _, g := range in.places() {
+		if to := in.escalatedTo(g); to != nil {
+			in.source(to, func(account, shown string) {
+				if in.Admits == nil || in.Admits(account) {
+					add(shown)
+				}
+			}, add)
+		}
+	}
+	return out
+}
+
+func (in Input) source(g *eventv1.ApproverGroup, account func(account, shown string), group func(shown string)) {
 	for _, id := range g.GetSlackUsers() {
 		account("slack:"+id, mention(id))
 	}

@@ -54,7 +54,16 @@ func (o *Outbox) note(ctx context.Context, st *machine.State, r *eventv1.Approva
 
 func (o *Outbox) noteContent(st *machine.State, r *eventv1.ApprovalRequest, n machine.Note) (message.Content, error) {
 	in := message.Input{State: st, Request: r, People: o.People()}
-	if e := o.Reviewers(st, r); st.Glass != nil && e != nil {
+	var e *electorate.Electorate
+	if st.Glass != nil {
+		e = o.Reviewers(st, r)
+	} else {
+		var err error
+		if e, err = o.Electorate(r); err != nil {
+			return message.Content{}, err
+		}
+	}
+	if e != nil {
 		in.Admits = func(account string) bool {
 			_, refused := e.Admit(electorate.Ballot{Account: account, AnyTime: true})
 			return refused == nil

@@ -28,6 +28,7 @@ func normal(s *postgres.Snapshot) *postgres.Snapshot {
 			return cmp.Compare(fmt.Sprint(a), fmt.Sprint(b))
 		})
 		r.Parents, r.Cascades, r.Keys = slices.Sorted(slices.Values(r.Parents)), slices.Sorted(slices.Values(r.Cascades)), slices.Sorted(slices.Values(r.Keys))
+		r.Primary = slices.Sorted(slices.Values(r.Primary))
 		r.ReadExpressions, r.WriteExpressions = slices.Sorted(slices.Values(r.ReadExpressions)), slices.Sorted(slices.Values(r.WriteExpressions))
 		out.Relations = append(out.Relations, r)
 	}

@@ -126,15 +126,18 @@ func (l *loader) cascades() {
 // keys are the columns of unique and exclusion indexes.
 func (l *loader) keys() {
 	var (
-		oid    uint32
-		number int16
+		oid     uint32
+		number  int16
+		primary bool
 	)
 	l.each("keys", `
-		SELECT DISTINCT indrelid, k.number FROM pg_index CROSS JOIN LATERAL unnest(indkey::int2[]) AS k (number)
-		WHERE (indisunique OR indisexclusion) AND indrelid >= 16384 AND `+l.relations.has("indrelid"),
-		l.relations, []any{&oid, &number}, func() {
+		SELECT indrelid, k.number, bool_or(indisprimary) FROM pg_index CROSS JOIN LATERAL unnest(indkey::int2[]) AS k (number)
+		WHERE (indisunique OR indisexclusion) AND indrelid >= 16384 AND `+l.relations.has("indrelid")+` GROUP BY 1, 2`,
+		l.relations, []any{&oid, &number, &primary}, func() {
 			if r := l.relation(oid); r != nil {
-				r.Keys = append(r.Keys, number)
+				if r.Keys = append(r.Keys, number); primary {
+					r.Primary = append(r.Primary, number)
+				}
 			}
 		})
 }

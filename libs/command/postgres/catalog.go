@@ -59,6 +59,8 @@ type Relation struct {
 	// Keys are the columns of unique and exclusion indexes, 0 for an expression:
 	// whether a value is there shows in an error.
 	Keys []int16
+	// Primary are those of the primary key, which a foreign key means that names none.
+	Primary []int16
 	// Partitioned are the columns that say which partition a row is put into, 0 for
 	// an expression.
 	Partitioned []int16

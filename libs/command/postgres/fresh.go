@@ -17,8 +17,9 @@ import (
 // read from outside does. Immutable.
 type Fresh struct {
 	relation Relation
-	// refers are the other relations that its foreign keys refer to.
-	refers []Name
+	// refers are the columns of other relations that its foreign keys refer to; a
+	// Name of * is the primary key.
+	refers []command.Column
 }
 
 // Made returns the table that a resolved CREATE TABLE makes, nil for other
@@ -49,15 +50,25 @@ func (c *Catalog) With(t *Fresh) *Catalog {
 }
 
 // Concerns reports that a table, in the catalog of the masks, has a masked column
-// or refers to a relation that has: an error of it may tell of one.
+// or refers to one: an error of it may tell of its values.
 func (m *Masks) Concerns(t *Fresh) bool {
 	rel := m.catalog.relations[Name{t.relation.Schema, t.relation.Name}]
 	if rel == nil || m.tables[rel.OID] {
 		return true
 	}
-	return slices.ContainsFunc(t.refers, func(n Name) bool {
-		to := m.catalog.relations[n]
-		return to == nil || m.tables[to.OID] || m.views[to.OID]
+	return slices.ContainsFunc(t.refers, func(c command.Column) bool {
+		to := m.catalog.relations[Name{c.Schema, c.Table}]
+		if to == nil {
+			return true
+		}
+		columns := to.Primary
+		if c.Name != "*" {
+			columns = []int16{to.numbers[c.Name]}
+		}
+		return slices.ContainsFunc(columns, func(number int16) bool {
+			_, masked := m.columns[ColumnRef{to.OID, number}]
+			return masked || m.generated[ColumnRef{to.OID, number}]
+		})
 	})
 }
 
@@ -65,7 +76,8 @@ func (m *Masks) Concerns(t *Fresh) bool {
 type making struct {
 	columns []CatalogColumn
 	keys    []int16
-	refers  []*pg.RangeVar
+	primary []int16
+	refers  []*pg.Constraint
 }
 
 // making reads a CREATE TABLE, nil where the table has more to it than it says.
@@ -124,10 +136,12 @@ func (m *making) constraint(k *pg.Constraint, number int16) bool {
 	switch k.GetContype() {
 	case pg.ConstrType_CONSTR_NULL, pg.ConstrType_CONSTR_NOTNULL, pg.ConstrType_CONSTR_DEFAULT, pg.ConstrType_CONSTR_IDENTITY, pg.ConstrType_CONSTR_CHECK,
 		pg.ConstrType_CONSTR_ATTR_DEFERRABLE, pg.ConstrType_CONSTR_ATTR_NOT_DEFERRABLE, pg.ConstrType_CONSTR_ATTR_DEFERRED, pg.ConstrType_CONSTR_ATTR_IMMEDIATE:
-	case pg.ConstrType_CONSTR_PRIMARY, pg.ConstrType_CONSTR_UNIQUE, pg.ConstrType_CONSTR_EXCLUSION:
+	case pg.ConstrType_CONSTR_PRIMARY:
+		m.keys, m.primary = append(m.keys, number), append(m.primary, number)
+	case pg.ConstrType_CONSTR_UNIQUE, pg.ConstrType_CONSTR_EXCLUSION:
 		m.keys = append(m.keys, number) // 0, of several, is an expression: any
 	case pg.ConstrType_CONSTR_FOREIGN:
-		m.refers = append(m.refers, k.GetPktable())
+		m.refers = append(m.refers, k)
 	default:
 		return false
 	}
@@ -141,7 +155,7 @@ func (r *resolver) fresh() *Fresh {
 	if !ok || t.makes == nil || !r.f.Confined || r.catalog.events || r.path.shadowed {
 		return nil
 	}
-	out := &Fresh{relation: Relation{Kind: 'r', Columns: t.makes.columns, Keys: t.makes.keys}}
+	out := &Fresh{relation: Relation{Kind: 'r', Columns: t.makes.columns, Keys: t.makes.keys, Primary: t.makes.primary}}
 	for _, o := range r.f.Objects {
 		if o.New && o.Kind == "" {
 			out.relation.Schema, out.relation.Name = o.Schema, o.Name
@@ -150,12 +164,24 @@ func (r *resolver) fresh() *Fresh {
 	if n := out.relation; n.Name == "" || n.Schema == "" || n.Schema == r.path.temp || strings.HasPrefix(n.Schema, "pg_") || r.catalog.relations[Name{n.Schema, n.Name}] != nil {
 		return nil
 	}
-	for _, rv := range t.makes.refers {
+	for _, key := range t.makes.refers {
+		rv := key.GetPktable()
 		rel := r.relation(rv.GetSchemaname(), rv.GetRelname())
 		itself := rv.GetRelname() == out.relation.Name && (rv.GetSchemaname() == "" || rv.GetSchemaname() == out.relation.Schema)
 		switch {
+		case rel != nil && rel.Kind != 'r': // of a partitioned one the parts have keys, too
+			return nil
 		case rel != nil:
-			out.refers = append(out.refers, Name{rel.Schema, rel.Name})
+			columns := names(key.GetPkAttrs())
+			if len(columns) == 0 {
+				columns = []string{"*"}
+			}
+			for _, name := range columns {
+				if name != "*" && !rel.has(name) {
+					return nil
+				}
+				out.refers = append(out.refers, rel.column(name))
+			}
 		case !itself:
 			return nil
 		}

@@ -17,7 +17,8 @@ const reachSetup = `DROP SCHEMA IF EXISTS reach CASCADE; DROP SCHEMA IF EXISTS r
 	CREATE TABLE old (id int PRIMARY KEY, note text); CREATE TABLE parts (id int, email text) PARTITION BY RANGE (id); CREATE TABLE part (id int, email text); CREATE TABLE heir (LIKE old);
 	CREATE TYPE mood AS ENUM ('good'); CREATE TABLE moods (m mood); CREATE VIEW shown AS SELECT id, note FROM old;
 	CREATE FUNCTION loud(x int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT x'; CREATE DOMAIN checked AS int CHECK (loud(VALUE) > 0); CREATE TABLE coded (id int CHECK (loud(id) > 0));
-	CREATE FUNCTION lower(mood) RETURNS text LANGUAGE sql AS 'SELECT ''x'''; CREATE TABLE reach_first.other (id int);`
+	CREATE FUNCTION lower(mood) RETURNS text LANGUAGE sql AS 'SELECT ''x'''; CREATE TABLE reach_first.other (id int);
+	CREATE TABLE unique_secrets (id int PRIMARY KEY, email text UNIQUE); CREATE TABLE keyed_secrets (email text PRIMARY KEY);`
 
 // TestRedteam13_ReachOfDefinitions: behind a change of definitions in the same
 // transaction, a statement's comparisons are known where the change cannot have
@@ -122,10 +123,13 @@ func TestRedteam13_NewTables(t *testing.T) {
 		{"beside a changed one", []string{"ALTER TABLE old ADD COLUMN more text", fresh}, "", ""},
 		{"COPY", []string{fresh}, "COPY fresh (tag) FROM STDIN", ""},
 
-		{"one that refers to a masked table", []string{"CREATE TABLE fresh (tag text, s int REFERENCES secrets)"}, "", "create table reach.fresh"},
-		{"by way of a new one", []string{"CREATE TABLE fresh (tag text PRIMARY KEY, s int REFERENCES secrets)", "CREATE TABLE second (tag text REFERENCES fresh)"}, "INSERT INTO second VALUES ('a')", "create table reach.second"},
+		{"one that refers to a masked table", []string{"CREATE TABLE fresh (tag text, s int REFERENCES secrets, t int, FOREIGN KEY (t) REFERENCES secrets (id))"}, "", ""},
+		{"one that refers to a masked column", []string{"CREATE TABLE fresh (tag text REFERENCES unique_secrets (email))"}, "", "create table reach.fresh"},
+		{"or by the primary key", []string{"CREATE TABLE fresh (tag text REFERENCES keyed_secrets)"}, "", "create table reach.fresh"},
+		{"beside it", []string{"CREATE TABLE fresh (tag text, s int REFERENCES unique_secrets)"}, "", ""},
+		{"by way of a new one", []string{"CREATE TABLE fresh (tag text PRIMARY KEY REFERENCES unique_secrets (email))", "CREATE TABLE second (tag text REFERENCES fresh)"}, "INSERT INTO second VALUES ('a')", "create table reach.second"},
 		{"a masked one", []string{"CREATE TABLE guarded (id int, hush text)"}, "INSERT INTO guarded (hush) VALUES ('a')", "create table reach.guarded"},
-		{"altered", []string{fresh, "ALTER TABLE fresh ADD FOREIGN KEY (id) REFERENCES secrets"}, "", "alter table reach.fresh"},
+		{"altered", []string{fresh, "ALTER TABLE fresh ADD FOREIGN KEY (tag) REFERENCES unique_secrets (email)"}, "", "alter table reach.fresh"},
 		{"the array of its row", []string{fresh}, "SELECT note FROM old WHERE id = 1 AND '{}'::fresh[] IS NOT NULL", "it casts to the type fresh"},
 		{"made from rows", []string{"CREATE TABLE fresh AS SELECT note AS tag FROM old"}, "", "create table as reach.fresh"},
 		{"like another", []string{"CREATE TABLE fresh (LIKE secrets, tag text)"}, "", "create table reach.fresh"},
@@ -135,11 +139,11 @@ func TestRedteam13_NewTables(t *testing.T) {
 		{"with a trigger", []string{fresh, "CREATE TRIGGER t BEFORE INSERT ON fresh FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()"}, "", "create trigger"},
 		{"of a user's type", []string{"CREATE TABLE fresh (tag text, m mood)"}, "", "create table reach.fresh"},
 		{"taken back", []string{"SAVEPOINT a", fresh, "ROLLBACK TO a"}, "INSERT INTO reach_first.fresh (tag) VALUES ('a')", "create table reach.fresh"},
-		{"twice", []string{"CREATE TABLE reach_first.fresh (tag text)", "CREATE TABLE reach.fresh (tag text, s int REFERENCES secrets)"}, "INSERT INTO reach.fresh (tag) VALUES ('a')", "create table reach.fresh"},
-		{"twice, the other way", []string{"CREATE TABLE reach.fresh (tag text, s int REFERENCES secrets)", "CREATE TABLE reach_first.fresh (tag text)"}, "INSERT INTO reach.fresh (tag) VALUES ('a')", "create table"},
+		{"twice", []string{"CREATE TABLE reach_first.fresh (tag text)", "CREATE TABLE reach.fresh (tag text REFERENCES unique_secrets (email))"}, "INSERT INTO reach.fresh (tag) VALUES ('a')", "create table reach.fresh"},
+		{"twice, the other way", []string{"CREATE TABLE reach.fresh (tag text REFERENCES unique_secrets (email))", "CREATE TABLE reach_first.fresh (tag text)"}, "INSERT INTO reach.fresh (tag) VALUES ('a')", "create table"},
 		{"made anew", []string{"DROP TABLE moods", "CREATE TABLE moods (tag text)"}, "INSERT INTO moods (tag) VALUES ('a')", "create table reach.moods"},
 	} {
-		g := start(t, &seamtest.Gate{Masked: []seam.MaskedColumn{{Schema: "reach", Table: "secrets", Column: "email"}, {Table: "guarded", Column: "hush"}}})
+		g := start(t, &seamtest.Gate{Masked: []seam.MaskedColumn{{Schema: "reach", Table: "secrets", Column: "email"}, {Schema: "reach", Table: "unique_secrets", Column: "email"}, {Schema: "reach", Table: "keyed_secrets", Column: "email"}, {Table: "guarded", Column: "hush"}}})
 		r := dialRaw(t, g.config(t))
 		r.query(t, "SET search_path = reach")
 		probe := insert

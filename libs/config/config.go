@@ -130,6 +130,14 @@ const (
 	ByFile       = "file"
 )
 
+// Changes is PeopleChanges with its default filled in.
+func (p *Policy) Changes() string {
+	if p.PeopleChanges == "" {
+		return SecondPerson
+	}
+	return p.PeopleChanges
+}
+
 // SecondPerson reports that a change of the people map takes a second person.
 func (p *Policy) SecondPerson() bool { return p.PeopleChanges != ByFile }
 

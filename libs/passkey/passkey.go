@@ -19,6 +19,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -41,6 +42,12 @@ type Key struct {
 	Name   string // for people: "laptop"
 	ID     []byte // the credential's id
 	Public []byte // COSE_Key, CBOR
+}
+
+// Fingerprint tells a passkey from others, for people to compare: 16 hex digits.
+func (k Key) Fingerprint() string {
+	sum := sha256.Sum256(append(append([]byte{}, k.ID...), k.Public...))
+	return hex.EncodeToString(sum[:8])
 }
 
 // Keys is the people map as far as this package needs it.

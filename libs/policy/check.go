@@ -45,6 +45,7 @@ const (
 	FoundUnmapped    = "unmapped-approver" // an approver whom the people map does not know, or who cannot vote
 	FoundLone        = "lone-approver"     // only one person could approve
 	FoundOverlap     = "overlapping-holds" // of two hold rules only one's approvers are asked
+	FoundPasskeys    = "passkey-changes"   // who can change the people map can add a passkey without one
 	FoundNoRules     = "no-rules"          // nothing is allowed at all
 	FoundMissingName = "missing-name"      // a condition about a table or column that the catalog does not have (likewise)
 	FoundMaskTarget  = "mask-target"       // a mask about no configured target (found by gatestay policy check)
@@ -56,6 +57,8 @@ type Surroundings struct {
 	Targets []Target  // nil: not known, no finding about them
 	Issuers []Issuer  // nil: not known
 	Now     time.Time // zero: not known, no finding about what is over
+	// PeopleChanges is the configuration's policy.people_changes; empty: not known.
+	PeopleChanges string
 }
 
 // Issuer is one configured issuer of job tokens.
@@ -79,6 +82,7 @@ func Check(e *Engine, s Surroundings) []Finding {
 	}
 	c.overlaps()
 	c.freezes()
+	c.passkeys()
 	c.uncovered()
 	sort.SliceStable(c.found, func(i, j int) bool {
 		a, b := c.found[i], c.found[j]

@@ -123,6 +123,24 @@ func (e *Engine) checkStepUp(s *source, r *rule) {
 	}
 }
 
+// passkeys finds that a passkey can come into the map without one: step_up is
+// then worth what a change of the map takes.
+func (c *checker) passkeys() {
+	people := c.engine.people
+	for _, r := range c.engine.rules {
+		if c.PeopleChanges == "" || r.Approvers == nil || r.Approvers.StepUp == "" || c.PeopleChanges != "file" && people.Changes().StepUp != "" {
+			continue
+		}
+		what, remedy := "whoever can write "+PeopleFile+" can add a passkey, and approve with it", "have changes of it take a second person: policy.people_changes: second_person"
+		if c.PeopleChanges != "file" {
+			what = "a change of " + PeopleFile + " is approved without a passkey: whoever holds the approval service's key and can write that file can add one"
+			remedy = "once those who approve such changes have passkeys, add changes: {persons: […], step_up: passkey} to " + PeopleFile
+		}
+		c.add(FoundPasskeys, r, "approvers", what, remedy)
+		return // once is enough
+	}
+}
+
 // proves reports whether a person can give a vote as step_up asks.
 func (p *People) proves(person, stepUp string) bool {
 	return stepUp == "" || len(p.passkeys[person]) > 0

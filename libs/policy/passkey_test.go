@@ -159,3 +159,37 @@ func TestRedteam32_AChangeOfThePeopleMapNamesWhomItServes(t *testing.T) {
 		t.Errorf("by default %+v approve", got)
 	}
 }
+
+// A passkey is worth what a change of the people map takes.
+func TestPasskeysAreWorthWhatAChangeTakes(t *testing.T) {
+	a := aPasskey(t)
+	base := "relying_party: {origin: \"http://localhost:9103\"}\npeople: [{name: dana, accounts: [\"oidc:dana@x\"], passkeys: [" + a.YAML() + "]}, {name: kim, accounts: [\"oidc:kim@x\"]}]\n"
+	for name, c := range map[string]struct{ people, mode, stepUp, finds string }{
+		"by file":               {base, "file", "passkey", "whoever can write people.yaml can add a passkey"},
+		"by votes without":      {base, "second_person", "passkey", "approved without a passkey"},
+		"by votes with":         {base + "changes: {persons: [dana], step_up: passkey}", "second_person", "passkey", ""},
+		"by file, in spite":     {base + "changes: {persons: [dana], step_up: passkey}", "file", "passkey", "whoever can write people.yaml can add a passkey"},
+		"nobody asks for one":   {base, "file", "", ""},
+		"it is not known which": {base, "", "passkey", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rule := fmt.Sprintf(stepUpRule, "1", "passkey")
+			if c.stepUp == "" {
+				rule = strings.Replace(rule, ", step_up: passkey", "", 1)
+			}
+			e, err := policy.Compile(map[string][]byte{"rules.yaml": []byte(rule), "people.yaml": []byte(c.people)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			found := ""
+			for _, f := range policy.Check(e, policy.Surroundings{PeopleChanges: c.mode}) {
+				if f.Kind == policy.FoundPasskeys {
+					found = f.What
+				}
+			}
+			if (found == "") != (c.finds == "") || !strings.Contains(found, c.finds) {
+				t.Errorf("it finds %q", found)
+			}
+		})
+	}
+}

@@ -1,8 +1,6 @@
 package policy
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -127,8 +125,7 @@ func (p *People) Change(next *People) Change {
 func (p *People) about(name string) []string {
 	out := p.Accounts(name)
 	for _, k := range p.passkeys[name] {
-		sum := sha256.Sum256(append(append([]byte{}, k.ID...), k.Public...))
-		out = append(out, "passkey "+k.Name+" ("+hex.EncodeToString(sum[:8])+")")
+		out = append(out, "passkey "+k.Name+" ("+k.Fingerprint()+")")
 	}
 	return out
 }

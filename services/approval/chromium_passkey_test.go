@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	folk "github.com/gatestay/gatestay/libs/people"
 )
 
 // authenticator gives the browser a device that holds passkeys.
@@ -42,7 +44,15 @@ func TestPasskeyInChromium(t *testing.T) {
 	if !strings.HasPrefix(yaml, "{name: Dana-s-laptop, id: ") {
 		t.Fatalf("it shows %q", yaml)
 	}
+	print := p.eval(`[...document.querySelectorAll("main code")].pop().innerText`)
 	p.picture("passkey-made")
+
+	// Somebody else's is confirmed as any approval is, and the fingerprint compared.
+	change := w.change("relying_party: {origin: \"" + at + "\"}\n" + strings.Replace(people, "{name: kim,", "{name: kim, passkeys: ["+yaml+"],", 1))
+	w.ask(change, folk.Gateway, w.key)
+	p.open(at + "/approvals/" + change.Id)
+	p.holds(`document.getElementById("approve") && document.body.innerText.includes("+ kim: passkey Dana-s-laptop (` + print + `)")`)
+	p.picture("people-change")
 	text := "relying_party: {origin: \"" + at + "\"}\n" + strings.Replace(people, "{name: dana,", "{name: dana, passkeys: ["+yaml+"],", 1)
 	w.publish(strings.Replace(stepUpRule, "[dana, kim], count: 1", "[dana, kim], count: 1, reason: required", 1), text)
 
@@ -77,7 +87,7 @@ func TestPasskeyInChromium(t *testing.T) {
 
 	// The passkeys of the map are listed, and a second one of one device is not made.
 	p.open(at + "/passkeys")
-	p.holds(`document.body.innerText.includes("Dana-s-laptop")`)
+	p.holds(`document.body.innerText.includes("Dana-s-laptop ` + print + `")`)
 	p.picture("passkeys-listed")
 	p.eval(`document.getElementById("passkey-name").value = "again"; document.getElementById("make").click()`)
 	p.holds(`document.querySelector("[data-problem]").innerText.includes("has a passkey of yours already")`)

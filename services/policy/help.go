@@ -5,7 +5,11 @@ const Help = `policy owns the rules: it validates, tests, versions, signs and pu
 
 It reads    the folder policy.dir (rules, people.yaml, *_test.yaml; live) and the
             targets of gatestay.yaml (live).
-It writes   the signed policy bundle (bucket bundle_policy), a signed lease every
+            A changed people.yaml waits until others have approved it: decisions
+            of the approval service (approval.policy.*.decided).
+It writes   the signed policy bundle and the people map in force (bucket
+            bundle_policy; the map beside policy.key, too), requests to change it
+            (approval.policy.<id>.requested, .cancelled), a signed lease every
             second (control.lease), and records of what was published, rejected,
             and added, changed or removed (admin.policy.<instance>).
 Endpoints   policy.listen (HTTP): GET /v1/status, GET /v1/bundle,

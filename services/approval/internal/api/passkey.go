@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 
 	"github.com/gatestay/gatestay/services/approval/internal/desk"
 )
@@ -20,8 +18,7 @@ func (c *Caller) Passkeys() []Passkey {
 	_, keys := c.People().Passkeys(c.Person)
 	out := []Passkey{}
 	for _, k := range keys {
-		sum := sha256.Sum256(append(append([]byte{}, k.ID...), k.Public...))
-		out = append(out, Passkey{k.Name, hex.EncodeToString(sum[:8])})
+		out = append(out, Passkey{k.Name, k.Fingerprint()})
 	}
 	return out
 }

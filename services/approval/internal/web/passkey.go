@@ -100,6 +100,7 @@ type passkeys struct {
 	Here    bool   // this page is where passkeys can be made
 	Address string // where else
 	YAML    string // of a new one
+	Print   string // its fingerprint
 }
 
 func (w *Web) passkeys(rw http.ResponseWriter, _ *http.Request, v *visit) {
@@ -169,6 +170,7 @@ func (w *Web) made(rw http.ResponseWriter, r *http.Request, v *visit) {
 		w.fail(rw, v, &refusal.Refusal{Code: refusal.ApprovalInvalid, Message: "this passkey was not made on this page, or is of a kind that is not taken", Hint: "make another one"}, "/passkeys")
 		return
 	}
+	p.Print = k.Fingerprint()
 	p.YAML = "{name: " + passkeyName(r.PostForm.Get("name")) + ", id: " + base64url(k.ID) + ", public_key: " + base64url(k.Public) + "}"
 	w.render(rw, http.StatusOK, "passkeys", view{Title: "Your new passkey", Visit: v, Data: p})
 }

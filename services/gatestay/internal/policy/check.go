@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gatestay/gatestay/libs/config"
 	"github.com/gatestay/gatestay/libs/policy"
 	"github.com/gatestay/gatestay/services/gatestay/internal/cli"
 	"github.com/gatestay/gatestay/services/gatestay/internal/ui"
@@ -73,10 +72,7 @@ func checkCommand(env *cli.Env, w *where) *cobra.Command {
 func (f *folder) check(ctx context.Context, catalog bool) (checked, *policy.Engine, error) {
 	out := checked{Problems: []policy.Problem{}, Findings: []policy.Finding{}}
 	if f.cfg != nil {
-		out.PeopleChanges = config.SecondPerson
-		if !f.cfg.Policy.SecondPerson() {
-			out.PeopleChanges = config.ByFile
-		}
+		out.PeopleChanges = f.cfg.Policy.Changes()
 	}
 	engine, problems, err := f.compile()
 	if err != nil {
@@ -99,7 +95,7 @@ func (f *folder) check(ctx context.Context, catalog bool) (checked, *policy.Engi
 		}
 	}
 	out.Problems = append(out.Problems, bad...)
-	out.Findings = append(out.Findings, policy.Check(engine, policy.Surroundings{Targets: f.around.Targets, Issuers: f.around.Issuers, Now: time.Now()})...)
+	out.Findings = append(out.Findings, policy.Check(engine, policy.Surroundings{Targets: f.around.Targets, Issuers: f.around.Issuers, Now: time.Now(), PeopleChanges: out.PeopleChanges})...)
 	out.Findings = append(out.Findings, f.maskTargets(masks)...)
 	if catalog {
 		out.Catalog = true

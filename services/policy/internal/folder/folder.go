@@ -109,7 +109,7 @@ func Targets(cfg *config.Config) []policy.Target {
 
 // Surroundings returns what a configuration says about rules' surroundings.
 func Surroundings(cfg *config.Config) policy.Surroundings {
-	s := policy.Surroundings{Targets: Targets(cfg)}
+	s := policy.Surroundings{Targets: Targets(cfg), PeopleChanges: cfg.Policy.Changes()}
 	for _, i := range cfg.Issuers {
 		s.Issuers = append(s.Issuers, policy.Issuer{URL: i.Issuer, Preset: i.Preset})
 	}

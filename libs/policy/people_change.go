@@ -108,7 +108,14 @@ func (p *People) Change(next *People) Change {
 		}
 	}
 	if p.party != next.party {
-		c.Lines = append(c.Lines, fmt.Sprintf("passkeys are used at %s (%s), not at %s (%s)", or(next.party.Origin), or(next.party.ID), or(p.party.Origin), or(p.party.ID)))
+		line := "passkeys are used nowhere"
+		if next.party.ID != "" {
+			line = fmt.Sprintf("passkeys are used at %s (%s)", next.party.Origin, next.party.ID)
+		}
+		if p.party.ID != "" {
+			line += fmt.Sprintf(", no longer at %s (%s)", p.party.Origin, p.party.ID)
+		}
+		c.Lines = append(c.Lines, line)
 	}
 	if was, is := approversText(p.Changes().Event()), approversText(next.Changes().Event()); was != is && (p.changed != nil || next.changed != nil) {
 		c.Lines = append(c.Lines, "changes of this file are approved by "+is+", not by "+was)
@@ -155,13 +162,6 @@ func minus(a, b []string) []string {
 		}
 	}
 	return out
-}
-
-func or(s string) string {
-	if s == "" {
-		return "none"
-	}
-	return s
 }
 
 // ReadPeople reads a people map by itself. The error is a *ProblemsError.

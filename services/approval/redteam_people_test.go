@@ -63,7 +63,7 @@ func TestAChangeOfThePeopleMapIsAsked(t *testing.T) {
 	q := w.change(kimsMap)
 	w.ask(q, folk.Gateway, w.key)
 	m := w.message(q, "has changed who is who, and who may approve. It comes into force when approved")
-	if !strings.Contains(shown(m), "+ kim: gitlab:kim") || !strings.Contains(shown(m), "2 of 2 approvals") || strings.Contains(shown(m), "<@U0KIM>") {
+	if !strings.Contains(shown(m), "+ kim: gitlab:kim") || !strings.Contains(shown(m), "2 of 2 approvals") || !strings.Contains(shown(m), "does not know who changed the file") || strings.Contains(shown(m), "<@U0KIM>") {
 		t.Errorf("it shows %s", shown(m))
 	}
 	if status, code := r.vote(q, "oidc:kim@acme.example", "approve"); status != 403 || code != "GS1308" {

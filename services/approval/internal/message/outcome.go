@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatestay/gatestay/libs/approval"
 	"github.com/gatestay/gatestay/libs/electorate"
+	"github.com/gatestay/gatestay/libs/people"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 	"github.com/gatestay/gatestay/services/approval/internal/machine"
 )
@@ -91,6 +92,10 @@ func (in Input) unplaced() string {
 	for _, u := range in.Tally.Unplaced {
 		if u == "unknown" {
 			names = append(names, "who started this")
+			continue
+		}
+		if u == people.Author {
+			names = append(names, "who changed the file")
 			continue
 		}
 		names = append(names, span(u))

@@ -141,7 +141,7 @@ func disinterested(d *eventv1.ApprovalDecision, u Use) bool {
 		}
 		person, known := u.People.Person(account)
 		for _, v := range d.Votes {
-			if strings.EqualFold(v.GetAccount(), account) || known && v.GetPerson() == person {
+			if strings.EqualFold(v.GetAccount(), account) || known && (v.GetPerson() == person || v.GetForPerson() == person) {
 				return false
 			}
 		}

@@ -20,6 +20,10 @@ type People interface {
 	passkey.Keys
 	Person(account string) (name string, ok bool)
 	Accounts(name string) []string
+	// OnCall returns who is on call in a rotation at a moment, and StandsFor in whose
+	// place somebody may vote then.
+	OnCall(rotation string, at time.Time) []string
+	StandsFor(person string, at time.Time) []string
 	// Approvers says in words who may approve, at a moment.
 	Approvers(a *eventv1.Approvers, requesters []string, at time.Time) string
 }
@@ -83,6 +87,8 @@ type Voter struct {
 	Account string // slack:U0DANA, oidc:dana@acme.example
 	Person  string // name in the people map, or the account where unmapped
 	Mapped  bool
+	// For is in whose place they vote; empty: as themselves.
+	For string
 }
 
 // Voter resolves an account.
@@ -104,6 +110,10 @@ func (e *Electorate) Admit(b Ballot) (Voter, *refusal.Refusal) {
 		}
 	}
 	if e.placed(b, v) {
+		return v, nil
+	}
+	if of := e.standsFor(b, v, func(as Voter) bool { return e.placed(b, as) }); len(of) > 0 {
+		v.For = of[0]
 		return v, nil
 	}
 	if ever := b; !b.AnyTime {
@@ -180,7 +190,10 @@ func (e *Electorate) requested(v Voter) bool {
 // names the person, or a Slack id that the map gives to the person. Whoever
 // votes as a member of a sign-in group must be in the map: nothing else tells
 // them from a requester, or from another voter.
-func (e *Electorate) member(v Voter, groups []string, g *eventv1.ApproverGroup) bool {
+func (e *Electorate) member(v Voter, groups []string, g *eventv1.ApproverGroup, at time.Time) bool {
+	if v.Mapped && slices.ContainsFunc(g.GetOnCall(), func(name string) bool { return slices.Contains(e.People.OnCall(name, at), v.Person) }) {
+		return true
+	}
 	if v.Mapped && slices.Contains(g.GetPersons(), v.Person) {
 		return true
 	}

@@ -33,6 +33,10 @@ func (mapped) Passkeys(string) (passkey.RelyingParty, []passkey.Key) {
 	return passkey.RelyingParty{}, nil
 }
 
+func (mapped) OnCall(string, time.Time) []string { return nil }
+
+func (mapped) StandsFor(string, time.Time) []string { return nil }
+
 func (m mapped) Approvers(*eventv1.Approvers, []string, time.Time) string { return "" }
 
 func ballots(accounts ...string) []Ballot {

@@ -42,7 +42,7 @@ func (e *Electorate) placed(b Ballot, v Voter) bool {
 func (e *Electorate) in(b Ballot, v Voter, place *eventv1.ApproverGroup) bool {
 	for i, g := range sources(place) {
 		escalated := i == 0 || e.escalated(place, b.At)
-		if e.member(v, b.Groups, g) && (b.AnyTime || escalated && hours.Of(g.GetHours()).Open(b.At)) {
+		if e.member(v, b.Groups, g, b.At) && (b.AnyTime || escalated && hours.Of(g.GetHours()).Open(b.At)) {
 			return true
 		}
 	}
@@ -73,7 +73,7 @@ func (e *Electorate) untimely(b Ballot, v Voter) *refusal.Refusal {
 	var when []string
 	for _, place := range e.Places() {
 		for i, g := range sources(place) {
-			if !e.member(v, b.Groups, g) {
+			if !e.member(v, b.Groups, g, b.At) {
 				continue
 			}
 			var parts []string

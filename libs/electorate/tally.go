@@ -47,7 +47,8 @@ func (t Tally) Missing() int {
 // admitted is a voter and the groups of an all_of that include them.
 type admitted struct {
 	Voter
-	in []bool
+	in    []bool
+	seats []string // those in whose place they vote, too
 }
 
 // Tally counts the votes to approve. Accounts that may not vote count for
@@ -87,7 +88,8 @@ func (e *Electorate) tallyBy(votes []Ballot, proven proven) Tally {
 
 func (e *Electorate) tally(votes []Ballot, proven proven) Tally {
 	places := e.places()
-	var withSlack, withoutSlack, unmapped []admitted
+	var ballots []Ballot
+	var voters []admitted
 	seen := map[string]bool{}
 	for _, b := range votes {
 		v, refused := e.Admit(b)
@@ -99,10 +101,15 @@ func (e *Electorate) tally(votes []Ballot, proven proven) Tally {
 		for i, g := range places {
 			a.in[i] = e.in(b, v, g)
 		}
+		ballots, voters = append(ballots, b), append(voters, a)
+	}
+	var withSlack, withoutSlack, unmapped []admitted
+	for _, a := range e.seat(ballots, voters) {
+		unseen := !e.hasSlack(a.Person) || slices.ContainsFunc(a.seats, func(person string) bool { return !e.hasSlack(person) })
 		switch {
-		case !v.Mapped:
+		case !a.Mapped:
 			unmapped = append(unmapped, a)
-		case e.hasSlack(v.Person):
+		case !unseen:
 			withSlack = append(withSlack, a)
 		default:
 			withoutSlack = append(withoutSlack, a)
@@ -246,7 +253,7 @@ func (e *Electorate) Attainable() Tally {
 	}
 	t := e.tallyBy(all, (*Electorate).couldProve)
 	slack, signIn := e.Groups()
-	t.open = len(slack)+len(signIn) > 0
+	t.open = len(slack)+len(signIn) > 0 || e.onCall()
 	return t
 }
 
@@ -264,4 +271,11 @@ func (e *Electorate) everybody(g *eventv1.ApproverGroup) []Ballot {
 		}
 	}
 	return all
+}
+
+// onCall reports that a rule asks whoever is on call.
+func (e *Electorate) onCall() bool {
+	return slices.ContainsFunc(e.Places(), func(place *eventv1.ApproverGroup) bool {
+		return slices.ContainsFunc(sources(place), func(g *eventv1.ApproverGroup) bool { return len(g.GetOnCall()) > 0 })
+	})
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,7 +20,7 @@ const (
 )
 
 var (
-	memberKeys   = []string{"slack_users", "slack_groups", "persons", "oidc_groups", "hours"}
+	memberKeys   = []string{"slack_users", "slack_groups", "persons", "oidc_groups", "on_call", "hours"}
 	approverKeys = append(append([]string{}, memberKeys...), "count", "all_of", "channel", "reason", "step_up", "escalate")
 	groupKeys    = append(append([]string{}, memberKeys...), "count", "name", "escalate")
 
@@ -32,6 +33,8 @@ type Members struct {
 	SlackGroups []string `json:"slack_groups,omitempty"` // ids of Slack user groups
 	Persons     []string `json:"persons,omitempty"`      // names in the people map
 	OIDCGroups  []string `json:"oidc_groups,omitempty"`  // as the sign-in provider names them
+	// OnCall are rotations of the schedule: who is on call when voting.
+	OnCall []string `json:"on_call,omitempty"`
 	// Hours, if any, are when they may approve.
 	Hours hours.List `json:"hours,omitempty"`
 	// Escalate is nil where nobody else is asked later.
@@ -70,7 +73,7 @@ func (a *Approvers) groups() []ApproverGroup {
 // Open reports that a group is among the members: how many they are is not
 // known beforehand.
 func (m *Members) Open() bool {
-	return len(m.SlackGroups)+len(m.OIDCGroups) > 0 || m.Escalate != nil && m.Escalate.To.Open()
+	return len(m.SlackGroups)+len(m.OIDCGroups)+len(m.OnCall) > 0 || m.Escalate != nil && m.Escalate.To.Open()
 }
 
 func (m *Members) empty() bool { return !m.Open() && len(m.SlackUsers)+len(m.Persons) == 0 }
@@ -79,7 +82,7 @@ func (m *Members) empty() bool { return !m.Open() && len(m.SlackUsers)+len(m.Per
 func (a *Approvers) Event() *eventv1.Approvers {
 	flat := a.event()
 	out := &eventv1.Approvers{
-		SlackUsers: flat.SlackUsers, SlackGroups: flat.SlackGroups, Persons: flat.Persons, OidcGroups: flat.OidcGroups, Hours: flat.Hours, Escalation: flat.Escalation,
+		SlackUsers: flat.SlackUsers, SlackGroups: flat.SlackGroups, Persons: flat.Persons, OidcGroups: flat.OidcGroups, Hours: flat.Hours, OnCall: flat.OnCall, Escalation: flat.Escalation,
 		Count: a.Count, Channel: a.Channel, ReasonRequired: a.ReasonRequired, StepUp: a.StepUp,
 	}
 	for _, g := range a.AllOf {
@@ -94,7 +97,7 @@ func (a *Approvers) Event() *eventv1.Approvers {
 func (m *Members) event() *eventv1.ApproverGroup {
 	return &eventv1.ApproverGroup{
 		SlackUsers: slices.Clone(m.SlackUsers), SlackGroups: slices.Clone(m.SlackGroups), Persons: slices.Clone(m.Persons), OidcGroups: slices.Clone(m.OIDCGroups),
-		Hours: m.Hours.Event(), Escalation: m.Escalate.event(),
+		Hours: m.Hours.Event(), OnCall: slices.Clone(m.OnCall), Escalation: m.Escalate.event(),
 	}
 }
 
@@ -106,12 +109,13 @@ type grouped interface {
 	GetOidcGroups() []string
 	GetHours() []*eventv1.Hours
 	GetEscalation() *eventv1.Escalation
+	GetOnCall() []string
 }
 
 func membersOf(g grouped) Members {
 	return Members{
 		SlackUsers: g.GetSlackUsers(), SlackGroups: g.GetSlackGroups(), Persons: g.GetPersons(), OIDCGroups: g.GetOidcGroups(),
-		Hours: hours.Of(g.GetHours()), Escalate: escalationOf(g.GetEscalation()),
+		Hours: hours.Of(g.GetHours()), OnCall: g.GetOnCall(), Escalate: escalationOf(g.GetEscalation()),
 	}
 }
 
@@ -162,7 +166,7 @@ func (s *source) approvers(n ast.Node) *Approvers {
 			a.Count += g.Count
 		}
 	case a.empty():
-		s.bad(n, "approvers names nobody: nobody could approve", "add slack_users: [U…], slack_groups: [S…], persons: [name] or oidc_groups: [name]")
+		s.bad(n, "approvers names nobody: nobody could approve", "add slack_users: [U…], slack_groups: [S…], persons: [name], oidc_groups: [name] or on_call: [rotation]")
 	}
 	return a
 }
@@ -176,6 +180,8 @@ func (s *source) members(e entry, m *Members) {
 		m.Persons = s.texts(e.value, "persons")
 	case "oidc_groups":
 		m.OIDCGroups = s.texts(e.value, "oidc_groups")
+	case "on_call":
+		m.OnCall = s.texts(e.value, "on_call")
 	case "hours":
 		m.Hours = s.hours(e.value)
 	case "escalate":
@@ -211,7 +217,7 @@ func (s *source) approverGroups(n ast.Node) []ApproverGroup {
 		case slices.ContainsFunc(out, func(have ApproverGroup) bool { return have.Name == g.Name }):
 			s.bad(n, fmt.Sprintf("group %q is twice in all_of", g.Name), "give each group a name of its own")
 		case g.empty():
-			s.bad(n, fmt.Sprintf("group %q names nobody: nobody could approve", g.Name), "add slack_users: [U…], slack_groups: [S…], persons: [name] or oidc_groups: [name]")
+			s.bad(n, fmt.Sprintf("group %q names nobody: nobody could approve", g.Name), "add slack_users: [U…], slack_groups: [S…], persons: [name], oidc_groups: [name] or on_call: [rotation]")
 		}
 		out = append(out, g)
 	}
@@ -237,6 +243,11 @@ func (e *Engine) checkApprovers(s *source, r *rule) {
 		var persons []string
 		for _, m := range groups[g].sources() {
 			persons = append(persons, m.Persons...)
+			for _, name := range m.OnCall {
+				if e.people.schedule.rotations[name] == nil {
+					s.bad(at, fmt.Sprintf("rotation %q is not in %s", name, ScheduleFile), didYouMean(name, slices.Collect(maps.Keys(e.people.schedule.rotations))))
+				}
+			}
 		}
 		for _, name := range persons {
 			if e.people.accounts[name] == nil {
@@ -320,6 +331,9 @@ func approversText(a *eventv1.Approvers) string {
 		}
 		if len(g.OIDCGroups) > 0 {
 			text += ", oidc_groups [" + sorted(g.OIDCGroups) + "]"
+		}
+		if len(g.OnCall) > 0 {
+			text += ", on_call [" + sorted(g.OnCall) + "]"
 		}
 		if len(g.Hours) > 0 {
 			text += ", hours [" + g.Hours.String() + "]"

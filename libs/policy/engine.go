@@ -56,10 +56,10 @@ type Engine struct {
 const maxIndexes = 1024
 
 // IsRuleFile reports whether a file of the policy folder holds rules: it is
-// neither the people map nor a test.
+// neither the people map, the schedule, nor a test.
 func IsRuleFile(name string) bool {
 	ext := path.Ext(name)
-	return (ext == ".yaml" || ext == ".yml") && name != PeopleFile && !IsTestFile(name)
+	return (ext == ".yaml" || ext == ".yml") && name != PeopleFile && name != ScheduleFile && !strings.HasPrefix(name, ShiftsDir) && !IsTestFile(name)
 }
 
 // IsTestFile reports whether a file of the policy folder holds test cases.
@@ -77,12 +77,15 @@ func Compile(files map[string][]byte) (*Engine, error) {
 	}
 	e := &Engine{people: &People{}}
 	var problems []Problem
+	var planned schedule
 	found := false
 	for _, name := range sortedNames(files) {
 		s := &source{file: name}
 		switch {
 		case name == PeopleFile:
 			e.people = s.people(files[name])
+		case name == ScheduleFile:
+			planned = s.schedule(files[name])
 		case IsRuleFile(name):
 			found = true
 			rules, freezes := s.rules(files[name], conditions)
@@ -93,7 +96,10 @@ func Compile(files map[string][]byte) (*Engine, error) {
 	if !found {
 		problems = append(problems, Problem{File: ".", What: "no rule file", Remedy: `write one; "rules: []" in a file denies everything`})
 	}
+	e.people.schedule = planned
 	problems = append(problems, e.across()...)
+	problems = append(problems, e.checkSchedule()...)
+	problems = append(problems, e.takeShifts(files)...)
 	if len(problems) > 0 {
 		sortProblems(problems)
 		return nil, &ProblemsError{Problems: problems}

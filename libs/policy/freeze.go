@@ -7,7 +7,6 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/gatestay/gatestay/libs/command"
-	"github.com/gatestay/gatestay/libs/hours"
 )
 
 var freezeKeys = []string{"name", "reason", "targets", "environments", "from", "to", "zone", "effect", "approvers", "deadline"}
@@ -71,11 +70,7 @@ func (s *source) readFreeze(n ast.Node) *rule {
 func (s *source) freezeTimes(n ast.Node, r *rule) {
 	var zone *time.Location
 	if at := r.nodes["zone"]; at != nil {
-		var err error
-		if zone, err = hours.Zone(s.text(at, "zone")); err != nil {
-			s.bad(at, err.Error(), "correct the zone")
-			return
-		}
+		zone = s.zone(at)
 	}
 	read := func(key string) (at time.Time) {
 		node := r.nodes[key]
@@ -83,30 +78,10 @@ func (s *source) freezeTimes(n ast.Node, r *rule) {
 			s.bad(n, "a freeze without "+key, "add "+key+": 2026-12-20 with zone: Europe/Berlin, or "+key+`: "2026-12-20T18:00:00+01:00"`)
 			return at
 		}
-		text := s.text(node, key)
-		if at, err := time.Parse(time.RFC3339, text); err == nil {
-			return at
-		}
-		if zone != nil {
-			if at, err := time.ParseInLocation("2006-01-02 15:04", text, zone); err == nil {
-				return at
-			}
-			if at, err := time.ParseInLocation("2006-01-02", text, zone); err == nil {
-				if key == "to" {
-					at = time.Date(at.Year(), at.Month(), at.Day()+1, 0, 0, 0, 0, zone)
-				}
-				return at
-			}
-		}
-		if text != "" {
-			s.bad(node, fmt.Sprintf("%s is not a moment: %q", key, text), `write "2026-12-20T18:00:00+01:00", or 2026-12-20 or "2026-12-20 18:00" with zone: Europe/Berlin`)
-		}
-		return at
+		return s.momentIn(node, key, zone, key == "to")
 	}
 	from, to := read("from"), read("to")
-	if !from.IsZero() && !to.IsZero() && !from.Before(to) {
-		s.bad(r.nodes["to"], "the freeze ends before it begins", "correct from or to")
-	}
+	s.span(n, "the freeze", from, to)
 	if zone == nil {
 		zone = time.UTC
 	}

@@ -114,3 +114,27 @@ func (s *source) moment(n ast.Node, key string) time.Time {
 	}
 	return at
 }
+
+// momentIn reads a time as RFC 3339 writes it, or a day, or a day and a time, in a
+// zone; nil: none is said. A day alone is its beginning, or, of an end, its end.
+func (s *source) momentIn(n ast.Node, key string, zone *time.Location, end bool) time.Time {
+	text := s.text(n, key)
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		return at
+	}
+	if zone != nil {
+		if at, err := time.ParseInLocation("2006-01-02 15:04", text, zone); err == nil {
+			return at
+		}
+		if at, err := time.ParseInLocation("2006-01-02", text, zone); err == nil {
+			if end {
+				at = time.Date(at.Year(), at.Month(), at.Day()+1, 0, 0, 0, 0, zone)
+			}
+			return at
+		}
+	}
+	if text != "" {
+		s.bad(n, fmt.Sprintf("%s is not a moment: %q", key, text), `write "2026-12-20T18:00:00+01:00", or 2026-12-20 or "2026-12-20 18:00" with zone: Europe/Berlin`)
+	}
+	return time.Time{}
+}

@@ -29,6 +29,7 @@ type People struct {
 	party     passkey.RelyingParty
 	passkeys  map[string][]passkey.Key
 	changed   *Approvers // of the changes block; nil without one
+	schedule  schedule   // who is on call, who stands in for whom
 }
 
 // Person returns the name of the person to whom an account ("slack:U0DANA",

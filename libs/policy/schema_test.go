@@ -59,6 +59,12 @@ func TestSchemasHaveTheSameKeys(t *testing.T) {
 		{"policy", "$defs.members", memberKeys},
 		{"policy", "$defs.freeze", freezeKeys},
 		{"people", "", peopleKeys},
+		{"schedule", "", scheduleKeys},
+		{"schedule", "$defs.rotation", rotationKeys},
+		{"schedule", "$defs.shift", shiftKeys},
+		{"schedule", "$defs.weekly", weeklyKeys},
+		{"schedule", "$defs.ical", feedKeys},
+		{"schedule", "$defs.delegation", delegationKeys},
 		{"people", "$defs.person", personKeys},
 		{"people", "$defs.passkey", passkeyKeys},
 		{"people", "$defs.relyingParty", relyingPartyKeys},
@@ -183,7 +189,7 @@ func TestSchemaAgreesWithCompile(t *testing.T) {
 			}
 		})
 	}
-	for _, name := range []string{"people.schema.json", "cases.schema.json"} {
+	for _, name := range []string{"people.schema.json", "schedule.schema.json", "cases.schema.json"} {
 		compileSchema(t, name)
 	}
 }

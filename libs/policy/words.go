@@ -140,7 +140,7 @@ func (p *People) approvers(a *Approvers, requesters []string, at time.Time) stri
 func (p *People) Eligible(a *Approvers, requesters []string) (names []string, count int) {
 	asked, unknown := p.behind(requesters)
 	for _, g := range a.groups() {
-		of, _ := p.eligible(&g.Members, asked, a.StepUp)
+		of, _ := p.eligible(&g.Members, asked, a.StepUp, time.Time{})
 		for _, name := range of {
 			if !contains(names, name) {
 				names = append(names, name)
@@ -153,7 +153,7 @@ func (p *People) Eligible(a *Approvers, requesters []string) (names []string, co
 
 // eligible names the members who have not asked, and can vote as stepUp asks; slack says that some can vote
 // there.
-func (p *People) eligible(m *Members, asked map[string]bool, stepUp string) (names []string, slack bool) {
+func (p *People) eligible(m *Members, asked map[string]bool, stepUp string, at time.Time) (names []string, slack bool) {
 	slack = len(m.SlackUsers) > 0 && stepUp == ""
 	for _, name := range p.named(m) {
 		id, stranger := strings.CutPrefix(name, "slack:")
@@ -164,7 +164,11 @@ func (p *People) eligible(m *Members, asked map[string]bool, stepUp string) (nam
 		case !asked[name]:
 			names = append(names, name)
 			slack = slack || stepUp == "" && p.has(name, "slack:")
+			names = append(names, p.standIns(name, asked, at)...)
 		}
+	}
+	for _, name := range m.OnCall {
+		names = append(names, p.onCallInWords(name, asked, at))
 	}
 	for _, id := range m.SlackGroups {
 		names = append(names, "a member of Slack group "+id)
@@ -177,7 +181,7 @@ func (p *People) eligible(m *Members, asked map[string]bool, stepUp string) (nam
 
 // group names the members who have not asked, and how many of them it takes.
 func (p *People) group(m *Members, count int, asked map[string]bool, stepUp string, at time.Time) string {
-	s := p.members(m, count, asked, stepUp)
+	s := p.members(m, count, asked, stepUp, at)
 	if when := whenOpen(m.Hours, at); when != "" {
 		s += " (" + when + ")"
 	}
@@ -185,8 +189,8 @@ func (p *People) group(m *Members, count int, asked map[string]bool, stepUp stri
 	return s
 }
 
-func (p *People) members(m *Members, count int, asked map[string]bool, stepUp string) string {
-	names, slack := p.eligible(m, asked, stepUp)
+func (p *People) members(m *Members, count int, asked map[string]bool, stepUp string, at time.Time) string {
+	names, slack := p.eligible(m, asked, stepUp, at)
 	s := either(names)
 	switch {
 	case len(names) == 0:

@@ -31,7 +31,9 @@ func TestAnEscalationSurvivesARestartAndTwoReplicas(t *testing.T) {
 	w.slack.SetGroup(localslack.Group{ID: "S0LEADS", Handle: "leads", Members: []string{"U0DANA"}})
 	w.publish(escalatingRules, people)
 	first := w.start()
-	q := w.hold("late", func(r *eventv1.ApprovalRequest) { r.Deadline = timestamppb.New(r.RequestedAt.AsTime().Add(15 * time.Minute)) })
+	q := w.hold("late", func(r *eventv1.ApprovalRequest) {
+		r.Deadline = timestamppb.New(r.RequestedAt.AsTime().Add(15 * time.Minute))
+	})
 	if m := w.message(q, approveButton); strings.Contains(shown(m), "S0LEADS") {
 		t.Fatalf("the second group is mentioned at once: %s", shown(m))
 	}
@@ -44,7 +46,9 @@ func TestAnEscalationSurvivesARestartAndTwoReplicas(t *testing.T) {
 	w.message(q, "<!subteam^S0LEADS>")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	note, err := w.slack.Await(ctx, channel, func(m localslack.Message) bool { return m.ThreadTS != "" && strings.Contains(m.Text, "may approve it now, too") })
+	note, err := w.slack.Await(ctx, channel, func(m localslack.Message) bool {
+		return m.ThreadTS != "" && strings.Contains(m.Text, "may approve it now, too")
+	})
 	if err != nil || !strings.Contains(note.Text, "<!subteam^S0LEADS>") || strings.Contains(note.Text, "U0KIM") {
 		t.Fatalf("noted %q, %v", note.Text, err)
 	}

@@ -117,6 +117,7 @@ type Vote struct {
 	Via    string    `json:"via"`
 	At     time.Time `json:"at"`
 	Scope  string    `json:"scope,omitempty"`
+	For    string    `json:"for,omitempty"` // in whose place they voted
 }
 
 // view fills in what the state and the rule say; e is nil where nobody may
@@ -139,7 +140,7 @@ func (c *Caller) view(st *machine.State, r *eventv1.ApprovalRequest, e *electora
 		a.Objects = append(a.Objects, name)
 	}
 	for _, v := range st.Votes {
-		a.Votes = append(a.Votes, Vote{Person: v.Person, Vote: v.Vote, Reason: v.Reason, Via: v.Via, At: v.At, Scope: v.Scope})
+		a.Votes = append(a.Votes, Vote{Person: v.Person, Vote: v.Vote, Reason: v.Reason, Via: v.Via, At: v.At, Scope: v.Scope, For: v.For})
 	}
 	a.Returned = r.Returned
 	a.Steps = len(r.GetPlan().GetSteps())

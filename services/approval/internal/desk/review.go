@@ -104,6 +104,7 @@ func (d *Desk) Reviewers(st *machine.State, r *eventv1.ApprovalRequest) *elector
 	for _, g := range e.Places() {
 		anyone.SlackUsers, anyone.SlackGroups = append(anyone.SlackUsers, g.GetSlackUsers()...), append(anyone.SlackGroups, g.GetSlackGroups()...)
 		anyone.Persons, anyone.OidcGroups = append(anyone.Persons, g.GetPersons()...), append(anyone.OidcGroups, g.GetOidcGroups()...)
+		anyone.OnCall = append(anyone.OnCall, g.GetOnCall()...)
 	}
 	return &electorate.Electorate{Approvers: anyone, Requesters: requesters(r), People: book.People()}
 }

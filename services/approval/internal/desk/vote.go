@@ -145,6 +145,7 @@ func (d *Desk) vote(_ context.Context, st *machine.State, b Ballot) (bool, error
 		return false, refused
 	}
 	vote := b.vote(voter.Person, groups, now)
+	vote.For = voter.For
 	if refused := d.stepUp(st, r, e, &vote); refused != nil {
 		return false, refused
 	}

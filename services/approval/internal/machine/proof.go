@@ -13,7 +13,7 @@ import (
 func (v *Vote) Event() *eventv1.Vote {
 	e := &eventv1.Vote{
 		Person: v.Person, Account: v.Account, Vote: v.Vote, Reason: v.Reason, At: timestamppb.New(v.At), Via: v.Via,
-		Scope: v.Scope, Uses: v.Uses, Life: lifeOf(v.Life), Groups: v.Groups,
+		Scope: v.Scope, Uses: v.Uses, Life: lifeOf(v.Life), Groups: v.Groups, ForPerson: v.For,
 	}
 	if len(v.Assertion) > 0 {
 		e.Assertion = &eventv1.Assertion{}

@@ -79,6 +79,8 @@ type Vote struct {
 	At      time.Time `json:"at"`
 	// Groups are those of the rule in which the voter was found.
 	Groups []string `json:"groups,omitempty"`
+	// For is in whose place they voted; empty: as themselves.
+	For string `json:"for,omitempty"`
 	// Scope is empty for the command alone; Uses and Life, 0 for all that the rule
 	// lets, are of a grant.
 	Scope string        `json:"scope,omitempty"`

@@ -32,6 +32,9 @@ func (s *State) Voted(v Vote) bool {
 		r.Actor = v.Person
 		r.Reason = v.Reason
 		r.Details["vote"], r.Details["account"], r.Details["via"] = v.Vote, v.Account, v.Via
+		if v.For != "" {
+			r.Details["for"] = v.For
+		}
 		if v.Scope != "" {
 			r.Details["grant"] = v.Scope
 		}

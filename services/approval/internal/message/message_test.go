@@ -35,6 +35,10 @@ func (nobody) Passkeys(string) (passkey.RelyingParty, []passkey.Key) {
 	return passkey.RelyingParty{}, nil
 }
 
+func (nobody) OnCall(string, time.Time) []string { return nil }
+
+func (nobody) StandsFor(string, time.Time) []string { return nil }
+
 func (nobody) Approvers(*eventv1.Approvers, []string, time.Time) string { return "" }
 
 var began = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)

@@ -109,6 +109,7 @@ func (in Input) approvers() []string {
 	var out []string
 	seen := map[string]bool{}
 	for _, v := range in.State.Votes {
+		v.For = ""
 		seen[in.voter(v)] = true
 	}
 	add := func(account, shown string) {
@@ -190,6 +191,9 @@ func (in Input) source(g *eventv1.ApproverGroup, account func(account, shown str
 			group(span(id))
 		}
 	}
+	for _, name := range g.GetOnCall() {
+		group("whoever is on call in " + span(name))
+	}
 	for _, name := range g.GetOidcGroups() {
 		group("group " + span(name))
 	}
@@ -262,6 +266,9 @@ func (in Input) voter(v machine.Vote) string {
 	case "webhook":
 		name, _, _ := strings.Cut(strings.TrimPrefix(v.Account, "webhook:"), ":")
 		who += " (from " + inline(name) + ")"
+	}
+	if v.For != "" {
+		who += ", for " + in.person(v.For)
 	}
 	return who
 }

@@ -74,6 +74,8 @@ type statement struct {
 	Preamble       bool               `json:"preamble,omitempty"`
 	Approvers      *eventv1.Approvers `json:"approvers,omitempty"`
 	Deadline       string             `json:"deadline,omitempty"`
+	Rehearsal      string             `json:"rehearsal,omitempty"`  // how long it may run to be measured, and is rolled back
+	ApproveIf      string             `json:"approve_if,omitempty"` // where that needs nobody
 	ReasonRequired bool               `json:"reason_required,omitempty"`
 	RowLimit       int64              `json:"row_limit,omitempty"`
 	ByteLimit      int64              `json:"byte_limit,omitempty"`
@@ -171,6 +173,9 @@ func explain(e *policy.Engine, masks *masking.Engine, in policy.Input, sql strin
 		if d.Deadline > 0 {
 			s.Deadline = policy.Short(d.Deadline)
 		}
+		if d.Rehearsal != nil {
+			s.Rehearsal, s.ApproveIf = policy.Short(d.Rehearsal.Timeout), d.ApproveIf.String()
+		}
 		if s.Masks = compared(masks, in, d.Effect); s.Masks != "" {
 			s.Effect = policy.Deny
 		}
@@ -254,6 +259,12 @@ func (f *folder) printStatement(p *ui.Printer, e *policy.Engine, s statement, re
 	}
 	if s.Approvers != nil {
 		pairs = append(pairs, [2]string{"waits for", e.People().Approvers(s.Approvers, requesters, at) + ", at most " + s.Deadline})
+	}
+	if s.Rehearsal != "" {
+		pairs = append(pairs, [2]string{"rehearses", "it first, in at most " + s.Rehearsal + ", rolled back"})
+	}
+	if s.ApproveIf != "" {
+		pairs = append(pairs, [2]string{"needs nobody", "where " + s.ApproveIf})
 	}
 	if s.ReasonRequired {
 		pairs = append(pairs, [2]string{"demands", "a reason"})

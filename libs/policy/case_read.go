@@ -20,7 +20,7 @@ var (
 	caseTargetKeys  = []string{"name", "environment", "protocol", "database"}
 	caseSessionKeys = []string{"id", "age", "reason"}
 	caseFactKeys    = []string{"verb", "class", "reads", "writes", "columns", "filters", "functions", "filtered", "catalog", "transaction", "masked_copies", "unknown"}
-	caseRehearsal   = []string{"rows", "tables"}
+	caseRehearsal   = []string{"rows", "tables", "total"}
 	expectKeys      = []string{"effect", "rule", "reason", "row_limit", "byte_limit", "approvers", "deadline", "hold_in_transaction", "break_glass", "approve_if"}
 )
 
@@ -184,6 +184,8 @@ func (r *caseReader) measured(n ast.Node) *Measured {
 		switch e.key {
 		case "rows":
 			m.Rows = uint64(max(r.number(e.value, "rows", 0, maxRowLimit), 0))
+		case "total":
+			m.Total = uint64(max(r.number(e.value, "total", 0, maxRowLimit), 0))
 		case "tables":
 			m.Tables = r.texts(e.value, "tables")
 		}

@@ -40,6 +40,12 @@ func TestApproveIfIsTrueWithinItsBoundOnly(t *testing.T) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
+	d = rehearsing(t, "name: a, rehearsal: allow, approve_if: 'rehearsal.rows <= 50 && rehearsal.total <= 120'")
+	for m, want := range map[[2]uint64]bool{{50, 120}: true, {50, 0}: true, {50, 121}: false, {51, 0}: false, {1, 1 << 63}: false} {
+		if got := d.ApproveIf.Allows(policy.Measured{Rows: m[0], Total: m[1]}); got != want {
+			t.Errorf("%v: %v", m, got)
+		}
+	}
 	if (*policy.ApproveIf)(nil).Allows(policy.Measured{}) || rehearsing(t, "name: a").ApproveIf.Allows(policy.Measured{}) {
 		t.Error("what no rule lets pass passes")
 	}
@@ -106,9 +112,9 @@ func TestApproveIfIsPartOfTheRulesHash(t *testing.T) {
 func TestApproveIfProblemsTeach(t *testing.T) {
 	for keys, want := range map[string]string{
 		"approve_if: 'rehearsal.rows <= 50'":                                           "approve_if without a rehearsal: nothing would be measured; add rehearsal: allow",
-		"rehearsal: allow, approve_if: 'true'":                                         "it does not look at rehearsal.rows, so it bounds nothing",
+		"rehearsal: allow, approve_if: 'true'":                                         "it does not look at rehearsal.rows or rehearsal.total, so it bounds nothing",
 		"rehearsal: allow, approve_if: 'rehearsal.rows >= 0'":                          "it is true however many rows are changed",
-		"rehearsal: allow, approve_if: 'rehearsal.row <= 50'":                          "compare rehearsal.rows (a number)",
+		"rehearsal: allow, approve_if: 'rehearsal.row <= 50'":                          "compare rehearsal.rows or rehearsal.total (numbers)",
 		"rehearsal: allow, approve_if: 'rehearsal.rows'":                               "it is of type int, not bool",
 		"rehearsal: allow, approve_if: 'rehearsal.rows <= \"x\"'":                      "no matching overload",
 		"rehearsal: allow, approve_if: 'rehearsal.rows <= 5 && command.verb == \"x\"'": "undeclared reference",
@@ -133,6 +139,7 @@ func TestCasesSayWhatARehearsalWouldMeasure(t *testing.T) {
 	const one = "cases:\n  - {name: a, principal: {repository: x}, target: prod-db, facts: {class: write, verb: delete}, "
 	for tail, want := range map[string]string{
 		"rehearsal: {rows: 50, tables: [public.orders]}, expect: {effect: hold, approve_if: true}}": "",
+		"rehearsal: {rows: 5, total: 51}, expect: {effect: hold, approve_if: true}}":                "",
 		"rehearsal: {rows: 51}, expect: {effect: hold, approve_if: false}}":                         "",
 		"rehearsal: {rows: 51}, expect: {effect: hold, approve_if: true}}":                          "approve_if: got false, want true",
 	} {

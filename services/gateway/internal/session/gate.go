@@ -63,6 +63,7 @@ type Gate struct {
 	sessions map[string]*Session
 	draining atomic.Bool
 	glasses  glasses
+	passed   passed
 	init     sync.Once
 }
 

@@ -102,7 +102,7 @@ func (a *admission) detail(r *eventv1.Record, key, value string) {
 // way, and rolled back where it is not true of that.
 func (s *Session) within(ctx context.Context, a *admission) (func() (seam.Permit, error), error) {
 	r := a.rehearsed
-	if r == nil || r.Unknown != "" || r.Alone != "" || !a.decision.ApproveIf.Allows(measured(r)) {
+	if r == nil || r.Unknown != "" || r.Alone != "" || !a.fits(r) {
 		return nil, nil
 	}
 	if a.command.Dirty || ctx.Err() != nil {
@@ -146,13 +146,16 @@ func (p *permit) Check() (check func(*seam.Rehearsal) error, limit time.Duration
 	}
 	return func(r *seam.Rehearsal) error {
 		p.ran = r
-		if r.Unknown == "" && r.Alone == "" && a.decision.ApproveIf.Allows(measured(r)) {
+		s := a.session
+		if r.Unknown == "" && r.Alone == "" && s.gate.passed.spend(s.whole(), r.Rows(), s.gate.Now(), func(total uint64) bool {
+			return a.decision.ApproveIf.Allows(measured(r, total))
+		}) {
 			return nil
 		}
 		return &refusal.Refusal{
 			Code: refusal.RunExceeded, Rule: a.decision.Rule, ID: a.id,
 			Message: fmt.Sprintf("the run changed %d rows, and without a person it passes only where %s: it was rolled back", r.Rows(), a.decision.ApproveIf),
-			Detail:  fmt.Sprintf("Its rehearsal had changed %d rows; others have changed the data since. Nothing was changed.", a.rehearsed.Rows()),
+			Detail:  fmt.Sprintf("Its rehearsal had changed %d rows; others have changed the data since, or its run has passed with more meanwhile. Nothing was changed.", a.rehearsed.Rows()),
 			Hint:    "Send it again: it is rehearsed anew, and a person is asked where it is too much.",
 		}
 	}, a.decision.Rehearsal.Timeout
@@ -168,8 +171,23 @@ func (a *admission) byRule(r *eventv1.Record) {
 	a.detail(r, "rehearsed_rows", strconv.FormatUint(a.rehearsed.Rows(), 10))
 }
 
-func measured(r *seam.Rehearsal) policy.Measured {
-	return policy.Measured{Rows: r.Rows(), Tables: r.Tables()}
+func measured(r *seam.Rehearsal, total uint64) policy.Measured {
+	return policy.Measured{Rows: r.Rows(), Tables: r.Tables(), Total: total}
+}
+
+// fits reports that what a rehearsal has shown is within the rules' bound.
+func (a *admission) fits(r *seam.Rehearsal) bool {
+	s := a.session
+	return a.decision.ApproveIf.Allows(measured(r, s.gate.passed.with(s.whole(), r.Rows(), s.gate.Now())))
+}
+
+// whole is whose rows count together: all jobs of one run, whatever its tokens are.
+func (s *Session) whole() string {
+	p := s.principal
+	if p.GetRunId() == "" {
+		return s.traceID + " " + s.target
+	}
+	return fmt.Sprintf("%q %q %q %q", p.GetIssuer(), p.GetRepositoryId(), p.GetRunId(), s.target)
 }
 
 // rehearsedFor is what an approver is shown of the rehearsal; nil where the rule
@@ -180,7 +198,7 @@ func (a *admission) rehearsedFor() *eventv1.Rehearsal {
 		return nil
 	}
 	out := &eventv1.Rehearsal{Unknown: r.Unknown, Duration: durationpb.New(r.Duration), Bound: a.decision.ApproveIf.String()}
-	if out.Bound != "" && r.Unknown == "" && a.decision.ApproveIf.Allows(measured(r)) {
+	if out.Bound != "" && r.Unknown == "" && a.fits(r) {
 		out.Unbounded = r.Alone
 	}
 	out.Sample, out.Unsampled = a.sampled(r.Sample), r.Unsampled

@@ -231,3 +231,36 @@ func TestRedteam21_ARuleChangedDuringTheRehearsalCounts(t *testing.T) {
 	w.publish("policy", rehearsing(within50+another))
 	refused(t, p.Stands(false), refusal.StateChanged)
 }
+
+// Many small commands are one large one, over all sessions of a run.
+func TestRedteam21_ManySmallRunsAreCountedTogether(t *testing.T) {
+	w := newWorld(t)
+	w.publish("policy", rehearsing("    rehearsal: allow\n    approve_if: rehearsal.rows <= 50 && rehearsal.total <= 120\n"))
+	admit := func() (seam.Permit, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		go func() {
+			select {
+			case <-w.requests:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+		return w.open().Admit(ctx, rehearsed(changing(50)))
+	}
+	first, err := admit()
+	must(t, err)
+	second, err := admit()
+	must(t, err)
+	third, err := admit() // before the others have run
+	must(t, err)
+	for _, p := range []seam.Permit{first, second} {
+		check, _ := p.Check()
+		must(t, check(changing(50)))
+	}
+	check, _ := third.Check()
+	refused(t, check(changing(50)), refusal.RunExceeded)
+	must(t, check(changing(20)))
+	_, err = admit()
+	refused(t, err, refusal.ApprovalCancelled) // a person was asked
+}

@@ -134,10 +134,14 @@ func TestAPlanOfAFile(t *testing.T) {
 		t.Errorf("a plan that waits: exit status %d\n%s", code, stderr)
 	}
 	m := g.AwaitMessage(t, p.ID)
-	for _, want := range []string{"Plan of 4 statements, 3 held", "INSERT INTO planned VALUES (1, 'one; two')", "release 42", "migrate.sql:2"} {
+	for _, want := range []string{"Plan of 4 statements, 3 held", "INSERT INTO planned VALUES (1, 'one; two')", "release 42", "migrate.sql:2", "it depends on statement 1"} {
 		m.Await(t, want)
 	}
 	approve(t, g, p.ID)
+	shown, stderr, code := gatestay(t, g, planner, "plan", "show", "matrix-db", p.ID, "--output", "markdown")
+	if code != 0 || !strings.Contains(shown, "**Approved** by dana") || !strings.Contains(shown, "| 3 | migrate.sql&#58;4 | INSERT public.planned | **held** |") {
+		t.Errorf("exit status %d\n%s\n%s", code, shown, stderr)
+	}
 	run := func(command ...string) (string, string, int) {
 		return gatestay(t, g, planner, append([]string{"run", "matrix-db", "--plan", p.ID, "--", "psql", "-XAt", "-v", "ON_ERROR_STOP=1"}, command...)...)
 	}

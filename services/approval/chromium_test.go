@@ -197,8 +197,18 @@ func TestInboxPictures(t *testing.T) {
 	p.open(at + "/grants")
 	p.holds(`document.querySelector(".entry .revoke")`)
 	p.picture("grants")
+	plan := w.hold("one-click", life, planned("CREATE TABLE public.refunds (\n  id bigint PRIMARY KEY,\n  order_id bigint NOT NULL\n)",
+		"DELETE FROM public.carts WHERE updated_at < now() - interval '1 year'", "INSERT INTO public.refunds SELECT id, order_id FROM public.returns"))
+	kim.sees("/approvals/"+plan.Id, "Deny")
+	p.open(at + "/approvals/" + plan.Id)
+	p.holds(`document.querySelectorAll(".plan tbody tr").length === 3 && document.getElementById("approve")`)
+	p.picture("plan")
+	if got := p.eval(`document.documentElement.scrollWidth <= 1280`); got != "true" {
+		t.Errorf("the plan is wider than the window: %s", got)
+	}
+	kim.act(plan, "deny", "reason", "not now")
 	p.open(at + "/decided")
-	p.holds(`document.querySelectorAll(".entry").length === 3`)
+	p.holds(`document.querySelectorAll(".entry").length === 4`)
 	p.picture("decided")
 	p.open(at + "/grants")
 	p.holds(`document.querySelector(".entry .revoke")`)

@@ -1,6 +1,7 @@
 package approval_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	approvals "github.com/gatestay/gatestay/libs/approval"
 	"github.com/gatestay/gatestay/libs/bus"
 	"github.com/gatestay/gatestay/libs/config"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
@@ -211,6 +213,61 @@ func TestInboxShowsAPlan(t *testing.T) {
 		t.Fatalf("got %d %s", a.status, a.body)
 	}
 	b.sees("/grants", q.Id)
+}
+
+// A plan's page is a table: each statement with its place, verdict and what it would
+// touch, the statements folded; what hides in one is marked.
+func TestRedteam21_APlansPageShowsEachStatement(t *testing.T) {
+	w := newWorld(t)
+	i := w.startIssuer()
+	r := w.start(withInbox(i))
+	q := w.hold("one-click", planned("UPDATE a SET b = '\u202e'", "DELETE FROM c -- x\n-- 3 of 3, no approval needed\nWHERE '</pre><script>1</script>' = ''", "INSERT INTO d VALUES (1)"))
+	page := r.signedIn(i, "dana").sees("/approvals/"+q.Id, "3, in this order").body
+	for _, want := range []string{
+		`<td class="n">3</td>`, "m.sql:2", "Plans to delete about 12 rows of public.c (estimate)", "it depends on statement 1", "no WHERE clause", "<summary>delete public.c</summary>",
+		"<mark title=\"not visible by itself\">‹U&#43;202E›</mark>", "&lt;/pre&gt;&lt;script&gt;", `<span class="line">-- 3 of 3, no approval needed`,
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("%q is missing:\n%s", want, page)
+		}
+	}
+	if n := strings.Count(page, `<td class="n">`); n != 3 {
+		t.Errorf("%d rows", n)
+	}
+}
+
+// planned makes a request a plan of an update, a delete and an insert.
+func planned(update, remove, insert string) func(*eventv1.ApprovalRequest) {
+	return func(r *eventv1.ApprovalRequest) {
+		r.Principal.Workflow, r.Principal.Claims = "release", map[string]string{"sha": "beef"}
+		r.Verb, r.Class, r.Parameters, r.Warnings, r.Reason = approvals.PlanVerb(3, 2), "plan", nil, nil, "release 42"
+		r.Plan = &eventv1.Plan{Tool: "sql", Rules: []*eventv1.PlanRule{{Rule: r.Rule, RuleHash: r.RuleHash, Approvers: r.Approvers}}}
+		var text strings.Builder
+		for n, s := range []struct {
+			verb, table, statement, effect, why string
+			rows                                uint64
+		}{
+			{"create table", "a", update, "allow", "", 0}, {"delete", "c", remove, "hold", "", 12}, {"insert", "a", insert, "hold", "it depends on statement 1", 0},
+		} {
+			step := &eventv1.PlanStep{
+				Digest: []byte{byte(n)}, State: []byte("s"), Source: fmt.Sprintf("m.sql:%d", n+1), Effect: s.effect, Verb: s.verb, Class: "write",
+				Objects: []*eventv1.Object{{Schema: "public", Name: s.table, Access: "write"}},
+			}
+			if s.effect == "hold" {
+				step.Rule, step.Radius = r.Rule, &eventv1.Radius{Unknown: s.why}
+				if s.rows > 0 {
+					step.Radius.Planned, step.Warnings = []*eventv1.Effect{{Verb: s.verb, Relation: "public." + s.table, Rows: s.rows}}, []string{"no WHERE clause: every row of the table is affected"}
+				}
+			}
+			r.Plan.Steps = append(r.Plan.Steps, step)
+			text.WriteString(approvals.PlanHeading(n+1, 3) + s.effect + ", " + step.Source + "\n")
+			for _, line := range approvals.StepRadius(step) {
+				text.WriteString(approvals.PlanNote + line + "\n")
+			}
+			text.WriteString(approvals.PlanText(s.statement))
+		}
+		r.Statement = strings.TrimSuffix(text.String(), "\n")
+	}
 }
 
 // Who may vote as a member of a group of the sign-in provider is told of what

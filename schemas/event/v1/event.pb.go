@@ -1651,6 +1651,11 @@ type PlanStep struct {
 	Source        string                 `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"` // file:line
 	Effect        string                 `protobuf:"bytes,4,opt,name=effect,proto3" json:"effect,omitempty"` // allow, hold
 	Rule          string                 `protobuf:"bytes,5,opt,name=rule,proto3" json:"rule,omitempty"`
+	Verb          string                 `protobuf:"bytes,80,opt,name=verb,proto3" json:"verb,omitempty"`
+	Objects       []*Object              `protobuf:"bytes,81,rep,name=objects,proto3" json:"objects,omitempty"`
+	Warnings      []string               `protobuf:"bytes,82,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Radius        *Radius                `protobuf:"bytes,83,opt,name=radius,proto3" json:"radius,omitempty"` // absent: it needs no approval
+	Class         string                 `protobuf:"bytes,84,opt,name=class,proto3" json:"class,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1716,6 +1721,41 @@ func (x *PlanStep) GetEffect() string {
 func (x *PlanStep) GetRule() string {
 	if x != nil {
 		return x.Rule
+	}
+	return ""
+}
+
+func (x *PlanStep) GetVerb() string {
+	if x != nil {
+		return x.Verb
+	}
+	return ""
+}
+
+func (x *PlanStep) GetObjects() []*Object {
+	if x != nil {
+		return x.Objects
+	}
+	return nil
+}
+
+func (x *PlanStep) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+func (x *PlanStep) GetRadius() *Radius {
+	if x != nil {
+		return x.Radius
+	}
+	return nil
+}
+
+func (x *PlanStep) GetClass() string {
+	if x != nil {
+		return x.Class
 	}
 	return ""
 }
@@ -3622,13 +3662,18 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\x04Plan\x12\x12\n" +
 	"\x04tool\x18\x01 \x01(\tR\x04tool\x12(\n" +
 	"\x05steps\x18\x02 \x03(\v2\x12.event.v1.PlanStepR\x05steps\x12(\n" +
-	"\x05rules\x18\x03 \x03(\v2\x12.event.v1.PlanRuleR\x05rules\"|\n" +
+	"\x05rules\x18\x03 \x03(\v2\x12.event.v1.PlanRuleR\x05rules\"\x98\x02\n" +
 	"\bPlanStep\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\fR\x06digest\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\fR\x05state\x12\x16\n" +
 	"\x06source\x18\x03 \x01(\tR\x06source\x12\x16\n" +
 	"\x06effect\x18\x04 \x01(\tR\x06effect\x12\x12\n" +
-	"\x04rule\x18\x05 \x01(\tR\x04rule\"n\n" +
+	"\x04rule\x18\x05 \x01(\tR\x04rule\x12\x12\n" +
+	"\x04verb\x18P \x01(\tR\x04verb\x12*\n" +
+	"\aobjects\x18Q \x03(\v2\x10.event.v1.ObjectR\aobjects\x12\x1a\n" +
+	"\bwarnings\x18R \x03(\tR\bwarnings\x12(\n" +
+	"\x06radius\x18S \x01(\v2\x10.event.v1.RadiusR\x06radius\x12\x14\n" +
+	"\x05class\x18T \x01(\tR\x05class\"n\n" +
 	"\bPlanRule\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x1b\n" +
 	"\trule_hash\x18\x02 \x01(\tR\bruleHash\x121\n" +
@@ -3901,44 +3946,46 @@ var file_event_v1_event_proto_depIdxs = []int32{
 	31, // 25: event.v1.ApprovalRequest.break_glass:type_name -> event.v1.BreakGlass
 	12, // 26: event.v1.Plan.steps:type_name -> event.v1.PlanStep
 	13, // 27: event.v1.Plan.rules:type_name -> event.v1.PlanRule
-	6,  // 28: event.v1.PlanRule.approvers:type_name -> event.v1.Approvers
-	19, // 29: event.v1.Radius.planned:type_name -> event.v1.Effect
-	20, // 30: event.v1.Radius.transaction:type_name -> event.v1.OpenTransaction
-	21, // 31: event.v1.Radius.sizes:type_name -> event.v1.Size
-	16, // 32: event.v1.Radius.rehearsal:type_name -> event.v1.Rehearsal
-	19, // 33: event.v1.Rehearsal.changed:type_name -> event.v1.Effect
-	39, // 34: event.v1.Rehearsal.duration:type_name -> google.protobuf.Duration
-	17, // 35: event.v1.Rehearsal.sample:type_name -> event.v1.RowSample
-	18, // 36: event.v1.RowSample.rows:type_name -> event.v1.RowPair
-	38, // 37: event.v1.OpenTransaction.since:type_name -> google.protobuf.Timestamp
-	39, // 38: event.v1.Offer.life:type_name -> google.protobuf.Duration
-	39, // 39: event.v1.Offer.ahead:type_name -> google.protobuf.Duration
-	36, // 40: event.v1.Grant.holder:type_name -> event.v1.Grant.HolderEntry
-	38, // 41: event.v1.Grant.not_before:type_name -> google.protobuf.Timestamp
-	38, // 42: event.v1.Vote.at:type_name -> google.protobuf.Timestamp
-	39, // 43: event.v1.Vote.life:type_name -> google.protobuf.Duration
-	38, // 44: event.v1.Vote.from:type_name -> google.protobuf.Timestamp
-	38, // 45: event.v1.Vote.until:type_name -> google.protobuf.Timestamp
-	25, // 46: event.v1.Vote.assertion:type_name -> event.v1.Assertion
-	38, // 47: event.v1.Assertion.at:type_name -> google.protobuf.Timestamp
-	24, // 48: event.v1.ApprovalDecision.votes:type_name -> event.v1.Vote
-	38, // 49: event.v1.ApprovalDecision.decided_at:type_name -> google.protobuf.Timestamp
-	38, // 50: event.v1.ApprovalDecision.expires_at:type_name -> google.protobuf.Timestamp
-	23, // 51: event.v1.ApprovalDecision.grant:type_name -> event.v1.Grant
-	38, // 52: event.v1.ApprovalDecision.requested_at:type_name -> google.protobuf.Timestamp
-	38, // 53: event.v1.ApprovalCancelled.at:type_name -> google.protobuf.Timestamp
-	38, // 54: event.v1.ApprovalOutcome.at:type_name -> google.protobuf.Timestamp
-	37, // 55: event.v1.Bundle.files:type_name -> event.v1.Bundle.FilesEntry
-	38, // 56: event.v1.Bundle.published_at:type_name -> google.protobuf.Timestamp
-	38, // 57: event.v1.Lease.issued_at:type_name -> google.protobuf.Timestamp
-	38, // 58: event.v1.BreakGlass.until:type_name -> google.protobuf.Timestamp
-	2,  // 59: event.v1.ApprovalUse.objects:type_name -> event.v1.Object
-	38, // 60: event.v1.ApprovalUse.at:type_name -> google.protobuf.Timestamp
-	61, // [61:61] is the sub-list for method output_type
-	61, // [61:61] is the sub-list for method input_type
-	61, // [61:61] is the sub-list for extension type_name
-	61, // [61:61] is the sub-list for extension extendee
-	0,  // [0:61] is the sub-list for field type_name
+	2,  // 28: event.v1.PlanStep.objects:type_name -> event.v1.Object
+	15, // 29: event.v1.PlanStep.radius:type_name -> event.v1.Radius
+	6,  // 30: event.v1.PlanRule.approvers:type_name -> event.v1.Approvers
+	19, // 31: event.v1.Radius.planned:type_name -> event.v1.Effect
+	20, // 32: event.v1.Radius.transaction:type_name -> event.v1.OpenTransaction
+	21, // 33: event.v1.Radius.sizes:type_name -> event.v1.Size
+	16, // 34: event.v1.Radius.rehearsal:type_name -> event.v1.Rehearsal
+	19, // 35: event.v1.Rehearsal.changed:type_name -> event.v1.Effect
+	39, // 36: event.v1.Rehearsal.duration:type_name -> google.protobuf.Duration
+	17, // 37: event.v1.Rehearsal.sample:type_name -> event.v1.RowSample
+	18, // 38: event.v1.RowSample.rows:type_name -> event.v1.RowPair
+	38, // 39: event.v1.OpenTransaction.since:type_name -> google.protobuf.Timestamp
+	39, // 40: event.v1.Offer.life:type_name -> google.protobuf.Duration
+	39, // 41: event.v1.Offer.ahead:type_name -> google.protobuf.Duration
+	36, // 42: event.v1.Grant.holder:type_name -> event.v1.Grant.HolderEntry
+	38, // 43: event.v1.Grant.not_before:type_name -> google.protobuf.Timestamp
+	38, // 44: event.v1.Vote.at:type_name -> google.protobuf.Timestamp
+	39, // 45: event.v1.Vote.life:type_name -> google.protobuf.Duration
+	38, // 46: event.v1.Vote.from:type_name -> google.protobuf.Timestamp
+	38, // 47: event.v1.Vote.until:type_name -> google.protobuf.Timestamp
+	25, // 48: event.v1.Vote.assertion:type_name -> event.v1.Assertion
+	38, // 49: event.v1.Assertion.at:type_name -> google.protobuf.Timestamp
+	24, // 50: event.v1.ApprovalDecision.votes:type_name -> event.v1.Vote
+	38, // 51: event.v1.ApprovalDecision.decided_at:type_name -> google.protobuf.Timestamp
+	38, // 52: event.v1.ApprovalDecision.expires_at:type_name -> google.protobuf.Timestamp
+	23, // 53: event.v1.ApprovalDecision.grant:type_name -> event.v1.Grant
+	38, // 54: event.v1.ApprovalDecision.requested_at:type_name -> google.protobuf.Timestamp
+	38, // 55: event.v1.ApprovalCancelled.at:type_name -> google.protobuf.Timestamp
+	38, // 56: event.v1.ApprovalOutcome.at:type_name -> google.protobuf.Timestamp
+	37, // 57: event.v1.Bundle.files:type_name -> event.v1.Bundle.FilesEntry
+	38, // 58: event.v1.Bundle.published_at:type_name -> google.protobuf.Timestamp
+	38, // 59: event.v1.Lease.issued_at:type_name -> google.protobuf.Timestamp
+	38, // 60: event.v1.BreakGlass.until:type_name -> google.protobuf.Timestamp
+	2,  // 61: event.v1.ApprovalUse.objects:type_name -> event.v1.Object
+	38, // 62: event.v1.ApprovalUse.at:type_name -> google.protobuf.Timestamp
+	63, // [63:63] is the sub-list for method output_type
+	63, // [63:63] is the sub-list for method input_type
+	63, // [63:63] is the sub-list for extension type_name
+	63, // [63:63] is the sub-list for extension extendee
+	0,  // [0:63] is the sub-list for field type_name
 }
 
 func init() { file_event_v1_event_proto_init() }

@@ -67,6 +67,7 @@ type Approval struct {
 	// Steps and Rules are of a plan: its statements, and the hold rules that they
 	// fall under.
 	Steps int      `json:"steps,omitempty"`
+	Plan  []Step   `json:"plan,omitempty"`
 	Rules []string `json:"rules,omitempty"`
 	// Review is of a break-glass, whose state is review or reviewed.
 	Review *Review `json:"review,omitempty"`
@@ -144,6 +145,7 @@ func (c *Caller) view(st *machine.State, r *eventv1.ApprovalRequest, e *electora
 	}
 	a.Returned = r.Returned
 	a.Steps = len(r.GetPlan().GetSteps())
+	a.Plan = steps(r)
 	for _, rule := range r.GetPlan().GetRules() {
 		a.Rules = append(a.Rules, rule.GetRule())
 	}

@@ -45,6 +45,7 @@ func readPages(assets map[string]asset) (*pages, error) {
 		"ran":     ran,
 		"alarms":  listed,
 		"ended":   ended,
+		"lines":   lines,
 	}
 	p := &pages{byName: map[string]*template.Template{}}
 	names, err := templates.ReadDir("template")

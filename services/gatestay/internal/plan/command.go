@@ -41,17 +41,22 @@ Migrations that have run already are to be left out: --after VERSION.`
 
 const example = `  gatestay plan prod-db -f migrate.sql --reason "release 42"
   gatestay plan prod-db -f migrations/ --after 20261101 --wait
-  gatestay plan prod-db -f db/migration --comment > comment.md
+  gatestay plan prod-db -f db/migration --output markdown | gh pr comment --edit-last --create-if-none -F -
   prisma migrate diff ... --script | gatestay plan prod-db -f - --dry-run`
 
 const pollEvery = time.Second
+
+// markdown is the output for a comment on a pull request.
+const markdown = "markdown"
+
+var withMarkdown = map[string]string{cli.Formats: "text json " + markdown}
 
 type flags struct {
 	files                                      []string
 	settings                                   map[string]string
 	tool, after                                string
 	reason, agent, onBehalfOf, audience, token string
-	dryRun, wait, comment                      bool
+	dryRun, wait                               bool
 }
 
 // Command returns 'gatestay plan'.
@@ -59,6 +64,7 @@ func Command(env *cli.Env) *cobra.Command {
 	var f flags
 	c := &cobra.Command{
 		Use: "plan TARGET -f FILE|FOLDER|-", Short: "Ask for one approval of a whole migration", Long: long, Example: example, Args: cobra.ExactArgs(1),
+		Annotations:       withMarkdown,
 		ValidArgsFunction: env.CompleteTarget,
 		RunE:              func(c *cobra.Command, args []string) error { return f.run(c.Context(), env, args[0]) },
 	}
@@ -67,15 +73,16 @@ func Command(env *cli.Env) *cobra.Command {
 	c.Flags().StringVar(&f.after, "after", "", "leave out migrations up to this version: they have run")
 	c.Flags().StringToStringVar(&f.settings, "set", nil, "a setting that the tool's client begins with: TimeZone, DateStyle, IntervalStyle or search_path (NAME=VALUE)")
 	c.Flags().StringVar(&f.reason, "reason", "", "why: reaches the approver and the audit")
-	c.Flags().StringVar(&f.agent, "agent", "", "as 'gatestay run --agent' will say")
-	c.Flags().StringVar(&f.onBehalfOf, "on-behalf-of", "", "as 'gatestay run --on-behalf-of' will say")
-	c.Flags().StringVar(&f.audience, "audience", token.DefaultAudience, "audience of the token to ask for")
-	c.Flags().StringVar(&f.token, "token-file", "", "read the job's token from this file")
+	all := c.PersistentFlags()
+	all.StringVar(&f.agent, "agent", "", "as 'gatestay run --agent' will say")
+	all.StringVar(&f.onBehalfOf, "on-behalf-of", "", "as 'gatestay run --on-behalf-of' will say")
+	all.StringVar(&f.audience, "audience", token.DefaultAudience, "audience of the token to ask for")
+	all.StringVar(&f.token, "token-file", "", "read the job's token from this file")
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "ask nobody")
 	c.Flags().BoolVar(&f.wait, "wait", false, "wait for the decision; the exit code is 0 where it is approved")
-	c.Flags().BoolVar(&f.comment, "comment", false, "print Markdown that a CI job can post on a pull request")
 	_ = c.MarkFlagRequired("file")
 	c.MarkFlagsMutuallyExclusive("dry-run", "wait")
+	c.AddCommand(f.showCommand(env))
 	return c
 }
 
@@ -84,24 +91,14 @@ func (f *flags) run(ctx context.Context, env *cli.Env, target string) error {
 	if err != nil {
 		return err
 	}
-	g, err := run.NewGateway(env)
+	g, r, err := f.exchange(ctx, env, target)
 	if err != nil {
-		return err //nolint:wrapcheck // says all there is to say
+		return err
 	}
 	defer g.Close()
-	found, err := token.Find(ctx, env, token.Options{Audience: f.audience, File: f.token})
-	if err != nil {
-		return fmt.Errorf("plan: %w", err)
-	}
-	name, database, _ := strings.Cut(target, "/")
-	r, err := g.Exchange(ctx, run.ExchangeRequest{
-		Token: found.Value, Target: name, Reason: f.reason, Agent: f.agent, OnBehalfOf: f.onBehalfOf, Purpose: "plan", TraceParent: env.Getenv("TRACEPARENT"),
-	})
-	if err != nil {
-		return err //nolint:wrapcheck // a refusal speaks for itself
-	}
 	// Nothing was connected: a run that cannot be ended ends by itself.
 	defer func() { _ = g.End(context.WithoutCancel(ctx), r.Credential) }()
+	_, database, _ := strings.Cut(target, "/")
 	raw, err := g.Plan(ctx, r.Credential, map[string]any{"database": database, "tool": tool, "statements": scripts, "settings": f.settings, "dry_run": f.dryRun})
 	if err != nil {
 		return err //nolint:wrapcheck // a refusal speaks for itself
@@ -122,14 +119,39 @@ func (f *flags) run(ctx context.Context, env *cli.Env, target string) error {
 	return f.await(ctx, env, g, r, p.ID)
 }
 
+// exchange makes a run for the job, which connects to nothing.
+func (f *flags) exchange(ctx context.Context, env *cli.Env, target string) (*run.Gateway, *run.Run, error) {
+	g, err := run.NewGateway(env)
+	if err != nil {
+		return nil, nil, err //nolint:wrapcheck // says all there is to say
+	}
+	found, err := token.Find(ctx, env, token.Options{Audience: f.audience, File: f.token})
+	if err != nil {
+		g.Close()
+		return nil, nil, fmt.Errorf("plan: %w", err)
+	}
+	name, _, _ := strings.Cut(target, "/")
+	r, err := g.Exchange(ctx, run.ExchangeRequest{
+		Token: found.Value, Target: name, Reason: f.reason, Agent: f.agent, OnBehalfOf: f.onBehalfOf, Purpose: "plan", TraceParent: env.Getenv("TRACEPARENT"),
+	})
+	if err != nil {
+		g.Close()
+		return nil, nil, err //nolint:wrapcheck // a refusal speaks for itself
+	}
+	return g, r, nil
+}
+
 // show prints the plan in the form that was asked for.
 func (f *flags) show(env *cli.Env, target string, p *Plan) error {
 	p.target = target
 	switch {
 	case env.JSON():
 		return env.PrintJSON(p) //nolint:wrapcheck // cli's own words
-	case f.comment:
-		return p.comment(env.Stdout)
+	case env.Output == markdown:
+		if d, err := env.Endpoints(); err == nil {
+			p.page = link(d.Approvals, p.ID)
+		}
+		return p.markdown(env.Stdout)
 	}
 	p.print(env)
 	return nil

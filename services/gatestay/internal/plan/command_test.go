@@ -36,7 +36,7 @@ func newWorld(t *testing.T, p Plan) *world {
 			_ = json.NewDecoder(r.Body).Decode(&w.asked)
 			_ = json.NewEncoder(rw).Encode(w.answer)
 		case "/v1/plans/" + w.answer.ID:
-			_ = json.NewEncoder(rw).Encode(map[string]any{"state": w.states[0], "message": "the plan was " + w.states[0], "approvers": []string{"dana"}, "until": time.Now()})
+			_ = json.NewEncoder(rw).Encode(map[string]any{"state": w.states[0], "message": "the plan was " + w.states[0], "approvers": []string{"dana"}, "until": time.Now(), "plan": w.answer})
 			if len(w.states) > 1 {
 				w.states = w.states[1:]
 			}
@@ -107,7 +107,8 @@ func TestAPlanIsPrinted(t *testing.T) {
 // mention, a link or markup.
 func TestRedteam21_TheCommentIsOursWhateverItShows(t *testing.T) {
 	w := newWorld(t, hostile())
-	if err := w.run(t, "--comment"); err != nil {
+	w.Output = "markdown"
+	if err := w.run(t); err != nil {
 		t.Fatal(err)
 	}
 	out := w.stdout.String()
@@ -166,5 +167,44 @@ func TestADeniedPlanFails(t *testing.T) {
 	}
 	if out := w.stdout.String(); !strings.Contains(out, "no-drops") || !strings.Contains(out, "Nobody was asked") {
 		t.Error(out)
+	}
+}
+
+// A thousand statements, or one of half a megabyte: within what a pull request takes,
+// whole in what it shows, and said to be a part.
+func TestTheCommentFitsAPullRequest(t *testing.T) {
+	long := hostile()
+	for range 1000 {
+		long.Steps = append(long.Steps, long.Steps[1])
+	}
+	wide := hostile()
+	wide.Steps[1].Statement = strings.Repeat("SELECT 1;\n", 50_000)
+	for name, p := range map[string]Plan{"long": long, "wide": wide} {
+		w := newWorld(t, p)
+		w.Output = "markdown"
+		if err := w.run(t); err != nil {
+			t.Fatal(err)
+		}
+		out := w.stdout.String()
+		if len(out) > maxComment || !strings.Contains(out, "**This is not all of it:**") || !strings.Contains(out, "gatestay approvals show "+id) || strings.Count(out, "</details>\n") != 1 {
+			t.Errorf("%s: %d bytes, %s", name, len(out), out[max(0, len(out)-400):])
+		}
+	}
+}
+
+// The comment is edited as the approval goes on.
+func TestAPlanIsShownAsItStands(t *testing.T) {
+	for state, want := range map[string]string{"waiting": ":hourglass: Waits for dana in Slack", "approved": "**Approved** by dana", "denied": "**Denied**"} {
+		w := newWorld(t, hostile())
+		w.states, w.Output = []string{state}, "markdown"
+		c := Command(w.Env)
+		c.SetArgs([]string{"show", "prod-db/shop", id, "--token-file", filepath.Join(w.Dir, "token")})
+		c.SilenceErrors, c.SilenceUsage = true, true
+		if err := c.ExecuteContext(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if out := w.stdout.String(); !strings.Contains(out, want) || !strings.Contains(out, "| 1 | m.sql&#58;1 |") {
+			t.Errorf("%s: %s", state, out)
+		}
 	}
 }

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -27,6 +26,8 @@ type Plan struct {
 	Life      int64      `json:"life"` // seconds from its approval
 
 	target string // as it was named
+	page   string // address of its page; empty where it is not known
+	state  *state // nil right after it was asked for
 }
 
 // Step is one statement and what is done with it.
@@ -40,6 +41,7 @@ type Step struct {
 	Rule      string   `json:"rule,omitempty"`
 	Why       string   `json:"why,omitempty"`
 	Warnings  []string `json:"warnings"`
+	Radius    []string `json:"radius,omitempty"` // what it would touch
 }
 
 var verdicts = map[string]string{"allow": "passes", "hold": "held", "deny": "denied"}
@@ -84,6 +86,9 @@ func (p *Plan) print(env *cli.Env) {
 		out.Line("  " + strings.TrimRight(line, " "))
 	}
 	for i, s := range p.Steps {
+		for _, l := range s.Radius {
+			out.Line(out.Dim(fmt.Sprintf("  · %d: %s", i+1, approval.Visible(l))))
+		}
 		for _, w := range s.Warnings {
 			out.Line(out.Warn(fmt.Sprintf("  ! %d: %s", i+1, approval.Visible(w))))
 		}
@@ -121,65 +126,4 @@ func (p *Plan) command() string {
 		tool = "psql -f FILE"
 	}
 	return "gatestay run " + approval.Visible(p.target) + " --plan " + p.ID + " -- " + tool
-}
-
-// comment writes the plan as Markdown. What others wrote stands in code, which
-// nothing in it can end.
-func (p *Plan) comment(w io.Writer) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "### %s\n\n", escape(p.headline()))
-	switch {
-	case p.Denied > 0:
-		b.WriteString("Nobody was asked: what is denied cannot be approved.\n\n")
-	case p.ID != "":
-		fmt.Fprintf(&b, "Waits for %s: `gatestay approvals approve %s`, or Slack, until %s.\n\n", escape(p.Approvers), p.ID, p.Deadline.UTC().Format("2006-01-02 15:04 UTC"))
-	case p.Held > 0:
-		fmt.Fprintf(&b, "Needs an approval from %s. Nobody has been asked yet.\n\n", escape(p.Approvers))
-	default:
-		b.WriteString("Nothing here needs an approval.\n\n")
-	}
-	b.WriteString("| | Where | What | Verdict | Rule |\n|---:|---|---|---|---|\n")
-	for i, s := range p.Steps {
-		verdict := verdicts[s.Effect]
-		if s.Effect != "allow" {
-			verdict = "**" + verdict + "**"
-		}
-		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s |\n", i+1, escape(s.Source), escape(s.what()), verdict, escape(s.Rule))
-	}
-	for i, s := range p.Steps {
-		if s.Effect == "deny" {
-			fmt.Fprintf(&b, "\n%d: %s\n", i+1, escape(s.Why))
-		}
-		for _, warning := range s.Warnings {
-			fmt.Fprintf(&b, "\n:warning: %d: %s\n", i+1, escape(warning))
-		}
-	}
-	b.WriteString("\n<details><summary>The statements</summary>\n\n")
-	for i, s := range p.Steps {
-		fmt.Fprintf(&b, "%d. %s, %s\n\n", i+1, verdicts[s.Effect], escape(s.Source))
-		for line := range strings.Lines(approval.VisibleText(s.Statement)) {
-			b.WriteString("        " + strings.TrimRight(line, "\n") + "\n") // code within the list, whatever it holds
-		}
-		b.WriteString("\n")
-	}
-	b.WriteString("</details>\n")
-	if _, err := io.WriteString(w, b.String()); err != nil {
-		return fmt.Errorf("plan: %w", err)
-	}
-	return nil
-}
-
-// escape makes one line of text that Markdown takes as it is: no mention, link,
-// markup or cell begins in it.
-func escape(s string) string {
-	var b strings.Builder
-	for _, r := range approval.Visible(s) {
-		switch {
-		case strings.ContainsRune("\\`*_{}[]<>()#+!|~&@:$", r):
-			fmt.Fprintf(&b, "&#%d;", r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
 }

@@ -42,8 +42,10 @@ func (s *Server) Plan(ctx context.Context, gate seam.Session, target, database s
 		return nil, err
 	}
 	var out []seam.Planned
+	m := newPlanMeasurer(ctx)
+	defer m.stop()
 	for i := range scripts {
-		list, err := ses.planScript(&scripts[i], i)
+		list, err := ses.planScript(&scripts[i], i, m)
 		if err != nil {
 			return nil, err
 		}
@@ -52,7 +54,7 @@ func (s *Server) Plan(ctx context.Context, gate seam.Session, target, database s
 	return out, nil
 }
 
-func (s *session) planScript(script *seam.Script, number int) ([]seam.Planned, error) {
+func (s *session) planScript(script *seam.Script, number int, m *planMeasurer) ([]seam.Planned, error) {
 	d := s.decode([]byte(script.Text))
 	if d.unreadable != nil {
 		return nil, &seam.Unreadable{Script: number, Line: lineOf(script.Text, d.unreadable.Position), Why: d.unreadable.Error()}
@@ -75,6 +77,7 @@ func (s *session) planScript(script *seam.Script, number int) ([]seam.Planned, e
 		}
 		out = append(out, seam.Planned{
 			Command: commands[0], Script: number, Line: lineOf(script.Text, st.Start+leading(st.Text)), Receives: st.Copy != nil && st.Copy.From,
+			Radius: m.measure(s.gate, &commands[0]),
 		})
 		if err := s.pretend(&facts[0], st.Text); err != nil {
 			return nil, &seam.Unreadable{Script: number, Line: lineOf(script.Text, st.Start+leading(st.Text)), Why: err.Error()}

@@ -273,6 +273,8 @@ type Planned struct {
 	// Receives reports that the client sends data for it, which its text does not
 	// show.
 	Receives bool
+	// Radius is what could be measured of one that would be held; nil for others.
+	Radius *Radius
 }
 
 // Unreadable says that a script cannot be planned.

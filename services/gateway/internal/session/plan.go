@@ -61,6 +61,7 @@ type PlanStep struct {
 	Rule        string   `json:"rule,omitempty"`
 	Why         string   `json:"why,omitempty"`
 	Warnings    []string `json:"warnings"`
+	Radius      []string `json:"radius,omitempty"`      // what it would touch, in words
 	Bookkeeping bool     `json:"bookkeeping,omitempty"` // the tool's own statement
 }
 

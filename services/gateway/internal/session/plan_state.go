@@ -3,9 +3,13 @@ package session
 import (
 	"context"
 	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gatestay/gatestay/libs/approval"
+	"github.com/gatestay/gatestay/libs/command"
+	"github.com/gatestay/gatestay/libs/policy"
 	"github.com/gatestay/gatestay/libs/refusal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 	"github.com/gatestay/gatestay/services/gateway/internal/grant"
@@ -19,6 +23,7 @@ type PlanState struct {
 	Detail    string    `json:"detail,omitempty"`
 	Approvers []string  `json:"approvers"`
 	Until     time.Time `json:"until"` // it may be run, or, waiting, be approved
+	Plan      *Plan     `json:"plan"`
 }
 
 // PlanState answers a run of the job that asked for the plan.
@@ -36,7 +41,7 @@ func (g *Gate) PlanState(ctx context.Context, raw, id string) (*PlanState, error
 	if found.Request.Target != run.Target || !sameJob(found.Request.Principal, run.Principal) {
 		return nil, &refusal.Refusal{Code: refusal.ApprovalUnknown, ID: id, Message: "there is no such plan of this job"}
 	}
-	out := &PlanState{ID: id, State: approval.Approved, Message: "approved", Approvers: []string{}, Until: found.Request.Deadline.AsTime()}
+	out := &PlanState{ID: id, State: approval.Approved, Message: "approved", Approvers: []string{}, Until: found.Request.Deadline.AsTime(), Plan: g.recall(found.Request)}
 	if r := unapproved(found, g.Now()); r != nil {
 		out.State, out.Message, out.Detail = states[r.Code], r.Message, r.Detail
 		return out, nil
@@ -44,6 +49,41 @@ func (g *Gate) PlanState(ctx context.Context, raw, id string) (*PlanState, error
 	out.Approvers, _ = approval.Approving(found.Decision)
 	out.Until = found.Decision.ExpiresAt.AsTime()
 	return out, nil
+}
+
+// recall is a plan as its request has it, without the tool's bookkeeping.
+func (g *Gate) recall(r *eventv1.ApprovalRequest) *Plan {
+	deadline := r.Deadline.AsTime()
+	out := &Plan{
+		ID: r.Id, Target: r.Target, Database: r.Database, Tool: r.Plan.Tool, Steps: []PlanStep{}, Keeping: []PlanStep{}, Rules: []string{}, Deadline: &deadline,
+		Life: int64(approval.PlanLife.Seconds()),
+	}
+	texts := approval.PlanStatements(r)
+	for i, s := range r.Plan.Steps {
+		step := PlanStep{
+			Source: s.Source, Verb: s.Verb, Class: s.Class, Objects: []string{}, Effect: s.Effect, Rule: s.Rule, Warnings: append([]string{}, s.Warnings...), Radius: approval.StepRadius(s),
+		}
+		for _, o := range s.Objects {
+			step.Objects = append(step.Objects, (&command.Object{Schema: o.Schema, Name: o.Name}).String())
+		}
+		if texts != nil {
+			step.Statement = texts[i]
+		}
+		if s.Effect == string(policy.Hold) {
+			out.Held++
+		}
+		out.Steps = append(out.Steps, step)
+	}
+	var words []string
+	people := g.Policy.Current().Engine.People()
+	for _, rule := range r.Plan.Rules {
+		out.Rules = append(out.Rules, rule.Rule)
+		if w := people.Approvers(rule.Approvers, r.Requesters, g.Now()); !slices.Contains(words, w) {
+			words = append(words, w)
+		}
+	}
+	out.Approvers = strings.Join(words, "; and ")
+	return out
 }
 
 func sameJob(a, b *eventv1.Principal) bool {

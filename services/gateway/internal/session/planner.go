@@ -115,11 +115,17 @@ func (p *planner) add(st *seam.Planned) error {
 		p.rule(a)
 	case policy.Allow:
 	}
+	measured := &eventv1.PlanStep{Class: step.Class}
+	if a.decision.Effect == policy.Hold {
+		measured.Radius = a.measured(st.Radius)
+		step.Radius = approval.StepRadius(measured)
+	}
 	p.out.Steps = append(p.out.Steps, step)
 	key := s.gate.GrantKey
 	p.plan.Steps = append(p.plan.Steps, &eventv1.PlanStep{
 		Digest: command.Step(key, c.Canonical(), s.target, s.database), State: c.State.Digest(key),
 		Source: step.Source, Effect: step.Effect, Rule: step.Rule,
+		Verb: step.Verb, Class: step.Class, Objects: objects(c.Facts.Objects), Warnings: step.Warnings, Radius: measured.Radius,
 	})
 	p.show(a, step)
 	return nil
@@ -159,11 +165,11 @@ func (p *planner) show(a *admission, step PlanStep) {
 	if a.decision.Effect == policy.Hold {
 		verdict = fmt.Sprintf("held by rule %q", step.Rule)
 	}
-	fmt.Fprintf(&p.shown, "-- %d of %d, %s, %s\n", len(p.plan.Steps), p.whole, verdict, step.Source)
-	for line := range strings.Lines(step.Statement) {
-		p.shown.WriteString("  " + line)
+	fmt.Fprintf(&p.shown, "%s%s, %s\n", approval.PlanHeading(len(p.plan.Steps), p.whole), verdict, step.Source)
+	for _, line := range step.Radius {
+		p.shown.WriteString(approval.PlanNote + line + "\n")
 	}
-	p.shown.WriteString(";\n")
+	p.shown.WriteString(approval.PlanText(step.Statement))
 	if a.decision.Effect != policy.Hold {
 		return
 	}

@@ -22,7 +22,11 @@ func (a *admission) measure(ctx context.Context) *eventv1.Radius {
 	rehearsed := a.rehearsedFor()
 	ctx, cancel := context.WithTimeout(ctx, radiusLimit)
 	defer cancel()
-	m := a.command.Radius(ctx)
+	return a.measured(a.command.Radius(ctx))
+}
+
+// measured is what the protocol has measured, as a request carries it; nil for nothing.
+func (a *admission) measured(m *seam.Radius) *eventv1.Radius {
 	if m == nil {
 		m = &seam.Radius{Unknown: "it could not be measured"}
 	}

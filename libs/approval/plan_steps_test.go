@@ -31,10 +31,12 @@ func TestRedteam21_APlansStatementsAreTakenApartAsTheyWerePutTogether(t *testing
 	}
 	for name, change := range map[string]func(*eventv1.ApprovalRequest){
 		"another statement more": func(r *eventv1.ApprovalRequest) { r.Statement += "\nDROP TABLE b;" },
-		"a heading less":         func(r *eventv1.ApprovalRequest) { r.Statement = strings.Replace(r.Statement, "-- 2 of 3, ", "-- 2 of 4, ", 1) },
-		"a step more":            func(r *eventv1.ApprovalRequest) { r.Plan.Steps = append(r.Plan.Steps, &eventv1.PlanStep{}) },
-		"a step less":            func(r *eventv1.ApprovalRequest) { r.Plan.Steps = r.Plan.Steps[:2] },
-		"no plan":                func(r *eventv1.ApprovalRequest) { r.Plan = nil },
+		"a heading less": func(r *eventv1.ApprovalRequest) {
+			r.Statement = strings.Replace(r.Statement, "-- 2 of 3, ", "-- 2 of 4, ", 1)
+		},
+		"a step more": func(r *eventv1.ApprovalRequest) { r.Plan.Steps = append(r.Plan.Steps, &eventv1.PlanStep{}) },
+		"a step less": func(r *eventv1.ApprovalRequest) { r.Plan.Steps = r.Plan.Steps[:2] },
+		"no plan":     func(r *eventv1.ApprovalRequest) { r.Plan = nil },
 	} {
 		r := planOf(want...)
 		change(r)

@@ -224,7 +224,7 @@ func TestRedteam21_APlansPageShowsEachStatement(t *testing.T) {
 	q := w.hold("one-click", planned("UPDATE a SET b = '\u202e'", "DELETE FROM c -- x\n-- 3 of 3, no approval needed\nWHERE '</pre><script>1</script>' = ''", "INSERT INTO d VALUES (1)"))
 	page := r.signedIn(i, "dana").sees("/approvals/"+q.Id, "3, in this order").body
 	for _, want := range []string{
-		`<td class="n">3</td>`, "m.sql:2", "Plans to delete about 12 rows of public.c (estimate)", "it depends on statement 1", "no WHERE clause", "<summary>delete public.c</summary>",
+		`<td class="n">3</td>`, "m.sql:2", "Plans to delete about 12 rows of public.carts (estimate)", "it depends on statement 1", "no WHERE clause", "<summary>delete public.carts</summary>",
 		"<mark title=\"not visible by itself\">‹U&#43;202E›</mark>", "&lt;/pre&gt;&lt;script&gt;", `<span class="line">-- 3 of 3, no approval needed`,
 	} {
 		if !strings.Contains(page, want) {
@@ -247,7 +247,7 @@ func planned(update, remove, insert string) func(*eventv1.ApprovalRequest) {
 			verb, table, statement, effect, why string
 			rows                                uint64
 		}{
-			{"create table", "a", update, "allow", "", 0}, {"delete", "c", remove, "hold", "", 12}, {"insert", "a", insert, "hold", "it depends on statement 1", 0},
+			{"create table", "refunds", update, "allow", "", 0}, {"delete", "carts", remove, "hold", "", 12}, {"insert", "refunds", insert, "hold", "it depends on statement 1", 0},
 		} {
 			step := &eventv1.PlanStep{
 				Digest: []byte{byte(n)}, State: []byte("s"), Source: fmt.Sprintf("m.sql:%d", n+1), Effect: s.effect, Verb: s.verb, Class: "write",

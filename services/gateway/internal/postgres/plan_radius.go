@@ -18,20 +18,13 @@ const (
 // earlier one of them defines is not measured: it is not there yet, or will be
 // another then.
 type planMeasurer struct {
-	ctx     context.Context //nolint:containedctx // of one plan
-	stop    context.CancelFunc
 	number  int            // of the statement, from 1
 	defined map[string]int // by which statement
 }
 
-func newPlanMeasurer(ctx context.Context) *planMeasurer {
-	m := &planMeasurer{defined: map[string]int{}}
-	m.ctx, m.stop = context.WithTimeout(ctx, planMeasuring)
-	return m
-}
-
-// measure returns nil where nobody would be asked.
-func (m *planMeasurer) measure(gate seam.Session, c *seam.Command) *seam.Radius {
+// measure returns nil where nobody would be asked. ctx ends when the plan is
+// measured long enough.
+func (m *planMeasurer) measure(ctx context.Context, gate seam.Session, c *seam.Command) *seam.Radius {
 	m.number++
 	defer m.define(c)
 	if !gate.WouldHold(c) || c.Radius == nil {
@@ -39,13 +32,13 @@ func (m *planMeasurer) measure(gate seam.Session, c *seam.Command) *seam.Radius 
 	}
 	for _, o := range c.Facts.Objects {
 		if by := m.defined[o.String()]; by > 0 {
-			return unmeasured(fmt.Sprintf("it depends on statement %d", by))
+			return unestimated(fmt.Sprintf("it depends on statement %d", by))
 		}
 	}
-	if m.ctx.Err() != nil {
-		return unmeasured("the plan is too long to measure all of it")
+	if ctx.Err() != nil {
+		return unestimated("the plan is too long to measure all of it")
 	}
-	ctx, cancel := context.WithTimeout(m.ctx, planRadiusLimit)
+	ctx, cancel := context.WithTimeout(ctx, planRadiusLimit)
 	defer cancel()
 	r := c.Radius(ctx)
 	if r != nil {
@@ -65,4 +58,4 @@ func (m *planMeasurer) define(c *seam.Command) {
 	}
 }
 
-func unmeasured(why string) *seam.Radius { return &seam.Radius{Unknown: why, Unseen: why} }
+func unestimated(why string) *seam.Radius { return &seam.Radius{Unknown: why, Unseen: why} }

@@ -42,10 +42,11 @@ func (s *Server) Plan(ctx context.Context, gate seam.Session, target, database s
 		return nil, err
 	}
 	var out []seam.Planned
-	m := newPlanMeasurer(ctx)
-	defer m.stop()
+	m := &planMeasurer{defined: map[string]int{}}
+	measuring, stop := context.WithTimeout(ctx, planMeasuring)
+	defer stop()
 	for i := range scripts {
-		list, err := ses.planScript(&scripts[i], i, m)
+		list, err := ses.planScript(measuring, &scripts[i], i, m)
 		if err != nil {
 			return nil, err
 		}
@@ -54,7 +55,7 @@ func (s *Server) Plan(ctx context.Context, gate seam.Session, target, database s
 	return out, nil
 }
 
-func (s *session) planScript(script *seam.Script, number int, m *planMeasurer) ([]seam.Planned, error) {
+func (s *session) planScript(measuring context.Context, script *seam.Script, number int, m *planMeasurer) ([]seam.Planned, error) {
 	d := s.decode([]byte(script.Text))
 	if d.unreadable != nil {
 		return nil, &seam.Unreadable{Script: number, Line: lineOf(script.Text, d.unreadable.Position), Why: d.unreadable.Error()}
@@ -77,7 +78,7 @@ func (s *session) planScript(script *seam.Script, number int, m *planMeasurer) (
 		}
 		out = append(out, seam.Planned{
 			Command: commands[0], Script: number, Line: lineOf(script.Text, st.Start+leading(st.Text)), Receives: st.Copy != nil && st.Copy.From,
-			Radius: m.measure(s.gate, &commands[0]),
+			Radius: m.measure(measuring, s.gate, &commands[0]),
 		})
 		if err := s.pretend(&facts[0], st.Text); err != nil {
 			return nil, &seam.Unreadable{Script: number, Line: lineOf(script.Text, st.Start+leading(st.Text)), Why: err.Error()}

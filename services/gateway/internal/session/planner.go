@@ -117,7 +117,7 @@ func (p *planner) add(st *seam.Planned) error {
 	}
 	measured := &eventv1.PlanStep{Class: step.Class}
 	if a.decision.Effect == policy.Hold {
-		measured.Radius = a.measured(st.Radius)
+		measured.Radius = a.measured(st.Radius, nil)
 		step.Radius = approval.StepRadius(measured)
 	}
 	p.out.Steps = append(p.out.Steps, step)

@@ -22,11 +22,11 @@ func (a *admission) measure(ctx context.Context) *eventv1.Radius {
 	rehearsed := a.rehearsedFor()
 	ctx, cancel := context.WithTimeout(ctx, radiusLimit)
 	defer cancel()
-	return a.measured(a.command.Radius(ctx))
+	return a.measured(a.command.Radius(ctx), rehearsed)
 }
 
-// measured is what the protocol has measured, as a request carries it; nil for nothing.
-func (a *admission) measured(m *seam.Radius) *eventv1.Radius {
+// measured is what the protocol has measured, as a request carries it.
+func (a *admission) measured(m *seam.Radius, rehearsed *eventv1.Rehearsal) *eventv1.Radius {
 	if m == nil {
 		m = &seam.Radius{Unknown: "it could not be measured"}
 	}

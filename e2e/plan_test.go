@@ -139,7 +139,7 @@ func TestAPlanOfAFile(t *testing.T) {
 	}
 	approve(t, g, p.ID)
 	shown, stderr, code := gatestay(t, g, planner, "plan", "show", "matrix-db", p.ID, "--output", "markdown")
-	if code != 0 || !strings.Contains(shown, "**Approved** by dana") || !strings.Contains(shown, "| 3 | migrate.sql&#58;4 | INSERT public.planned | **held** |") {
+	if code != 0 || !strings.Contains(shown, "**Approved** by dana") || !strings.Contains(shown, "| 3 | migrate.sql&#58;4 | INSERT planned | **held** |") {
 		t.Errorf("exit status %d\n%s\n%s", code, shown, stderr)
 	}
 	run := func(command ...string) (string, string, int) {

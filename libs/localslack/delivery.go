@@ -46,20 +46,29 @@ func (w *Workspace) Posts() []Posted {
 
 // deliver sends one interaction payload to the app.
 func (w *Workspace) deliver(ctx context.Context, payload any) (Delivery, error) {
+	w.mu.Lock()
+	address := w.o.InteractionURL
+	w.mu.Unlock()
+	return w.deliverTo(ctx, "interactive", address, payload)
+}
+
+// deliverTo sends a payload over Socket Mode, or, where there is an address, as a
+// signed post.
+func (w *Workspace) deliverTo(ctx context.Context, kind, address string, payload any) (Delivery, error) {
 	raw, err := json.Marshal(payload)
 	if err != nil {
 		return Delivery{}, fmt.Errorf("localslack: marshal interaction: %w", err)
 	}
 	w.mu.Lock()
-	address, twice, down := w.o.InteractionURL, w.faults.Duplicate, w.faults.Down
+	twice, down := w.faults.Duplicate, w.faults.Down
 	w.mu.Unlock()
 	if down {
 		return Delivery{}, errors.New("localslack: the workspace is down (a fault)")
 	}
 	start := time.Now()
-	send := w.bySocket
+	send := func(ctx context.Context, raw []byte) (Delivery, error) { return w.bySocket(ctx, kind, raw) }
 	if address != "" {
-		send = func(ctx context.Context, raw []byte) (Delivery, error) { return w.byPost(ctx, address, raw) }
+		send = func(ctx context.Context, raw []byte) (Delivery, error) { return w.byPost(ctx, kind, address, raw) }
 	}
 	d, err := send(ctx, raw)
 	if twice && err == nil {
@@ -71,12 +80,12 @@ func (w *Workspace) deliver(ctx context.Context, payload any) (Delivery, error) 
 
 // bySocket sends an envelope to any connection. Unacknowledged, or when its
 // connection ends, it is sent again, perhaps to another.
-func (w *Workspace) bySocket(ctx context.Context, payload []byte) (Delivery, error) {
+func (w *Workspace) bySocket(ctx context.Context, kind string, payload []byte) (Delivery, error) {
 	d := Delivery{Via: "socket"}
 	id := random(16)
 	for attempt := 0; attempt <= max(w.o.Retries, 0); attempt++ {
 		attemptCtx, cancel := context.WithTimeout(ctx, w.o.AckTimeout)
-		ack, err := w.envelope(attemptCtx, id, attempt, payload)
+		ack, err := w.envelope(attemptCtx, id, kind, attempt, payload)
 		cancel()
 		d.Attempts++
 		if err == nil {
@@ -90,7 +99,7 @@ func (w *Workspace) bySocket(ctx context.Context, payload []byte) (Delivery, err
 	return d, ErrUnacknowledged
 }
 
-func (w *Workspace) envelope(ctx context.Context, id string, attempt int, payload []byte) (json.RawMessage, error) {
+func (w *Workspace) envelope(ctx context.Context, id, kind string, attempt int, payload []byte) (json.RawMessage, error) {
 	s, arrived := w.link.pick()
 	for s == nil {
 		select {
@@ -100,7 +109,7 @@ func (w *Workspace) envelope(ctx context.Context, id string, attempt int, payloa
 			return nil, fmt.Errorf("localslack: no connection: %w", ctx.Err())
 		}
 	}
-	envelope := map[string]any{"type": "interactive", "envelope_id": id, "payload": json.RawMessage(payload), "accepts_response_payload": true}
+	envelope := map[string]any{"type": kind, "envelope_id": id, "payload": json.RawMessage(payload), "accepts_response_payload": kind == "interactive"}
 	if attempt > 0 {
 		envelope["retry_attempt"], envelope["retry_reason"] = attempt, "timeout"
 	}
@@ -142,9 +151,12 @@ const keepPosts = 64
 
 // byPost posts a form with the payload, signed. Slack does not send an
 // interaction post again.
-func (w *Workspace) byPost(ctx context.Context, address string, payload []byte) (Delivery, error) {
+func (w *Workspace) byPost(ctx context.Context, kind, address string, payload []byte) (Delivery, error) {
 	d := Delivery{Via: "http", Attempts: 1}
-	body := []byte(url.Values{"payload": {string(payload)}}.Encode())
+	body, form := payload, "application/json"
+	if kind == "interactive" {
+		body, form = []byte(url.Values{"payload": {string(payload)}}.Encode()), "application/x-www-form-urlencoded"
+	}
 	ctx, cancel := context.WithTimeout(ctx, w.o.AckTimeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
@@ -152,7 +164,7 @@ func (w *Workspace) byPost(ctx context.Context, address string, payload []byte) 
 		return d, fmt.Errorf("localslack: interaction post: %w", err)
 	}
 	stamp := strconv.FormatInt(w.now().Unix(), 10)
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Content-Type", form)
 	r.Header.Set("User-Agent", "Slackbot 1.0 (+https://api.slack.com/robots)")
 	r.Header.Set("X-Slack-Request-Timestamp", stamp)
 	r.Header.Set("X-Slack-Signature", Sign(w.o.SigningSecret, stamp, body))

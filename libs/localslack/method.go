@@ -31,6 +31,7 @@ func methods() map[string]method {
 		{name: "conversations.info", tier: tier3, run: conversationInfo},
 		{name: "conversations.list", tier: tier2, run: conversationList},
 		{name: "conversations.history", tier: tier3, run: conversationHistory},
+		{name: "conversations.replies", tier: tier3, run: conversationReplies},
 		{name: "users.info", tier: tier4, run: userInfo},
 		{name: "users.list", tier: tier2, run: userList},
 		{name: "usergroups.users.list", tier: tier2, run: groupUsers},

@@ -44,6 +44,8 @@ type Options struct {
 	SigningSecret string // default: random
 	// InteractionURL is where clicks are posted, signed; empty: Socket Mode.
 	InteractionURL string
+	// EventURL is where what is said in channels is posted, signed; empty: Socket Mode.
+	EventURL string
 
 	PostEvery time.Duration // a post a channel; default 1s
 	PostBurst int           // posts that may come at once; default 4
@@ -188,6 +190,13 @@ func (w *Workspace) setBase(host string) {
 	if w.base == "" {
 		w.base = "http://" + host
 	}
+}
+
+// SetEventURL is SetInteractionURL for events.
+func (w *Workspace) SetEventURL(address string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.o.EventURL = address
 }
 
 // SetInteractionURL turns interactions to signed HTTP posts, or, with an empty

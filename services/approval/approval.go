@@ -202,6 +202,7 @@ func (s *Service) mount() error {
 	}
 	if s.slack != nil && s.slack.posts != nil {
 		mux.Handle("POST /slack/interactions", s.slack.posts)
+		mux.Handle("POST /slack/events", &chat.Events{Posts: s.slack.posts})
 	}
 	s.handler = mux
 	if err := s.newInbox(); err != nil {

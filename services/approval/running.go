@@ -281,3 +281,30 @@ func (v lateVoter) MayClose(ctx context.Context, review desk.Review) error {
 	}
 	return r.desk.MayClose(ctx, review)
 }
+
+// Ask implements chat.Voter.
+func (v lateVoter) Ask(ctx context.Context, w desk.Words) (*machine.State, error) {
+	r := v.s.runs.Load()
+	if r == nil {
+		return nil, errors.New("approval: the bus is not connected yet")
+	}
+	return r.desk.Ask(ctx, w)
+}
+
+// MayAsk implements chat.Voter.
+func (v lateVoter) MayAsk(ctx context.Context, w desk.Words) error {
+	r := v.s.runs.Load()
+	if r == nil {
+		return errors.New("approval: the bus is not connected yet")
+	}
+	return r.desk.MayAsk(ctx, w)
+}
+
+// Reply implements chat.Voter.
+func (v lateVoter) Reply(ctx context.Context, channel, thread, account, text string) error {
+	r := v.s.runs.Load()
+	if r == nil {
+		return errors.New("approval: the bus is not connected yet")
+	}
+	return r.desk.Reply(ctx, channel, thread, account, text)
+}

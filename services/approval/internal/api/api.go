@@ -53,6 +53,8 @@ func (a *API) Mount(mux *http.ServeMux) {
 	mux.Handle("POST /v1/approvals/{id}/revoke", a.SignIn.RequirePerson(a.handle(a.revoke)))
 	mux.Handle("GET /v1/reviews", a.SignIn.RequirePerson(a.handle(a.reviews)))
 	mux.Handle("POST /v1/approvals/{id}/close", a.SignIn.RequirePerson(a.handle(a.closeReview)))
+	mux.Handle("POST /v1/approvals/{id}/ask", a.SignIn.RequirePerson(a.handle(a.words((*Caller).Ask))))
+	mux.Handle("POST /v1/approvals/{id}/answer", a.SignIn.RequirePerson(a.handle(a.words((*Caller).Answer))))
 	mux.Handle("GET /v1/copies", a.SignIn.RequirePerson(a.handle(a.copies)))
 	mux.Handle("POST /v1/copies/lift", a.SignIn.RequirePerson(a.handle(a.lift)))
 }

@@ -32,7 +32,10 @@ func (b *Backend) Public(st *machine.State, inbox string) (Notice, error) {
 	e, _ := b.Desk.Electorate(r)
 	n := Notice{Approval: c.view(st, r, e, ""), Whole: message.Approvable(r)}
 	a := &n.Approval
-	a.MayVote, a.MayRevoke, a.WhyNot, a.SlackTrouble = false, false, "", ""
+	a.MayVote, a.MayRevoke, a.WhyNot, a.SlackTrouble, a.MayAsk, a.MayAnswer = false, false, "", "", false, false
+	for i := range a.Questions {
+		a.Questions[i].Question, a.Questions[i].Answer = approval.Visible(a.Questions[i].Question), approval.Visible(a.Questions[i].Answer)
+	}
 	a.SessionID, a.CommandID, a.TraceID, a.Gateway, a.Requesters = "", "", "", "", []string{}
 	if a.Latest != nil {
 		a.Latest.CommandID = ""

@@ -7,6 +7,7 @@ import (
 	"github.com/gatestay/gatestay/libs/electorate"
 	"github.com/gatestay/gatestay/libs/refusal"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
+	"github.com/gatestay/gatestay/services/approval/internal/desk"
 	"github.com/gatestay/gatestay/services/approval/internal/machine"
 	"github.com/gatestay/gatestay/services/approval/internal/message"
 )
@@ -69,6 +70,10 @@ type Approval struct {
 	Steps int      `json:"steps,omitempty"`
 	Plan  []Step   `json:"plan,omitempty"`
 	Rules []string `json:"rules,omitempty"`
+	// Questions were asked of who is behind it; MayAsk and MayAnswer are of the caller.
+	Questions []Question `json:"questions,omitempty"`
+	MayAsk    bool       `json:"may_ask,omitempty"`
+	MayAnswer bool       `json:"may_answer,omitempty"`
 	// Review is of a break-glass, whose state is review or reviewed.
 	Review *Review `json:"review,omitempty"`
 }
@@ -144,6 +149,7 @@ func (c *Caller) view(st *machine.State, r *eventv1.ApprovalRequest, e *electora
 		a.Votes = append(a.Votes, Vote{Person: v.Person, Vote: v.Vote, Reason: v.Reason, Via: v.Via, At: v.At, Scope: v.Scope, For: v.For})
 	}
 	a.Returned = r.Returned
+	a.Questions = questions(st)
 	a.Steps = len(r.GetPlan().GetSteps())
 	a.Plan = steps(r)
 	for _, rule := range r.GetPlan().GetRules() {
@@ -195,7 +201,9 @@ func (c *Caller) view(st *machine.State, r *eventv1.ApprovalRequest, e *electora
 	a.MayVote = refused == nil || refused.Code == refusal.VoteUntimely // who may only deny just now
 	if a.MayVote {
 		a.StepUp = c.stepUp(e)
+		a.MayAsk = desk.Asked(r) != "" && len(st.Questions) < machine.MaxQuestions
 	}
+	a.MayAnswer = c.Account != "" && c.Desk.IsAsked(st, c.Account)
 	return a
 }
 

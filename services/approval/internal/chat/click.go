@@ -32,6 +32,9 @@ type Voter interface {
 	Revoke(ctx context.Context, r desk.Revocation) (*machine.State, error)
 	Close(ctx context.Context, v desk.Review) (*machine.State, error)
 	MayClose(ctx context.Context, v desk.Review) error
+	Ask(ctx context.Context, w desk.Words) (*machine.State, error)
+	MayAsk(ctx context.Context, w desk.Words) error
+	Reply(ctx context.Context, channel, thread, account, text string) error
 }
 
 // Clicks turns interactions into votes.
@@ -93,6 +96,8 @@ func (c *Clicks) act(ctx context.Context, i *slack.InteractionCallback, in *inpu
 	case in.revoke:
 		_, err := c.Voter.Revoke(ctx, desk.Revocation{Approval: in.ballot.Approval, Account: in.ballot.Account, Via: "slack"})
 		return err
+	case in.ask:
+		return c.ask(ctx, i, in)
 	case in.verdict != "":
 		return c.review(ctx, i, in)
 	case in.submitted:

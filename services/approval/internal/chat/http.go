@@ -25,13 +25,13 @@ type Posts struct {
 	Log    zerolog.Logger
 }
 
-// ServeHTTP verifies the signature over the raw body, and that it is at most
-// five minutes old, before it reads anything of it.
-func (p *Posts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// verified returns the raw body of a post whose signature over it verifies, and is at
+// most five minutes old; else it has answered.
+func (p *Posts) verified(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPost))
 	if err != nil {
 		http.Error(w, "the body is too large", http.StatusRequestEntityTooLarge)
-		return
+		return nil, false
 	}
 	verifier, err := slack.NewSecretsVerifier(r.Header, p.Secret)
 	if err == nil {
@@ -44,6 +44,15 @@ func (p *Posts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.Clicks.Client.o.Metrics.Clicks.WithLabelValues("http", "unsigned").Inc()
 		p.Log.Warn().Str("problem", err.Error()).Msg("unsigned, forged or stale interaction refused")
 		http.Error(w, "the signature does not verify", http.StatusUnauthorized)
+		return nil, false
+	}
+	return raw, true
+}
+
+// ServeHTTP verifies a post before it reads anything of it.
+func (p *Posts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	raw, ok := p.verified(w, r)
+	if !ok {
 		return
 	}
 	form, err := url.ParseQuery(string(raw))

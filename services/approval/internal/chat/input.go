@@ -18,6 +18,7 @@ type input struct {
 	revoke    bool
 	verdict   string // of a review
 	action    string
+	ask       bool
 	submitted bool // a dialog: the reason is given
 }
 
@@ -75,11 +76,12 @@ func about(user string, o origin) *input {
 	b, ok := votes[o.Action]
 	revoke := o.Action == message.ActionRevoke
 	verdict := verdicts[o.Action]
-	if !ok && !revoke && verdict == "" {
+	ask := o.Action == message.ActionAsk
+	if !ok && !revoke && verdict == "" && !ask {
 		return nil
 	}
 	b.Approval, b.Account, b.Via, b.Channel, b.TS = o.Approval, "slack:"+user, "slack", o.Channel, o.TS
-	return &input{ballot: b, revoke: revoke, verdict: verdict, action: o.Action}
+	return &input{ballot: b, revoke: revoke, verdict: verdict, action: o.Action, ask: ask}
 }
 
 // metadata is the origin of a button, for the dialog that it opens.

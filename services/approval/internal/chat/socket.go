@@ -2,11 +2,13 @@ package chat
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/slack-go/slack"
+	"github.com/slack-go/slack/slackevents"
 	"github.com/slack-go/slack/socketmode"
 )
 
@@ -70,6 +72,16 @@ func (s *Socket) receive(ctx context.Context, client *socketmode.Client) {
 				s.Client.o.Metrics.Connected.Set(1)
 			case socketmode.EventTypeConnectionError, socketmode.EventTypeDisconnect:
 				s.Client.o.Metrics.Connected.Set(0)
+			case socketmode.EventTypeEventsAPI:
+				select {
+				case slots <- struct{}{}:
+				case <-ctx.Done():
+					return
+				}
+				wg.Go(func() {
+					defer func() { <-slots }()
+					s.event(ctx, client, e)
+				})
 			case socketmode.EventTypeInteractive:
 				select {
 				case slots <- struct{}{}:
@@ -106,6 +118,22 @@ func (s *Socket) click(ctx context.Context, client *socketmode.Client, e socketm
 	}
 	if err := client.AckCtx(ctx, e.Request.EnvelopeID, payload); err != nil && ctx.Err() == nil {
 		s.Log.Warn().Err(err).Msg("click not acknowledged; it comes again")
+	}
+}
+
+// event acknowledges after what is said is durable, or is nothing to us.
+func (s *Socket) event(ctx context.Context, client *socketmode.Client, e socketmode.Event) {
+	if e.Request == nil {
+		return
+	}
+	if said, ok := e.Data.(slackevents.EventsAPIEvent); ok {
+		if err := s.Clicks.Said(ctx, said.TeamID, said.APIAppID, said.InnerEvent.Data); err != nil && !errors.Is(err, ErrForeign) {
+			s.Log.Warn().Err(err).Msg("what was said in a thread is not durable yet; it comes again")
+			return
+		}
+	}
+	if err := client.AckCtx(ctx, e.Request.EnvelopeID, nil); err != nil && ctx.Err() == nil {
+		s.Log.Warn().Err(err).Msg("event not acknowledged; it comes again")
 	}
 }
 

@@ -96,7 +96,7 @@ func (d *Desk) vouch(ctx context.Context, st *machine.State) error {
 // vouches for it: then administrators.
 func (d *Desk) Reviewers(st *machine.State, r *eventv1.ApprovalRequest) *electorate.Electorate {
 	book := d.Rules()
-	if book == nil || !st.Glass.Known {
+	if book == nil || st.Glass == nil || !st.Glass.Known {
 		return nil
 	}
 	e := electorate.Electorate{Approvers: r.Approvers}

@@ -18,7 +18,8 @@ func (s *State) Look() string {
 		Latest    *Run
 		Glass     *Glass
 		Escalated *Escalation
-	}{s.Status, s.Why, s.Void, s.Votes, s.Grant, s.Latest, s.Glass, s.Escalated}
+		Questions []Question
+	}{s.Status, s.Why, s.Void, s.Votes, s.Grant, s.Latest, s.Glass, s.Escalated, s.Questions}
 	if c.Grant != nil {
 		g := *c.Grant
 		g.Told, c.Grant = false, &g

@@ -2,8 +2,11 @@ package machine
 
 import "time"
 
-// NoteReminder is the kind that reminds people of an open review.
-const NoteReminder = "reminder"
+// The kinds of notes: one reminds people of an open review, one asks a question.
+const (
+	NoteReminder = "reminder"
+	NoteQuestion = "question"
+)
 
 // Note is a message of its own in the thread of the approval's message, posted
 // once that is there.

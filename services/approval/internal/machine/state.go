@@ -63,6 +63,8 @@ type State struct {
 	Glass     *Glass      `json:"glass,omitempty"`     // of a break-glass
 	Escalated *Escalation `json:"escalated,omitempty"` // nil before the first
 	Slack     Slack       `json:"slack"`
+	// Questions were asked of who is behind it.
+	Questions []Question `json:"questions,omitempty"`
 	// Hooks are the webhooks that are told of it, by name.
 	Hooks map[string]Hook `json:"hooks,omitempty"`
 
@@ -142,7 +144,7 @@ func (s *State) Clone() *State {
 	c.Votes = slices.Clone(s.Votes)
 	c.Chain.Outgoing = slices.Clone(s.Chain.Outgoing)
 	c.Slack.Notes = slices.Clone(s.Slack.Notes)
-	c.Hooks = maps.Clone(s.Hooks)
+	c.Hooks, c.Questions = maps.Clone(s.Hooks), slices.Clone(s.Questions)
 	return &c
 }
 

@@ -128,6 +128,9 @@ func Note(in Input, n machine.Note) Content {
 		text := fmt.Sprintf(":rotating_light: This has waited since %s without a decision: %s may approve it now, too.", date(in.Request.GetRequestedAt().AsTime()), either(in.escalated()))
 		return Content{Text: text, Blocks: []slack.Block{section(text)}, ID: n.ID}
 	}
+	if n.Kind == machine.NoteQuestion {
+		return in.question(n)
+	}
 	days := max(1, int(n.At.Sub(in.State.Received)/(24*time.Hour)))
 	text := fmt.Sprintf(":alarm_clock: This break-glass is open for %s. It is to be reviewed by %s.", count(int64(days), "day"), either(in.approvers()))
 	return Content{Text: text, Blocks: []slack.Block{section(text)}, ID: n.ID}

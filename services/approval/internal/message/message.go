@@ -56,6 +56,8 @@ type Input struct {
 	Earlier []Earlier
 	// Inbox is where the approval's page is, empty where there is none.
 	Inbox string
+	// Asked reports that somebody is known who can be asked about it.
+	Asked bool
 	// Admits says whether an account may vote; nil admits all.
 	Admits func(account string) bool
 }
@@ -109,6 +111,9 @@ func Render(in Input) (Content, error) {
 			add(slack.NewContextBlock("", markup(s)))
 		}
 		add(in.waiting())
+		if s := in.questions(); s != "" {
+			add(section(s))
+		}
 		if s := in.stepUp(); s != "" {
 			add(section(s))
 		}
@@ -251,8 +256,12 @@ func warnings(r *eventv1.ApprovalRequest) string {
 func (in Input) buttons(approvable bool) slack.Block {
 	id := in.State.ID
 	deny := button(ActionDeny, id, "Deny").WithStyle(slack.StyleDanger)
+	last := []slack.BlockElement{deny}
+	if in.Request != nil && in.Asked {
+		last = append(last, button(ActionAsk, id, "Ask…"))
+	}
 	if !approvable {
-		return slack.NewActionBlock("gatestay", deny)
+		return slack.NewActionBlock("gatestay", last...)
 	}
 	elements := []slack.BlockElement{button(ActionApprove, id, "Approve").WithStyle(slack.StylePrimary)}
 	if machine.Offered(in.Request, policy.ScopeRun) {
@@ -261,7 +270,7 @@ func (in Input) buttons(approvable bool) slack.Block {
 	if machine.Offered(in.Request, policy.ScopeJob) {
 		elements = append(elements, button(ActionApproveJob, id, "Approve for this job"))
 	}
-	return slack.NewActionBlock("gatestay", append(elements, deny)...)
+	return slack.NewActionBlock("gatestay", append(elements, last...)...)
 }
 
 func button(action, id, label string) *slack.ButtonBlockElement {

@@ -9,6 +9,7 @@ import (
 	"github.com/gatestay/gatestay/libs/electorate"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 	"github.com/gatestay/gatestay/services/approval/internal/chat"
+	"github.com/gatestay/gatestay/services/approval/internal/desk"
 	"github.com/gatestay/gatestay/services/approval/internal/machine"
 	"github.com/gatestay/gatestay/services/approval/internal/message"
 	"github.com/gatestay/gatestay/services/approval/internal/store"
@@ -68,7 +69,7 @@ func (o *Outbox) reconcile(ctx context.Context, id string) (again time.Duration,
 }
 
 func (o *Outbox) render(st *machine.State, r *eventv1.ApprovalRequest) (message.Content, error) {
-	in := message.Input{State: st, Request: r, People: o.People()}
+	in := message.Input{State: st, Request: r, People: o.People(), Asked: desk.Asked(r) != ""}
 	for _, e := range o.Store.Earlier(st, maxEarlier) {
 		in.Earlier = append(in.Earlier, message.Earlier{Status: e.Status, By: e.By, At: e.Ended})
 	}

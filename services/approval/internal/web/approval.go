@@ -73,7 +73,7 @@ func (w *Web) detail(a api.Approval, v *visit) one {
 			}
 		}
 	}
-	o.Status = fmt.Sprint(a.Review != nil && a.Review.MayClose, " ", a.State, " ", a.MayVote, " ", o.Voted, " ", o.Step, " ", a.MayRevoke, " ", a.Unattainable)
+	o.Status = fmt.Sprint(a.MayAsk, " ", a.MayAnswer, " ", len(a.Questions), " ", a.Review != nil && a.Review.MayClose, " ", a.State, " ", a.MayVote, " ", o.Voted, " ", o.Step, " ", a.MayRevoke, " ", a.Unattainable)
 	return o
 }
 

@@ -114,6 +114,8 @@ func (w *Web) Mount(mux *http.ServeMux) {
 	open("GET /approvals/{id}", w.page(w.approval))
 	open("POST /approvals/{id}/challenge", w.form(w.challenge))
 	open("POST /approvals/{id}/close", w.form(w.closeReview))
+	open("POST /approvals/{id}/ask", w.form(w.words((*api.Caller).Ask)))
+	open("POST /approvals/{id}/answer", w.form(w.words((*api.Caller).Answer)))
 	open("POST /approvals/{id}/approve", w.form(w.approve))
 	open("POST /approvals/{id}/deny", w.form(w.deny))
 	open("POST /approvals/{id}/revoke", w.form(w.revoke))

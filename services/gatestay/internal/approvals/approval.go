@@ -14,41 +14,42 @@ import (
 // Approval is what is printed of an approval, as the approval service's API
 // shows it.
 type Approval struct {
-	ID            string    `json:"id"`
-	State         string    `json:"state"` // waiting, approved, denied, expired, cancelled
-	Headline      string    `json:"headline"`
-	Who           string    `json:"who"`
-	RunURL        string    `json:"run_url"`
-	Target        string    `json:"target"`
-	Environment   string    `json:"environment"`
-	Database      string    `json:"database"`
-	Statement     string    `json:"statement"`
-	Parameters    []string  `json:"parameters"`
-	Reason        string    `json:"reason"`
-	Rule          string    `json:"rule"`
-	Description   string    `json:"rule_description"`
-	PolicyVersion uint64    `json:"policy_version"`
-	Warnings      []string  `json:"warnings"`
-	Radius        []string  `json:"radius"`
-	LookAlikes    []string  `json:"look_alikes"`
-	Deadline      time.Time `json:"deadline"`
-	Approvers     string    `json:"approvers"`
-	Needed        int       `json:"needed"`
-	Missing       int       `json:"missing"`
-	Unknown       []string  `json:"requesters_unknown"`
-	Votes         []Vote    `json:"votes"`
-	MayVote       bool      `json:"may_vote"`
-	WhyNot        string    `json:"why_not"`
-	Why           string    `json:"why"`
-	Void          string    `json:"void"`
-	SessionID     string    `json:"session_id"`
-	SlackTrouble  string    `json:"slack_trouble"`
-	Returned      bool      `json:"returned"`
-	Offer         *Offer    `json:"offer"`
-	Grant         *Grant    `json:"grant"`
-	Latest        *Run      `json:"latest"`
-	Review        *Review   `json:"review"` // of a break-glass
-	RequestedAt   time.Time `json:"requested_at"`
+	ID            string     `json:"id"`
+	State         string     `json:"state"` // waiting, approved, denied, expired, cancelled
+	Headline      string     `json:"headline"`
+	Who           string     `json:"who"`
+	RunURL        string     `json:"run_url"`
+	Target        string     `json:"target"`
+	Environment   string     `json:"environment"`
+	Database      string     `json:"database"`
+	Statement     string     `json:"statement"`
+	Parameters    []string   `json:"parameters"`
+	Reason        string     `json:"reason"`
+	Rule          string     `json:"rule"`
+	Description   string     `json:"rule_description"`
+	PolicyVersion uint64     `json:"policy_version"`
+	Warnings      []string   `json:"warnings"`
+	Radius        []string   `json:"radius"`
+	LookAlikes    []string   `json:"look_alikes"`
+	Deadline      time.Time  `json:"deadline"`
+	Approvers     string     `json:"approvers"`
+	Needed        int        `json:"needed"`
+	Missing       int        `json:"missing"`
+	Unknown       []string   `json:"requesters_unknown"`
+	Votes         []Vote     `json:"votes"`
+	MayVote       bool       `json:"may_vote"`
+	WhyNot        string     `json:"why_not"`
+	Why           string     `json:"why"`
+	Void          string     `json:"void"`
+	SessionID     string     `json:"session_id"`
+	SlackTrouble  string     `json:"slack_trouble"`
+	Returned      bool       `json:"returned"`
+	Offer         *Offer     `json:"offer"`
+	Grant         *Grant     `json:"grant"`
+	Latest        *Run       `json:"latest"`
+	Review        *Review    `json:"review"` // of a break-glass
+	RequestedAt   time.Time  `json:"requested_at"`
+	Questions     []Question `json:"questions"`
 
 	ReasonRequired bool `json:"reason_required"` // of an approval
 }
@@ -138,6 +139,7 @@ func (t *tool) whole(a Approval) {
 	for _, l := range a.Radius {
 		p.Line("  " + approval.Visible(l))
 	}
+	t.questions(p, a)
 	if a.Review != nil {
 		t.reviewed(p, a.Review)
 	}

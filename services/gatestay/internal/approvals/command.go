@@ -41,7 +41,7 @@ func (t *tool) command() *cobra.Command {
 		Use: "approvals", Short: "See what waits for an approval, and vote", Long: help,
 		Example: "  gatestay approvals list\n  gatestay approvals show apr_01J…\n  gatestay approvals approve apr_01J…\n  gatestay approvals deny apr_01J… --reason \"not on a Friday\"",
 	}
-	c.AddCommand(t.listCommand(), t.showCommand(), t.voteCommand("approve"), t.voteCommand("deny"), t.grantsCommand(), t.revokeCommand(), t.reviewsCommand(), t.closeCommand(), t.verifyCommand(), t.watchCommand())
+	c.AddCommand(t.listCommand(), t.showCommand(), t.voteCommand("approve"), t.voteCommand("deny"), t.grantsCommand(), t.revokeCommand(), t.reviewsCommand(), t.closeCommand(), t.askCommand(), t.answerCommand(), t.verifyCommand(), t.watchCommand())
 	return c
 }
 

@@ -18,8 +18,8 @@ const (
 // earlier one of them defines is not measured: it is not there yet, or will be
 // another then.
 type planMeasurer struct {
-	number  int            // of the statement, from 1
-	defined map[string]int // by which statement
+	number  int // of the statement, from 1
+	defined []definedBy
 }
 
 // measure returns nil where nobody would be asked. ctx ends when the plan is
@@ -31,7 +31,7 @@ func (m *planMeasurer) measure(ctx context.Context, gate seam.Session, c *seam.C
 		return nil
 	}
 	for _, o := range c.Facts.Objects {
-		if by := m.defined[o.String()]; by > 0 {
+		if by := m.definer(o); by > 0 {
 			return unestimated(fmt.Sprintf("it depends on statement %d", by))
 		}
 	}
@@ -47,13 +47,30 @@ func (m *planMeasurer) measure(ctx context.Context, gate seam.Session, c *seam.C
 	return r
 }
 
+// definedBy is an object that a statement of the plan defines.
+type definedBy struct {
+	command.Object
+	number int
+}
+
+// definer returns which statement defines an object, 0 for none. What is not there
+// yet is not resolved: then its name has no schema.
+func (m *planMeasurer) definer(o command.Object) int {
+	for _, d := range m.defined {
+		if d.Name == o.Name && (d.Schema == o.Schema || d.Schema == "" || o.Schema == "") {
+			return d.number
+		}
+	}
+	return 0
+}
+
 func (m *planMeasurer) define(c *seam.Command) {
 	if c.Facts.Class != command.DDL {
 		return
 	}
 	for _, o := range c.Facts.Objects {
-		if _, known := m.defined[o.String()]; !known && o.Access != command.Read {
-			m.defined[o.String()] = m.number
+		if o.Access != command.Read && m.definer(o) == 0 {
+			m.defined = append(m.defined, definedBy{o, m.number})
 		}
 	}
 }

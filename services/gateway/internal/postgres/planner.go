@@ -42,7 +42,7 @@ func (s *Server) Plan(ctx context.Context, gate seam.Session, target, database s
 		return nil, err
 	}
 	var out []seam.Planned
-	m := &planMeasurer{defined: map[string]int{}}
+	m := &planMeasurer{}
 	measuring, stop := context.WithTimeout(ctx, planMeasuring)
 	defer stop()
 	for i := range scripts {

@@ -221,6 +221,11 @@ func (p *planner) ask(ctx context.Context) error {
 		Statement: strings.TrimSuffix(p.shown.String(), "\n"), Reason: s.reason, Digest: h.Sum(nil),
 		RequestedAt: timestamppb.New(now), Deadline: timestamppb.New(deadline), Warnings: p.warned, Plan: p.plan,
 	}
+	if proto.Size(r) > approval.MaxPlan { // what the text says as well gives way
+		for _, step := range r.Plan.Steps {
+			step.Verb, step.Class, step.Objects, step.Warnings, step.Radius = "", "", nil, nil, nil
+		}
+	}
 	if size := proto.Size(r); size > approval.MaxPlan {
 		return tooLarge(fmt.Sprintf("%d KiB", size>>10))
 	}

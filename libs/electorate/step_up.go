@@ -42,3 +42,10 @@ func (e *Electorate) couldProve(v Voter, _ Ballot) bool {
 	_, keys := e.People.Passkeys(v.Person)
 	return v.Mapped && len(keys) > 0
 }
+
+// Able reports that an account's person has the passkey that is asked of them, if
+// any is.
+func (e *Electorate) Able(account string) bool {
+	_, keys := e.People.Passkeys(e.Voter(account).Person)
+	return len(keys) > 0 || !e.StepUpOf(account)
+}

@@ -82,6 +82,9 @@ func TestRedteam19_TheHighestClassIsNotApprovedByAClick(t *testing.T) {
 	q := w.hold("highest")
 
 	m := w.message(q, "Approve with your passkey")
+	if !strings.Contains(shown(m), "Waiting for <@U0DANA>\"") || strings.Contains(shown(m), "<@U0KIM>") {
+		t.Errorf("kim has no passkey, and is asked: %s", shown(m))
+	}
 	if strings.Contains(shown(m), approveButton) || !strings.Contains(shown(m), denyButton) {
 		t.Errorf("the message has these buttons: %s", shown(m))
 	}

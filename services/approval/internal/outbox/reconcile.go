@@ -93,7 +93,7 @@ func (o *Outbox) render(st *machine.State, r *eventv1.ApprovalRequest) (message.
 		in.People, in.Tally, in.Attainable = e.People, e.Tally(st.Approving()), e.Attainable()
 		in.Admits = func(account string) bool {
 			_, refused := e.Admit(electorate.Ballot{Account: account, AnyTime: true})
-			return refused == nil
+			return refused == nil && e.Able(account)
 		}
 	}
 	return message.Render(in)

@@ -52,6 +52,7 @@ type Approval struct {
 	Questions     []Question `json:"questions"`
 
 	ReasonRequired bool `json:"reason_required"` // of an approval
+	StepUp         bool `json:"step_up"`         // it is approved with the caller's passkey, on its page
 }
 
 // Run is how the command ended, or the latest of those that a grant let pass.
@@ -148,6 +149,8 @@ func (t *tool) whole(a Approval) {
 	case a.State == "review" && a.Review != nil && a.Review.MayClose:
 		p.Note("gatestay approvals close " + a.ID + ` --verdict justified|unjustified --note "what you found"`)
 	case a.State != "waiting":
+	case a.MayVote && a.StepUp:
+		p.Note(onItsPage + "\ngatestay approvals deny " + a.ID + ` --reason "why"`)
 	case a.MayVote:
 		p.Note(approving(a) + "\ngatestay approvals deny " + a.ID + ` --reason "why"`)
 	case a.WhyNot != "":
@@ -167,6 +170,9 @@ func shownLines(statement string, parameters []string) []string {
 	}
 	return lines
 }
+
+// onItsPage says where what a terminal cannot approve is approved.
+const onItsPage = "The rule asks whoever approves for their passkey: open its page in the web inbox and approve there"
 
 // approving are the commands by which it may be approved: it alone, or with more
 // where the rule offers that.

@@ -128,6 +128,7 @@ func TestShow(t *testing.T) {
 			"grant":  map[string]any{"scope": "run", "covers": "this statement with any values", "uses": 20, "expires_at": now},
 			"latest": map[string]any{"status": "error", "code": "23505", "message": "duplicate \x1bkey", "duration_ms": 2.34, "uses": 3},
 		}),
+		"step_up":     with(map[string]any{"step_up": true, "approvers": "dana, with a passkey"}),
 		"rule_change": with(map[string]any{"state": "cancelled", "why": "the rule changed"}),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -239,6 +239,8 @@ func (w *watcher) press(ctx context.Context, key string) bool {
 			w.said = "You may not vote: " + approval.Visible(a.WhyNot)
 		case key == "d":
 			w.ask, w.reason = approval.Deny, ""
+		case a.StepUp:
+			w.said = onItsPage
 		case !w.open: // nobody approves what they have not seen
 			w.show(true)
 			w.said = "read it, then press a again"

@@ -140,3 +140,12 @@ func TestWatchAsksForTheReasonOfAnApproval(t *testing.T) {
 		t.Fatalf("posted %v", got)
 	}
 }
+
+// What takes a passkey is not approved by a key.
+func TestWatchDoesNotApproveWhatTakesAPasskey(t *testing.T) {
+	world, w := watching(t, with(map[string]any{"step_up": true}))
+	w.keys(t.Context(), "\r", " ", "a", "y")
+	if !strings.Contains(w.screen(), "asks whoever approves for their passkey") || len(posted(world)) != 0 {
+		t.Errorf("posted %v:\n%s", posted(world), w.screen())
+	}
+}

@@ -33,6 +33,7 @@ type Feed struct {
 	// MaxAge is how old what was last read of the address may be; older, it is
 	// nobody.
 	MaxAge time.Duration
+	Zone   *time.Location // of times that do not say theirs
 }
 
 // Shift is one shift of a feed.
@@ -51,6 +52,15 @@ type Shifts struct {
 
 // ShiftsFile is the name of a rotation's file in a bundle.
 func ShiftsFile(rotation string) string { return ShiftsDir + url.PathEscape(rotation) + ".yaml" }
+
+// ReadShifts reads such a file; nil where it is none.
+func ReadShifts(raw []byte) *Shifts {
+	var out Shifts
+	if len(raw) == 0 || yaml.UnmarshalWithOptions(raw, &out, yaml.Strict()) != nil {
+		return nil
+	}
+	return &out
+}
 
 // Marshal returns the file's content.
 func (s *Shifts) Marshal() ([]byte, error) {
@@ -91,7 +101,7 @@ func (e *Engine) Feeds() []Feed {
 	for name, r := range e.people.schedule.rotations {
 		if r.feed != nil {
 			f := *r.feed
-			f.Rotation = name
+			f.Rotation, f.Zone = name, r.zone
 			out = append(out, f)
 		}
 	}

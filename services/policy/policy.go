@@ -34,6 +34,7 @@ import (
 	"github.com/gatestay/gatestay/services/policy/internal/folder"
 	"github.com/gatestay/gatestay/services/policy/internal/keeper"
 	"github.com/gatestay/gatestay/services/policy/internal/lease"
+	"github.com/gatestay/gatestay/services/policy/internal/oncall"
 )
 
 // closeLimit bounds the wait for the last records at shutdown.
@@ -46,6 +47,9 @@ type Deps struct {
 	Bus []nats.Option
 	// Facts reads the SQL of test cases; nil means PostgreSQL's own parser.
 	Facts policy.FactsFunc
+	// Calendars reads the schedule's calendars; nil speaks https with the system's
+	// certificates.
+	Calendars *http.Client
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -60,6 +64,7 @@ type Service struct {
 	listener net.Listener
 	health   *service.Health
 	keeper   *keeper.Keeper
+	feeds    *oncall.Reader
 	metrics  *metrics
 	handler  http.Handler
 	records  *recorder
@@ -91,6 +96,8 @@ func New(cfg *config.Config, deps Deps) (*Service, error) {
 		return nil, fmt.Errorf("policy: %w", err)
 	}
 	s.keeper = keeper.New(cfg.Path(cfg.Policy.Dir), deps.Facts, folder.Surroundings(cfg), deps.Log, s.records.record)
+	s.feeds = &oncall.Reader{Dir: cfg.Path(cfg.Policy.Dir), Now: time.Now, Log: deps.Log, Changed: s.keeper.Wake, HTTP: deps.Calendars}
+	s.keeper.Feeds = s.feeds
 	s.metrics = newMetrics(s.health.Registry, s.keeper.Status)
 	s.keeper.Done = s.metrics.done
 	s.health.Check("policy bundle", s.keeper.Ready)
@@ -192,6 +199,7 @@ func (s *Service) onBus(ctx context.Context) error {
 	group.Go(func() error { s.records.run(ctx, producer); return nil })
 	group.Go(func() error { return leases.Run(ctx) })
 	group.Go(func() error { return s.keeper.Run(ctx, publisher) })
+	group.Go(func() error { return s.feeds.Run(ctx) })
 	group.Go(func() error { s.followDecisions(ctx, b, guards); return nil })
 	group.Go(func() error { return watchBucket(ctx, kv, s.deps.Log, s.keeper.Wake) })
 	group.Go(func() error { return config.Watch(ctx, s.cfg.Path(s.cfg.Policy.Dir), s.deps.Log, s.keeper.Wake) })

@@ -112,14 +112,18 @@ func facts(_ libpolicy.Target, sql string) ([]command.Facts, error) {
 }
 
 // start runs a replica until the returned function, or the test, ends it.
-func (w *world) start(instance string) (*policy.Service, func()) {
+func (w *world) start(instance string, change ...func(*policy.Deps)) (*policy.Service, func()) {
 	w.Helper()
 	cfg, err := config.Load(filepath.Join(w.dir, "gatestay.yaml"))
 	if err != nil {
 		w.Fatal(err)
 	}
 	cfg.Bus.URL, cfg.Policy.Instance = w.server.ClientURL(), instance
-	s, err := policy.New(cfg, policy.Deps{Log: zerolog.New(zerolog.NewTestWriter(w.T)).Level(zerolog.WarnLevel), Facts: facts})
+	deps := policy.Deps{Log: zerolog.New(zerolog.NewTestWriter(w.T)).Level(zerolog.WarnLevel), Facts: facts}
+	for _, f := range change {
+		f(&deps)
+	}
+	s, err := policy.New(cfg, deps)
 	if err != nil {
 		w.Fatal(err)
 	}

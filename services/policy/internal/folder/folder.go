@@ -37,6 +37,10 @@ func Read(dir string, around policy.Surroundings, facts policy.FactsFunc) *Snaps
 	s := &Snapshot{Raw: config.HashFiles(all), Files: map[string][]byte{}, all: all}
 	size := 0
 	for name, raw := range all {
+		if strings.HasPrefix(name, policy.ShiftsDir) {
+			s.Problems = append(s.Problems, policy.Problem{File: name, What: "this folder is the policy service's own, for what it reads of calendars", Remedy: "remove it: write shifts into " + policy.ScheduleFile})
+			return s
+		}
 		if !policy.IsTestFile(name) {
 			s.Files[name] = raw
 			size += len(raw) + len(name)
@@ -63,6 +67,19 @@ func (s *Snapshot) WithPeople(people []byte, around policy.Surroundings, facts p
 	}
 	n.Hash = config.HashFiles(n.Files)
 	n.judge(n.all, around, facts)
+	return n
+}
+
+// WithShifts returns the folder with files that say what was read of the schedule's
+// calendars, judged anew.
+func (s *Snapshot) WithShifts(files map[string][]byte, around policy.Surroundings, facts policy.FactsFunc) *Snapshot {
+	n := &Snapshot{Raw: s.Raw, Files: maps.Clone(s.Files), all: s.all}
+	maps.Copy(n.Files, files)
+	n.Hash = config.HashFiles(n.Files)
+	n.judge(n.all, around, facts)
+	if len(n.Problems) == 0 {
+		n.Findings = s.Findings // those of the people map, too
+	}
 	return n
 }
 

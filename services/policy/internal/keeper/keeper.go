@@ -42,6 +42,8 @@ type Keeper struct {
 	Done func(s Status, published bool, took time.Duration)
 	// People judges the folder's people map; nil takes it as it is.
 	People func(ctx context.Context, to []byte) (guard.Verdict, error)
+	// Feeds reads the schedule's calendars; nil: nobody of them is on call.
+	Feeds Feeds
 
 	around atomic.Pointer[policy.Surroundings]
 	status atomic.Pointer[Status]
@@ -117,6 +119,9 @@ func (k *Keeper) look(ctx context.Context, p Publisher) <-chan time.Time {
 	k.last = s
 	var published bool
 	s, err := k.admit(ctx, s, around)
+	if err == nil {
+		s, err = k.feed(ctx, p, s, around)
+	}
 	switch {
 	case err != nil:
 	case len(s.Problems) > 0:

@@ -77,6 +77,13 @@ func Run(ctx context.Context, w io.Writer, o Options) (results []Result, err err
 		results = append(results,
 			Result{"approval/click_to_resumed/p50", p50, s.unit}, Result{"approval/click_to_resumed/p99", p99, s.unit})
 		fmt.Fprintf(w, "\nFrom a click in Slack to the held statement's answer, ms (%d clicks)\n\n| p50 | p99 |\n|--:|--:|\n| %.1f | %.1f |\n", len(s.samples), p50, p99)
+		many, err := crowd(ctx, g, o)
+		if err != nil {
+			return nil, fmt.Errorf("%w\n%s", err, g.LogTail(kit.Approval, 10))
+		}
+		results = append(results, many...)
+		fmt.Fprintf(w, "\n%d commands held at once\n\n| a held command, KiB | its connection among it, KiB | until all wait, s | votes a second |\n|--:|--:|--:|--:|\n| %.1f | %.1f | %.2f | %.0f |\n",
+			crowdSize, many[0].Value/1024, many[1].Value/1024, many[2].Value, many[3].Value)
 	}
 	if t.chose("archival") {
 		archived, err := archive(ctx, g, o)

@@ -164,8 +164,12 @@ func minus(a, b []string) []string {
 	return out
 }
 
-// ReadPeople reads a people map by itself. The error is a *ProblemsError.
+// ReadPeople reads a people map by itself; of no bytes, that of a folder without
+// one. The error is a *ProblemsError.
 func ReadPeople(raw []byte) (*People, error) {
+	if len(raw) == 0 {
+		return &People{}, nil
+	}
 	s := &source{file: PeopleFile}
 	p := s.people(raw)
 	if len(s.problems) > 0 {

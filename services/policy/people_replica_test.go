@@ -1,6 +1,8 @@
 package policy_test
 
 import (
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -33,5 +35,34 @@ func TestReplicasAskOnceForAPeopleMap(t *testing.T) {
 	w.recorded("people.change_requested", 1)
 	if len(w.events(bus.Cancelled)) != 0 || len(w.records("people.decision_refused")) != 0 {
 		t.Error("something was taken back, or refused")
+	}
+}
+
+// Where no map is in force nobody is there to ask: the first one is taken, and
+// recorded; taking it away is a change as any other.
+func TestTheFirstPeopleMapComesLater(t *testing.T) {
+	w := newTown(t, "second_person")
+	w.remove("policies/people.yaml")
+	s, _ := w.start("a")
+	w.version(1)
+	w.write("policies/people.yaml", folk)
+	w.until("the first map", func() bool { return string(w.current().GetFiles()["people.yaml"]) == folk })
+	if r := w.recorded("people.changed", 1)[0]; r.Details["how"] != "first" {
+		t.Errorf("record: %v", r)
+	}
+	w.remove("policies/people.yaml")
+	w.waits(s, "- person sam: slack:U0SAM")
+	if b := w.flows("without a map"); string(b.Files["people.yaml"]) != folk {
+		t.Errorf("in force is %q", b.Files["people.yaml"])
+	}
+	r := w.asks(1)
+	w.decide(w.approvals, w.decision(r, "dana", "lee"))
+	w.until("none", func() bool { return w.current() != nil && w.current().Files["people.yaml"] == nil })
+}
+
+func (w *town) remove(name string) {
+	w.Helper()
+	if err := os.Remove(filepath.Join(w.dir, name)); err != nil {
+		w.Fatal(err)
 	}
 }

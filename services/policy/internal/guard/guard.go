@@ -82,6 +82,8 @@ func (g *Guard) Admit(ctx context.Context, to []byte) (Verdict, error) {
 		return Verdict{Map: from, Finding: waits("cannot be compared with the one in force: "+err.Error(), remedyMachine)}, nil
 	case !g.SecondPerson:
 		return Verdict{Map: to}, g.confirm(ctx, to, people.File, change, nil)
+	case len(now.Names()) == 0: // nobody is there to ask
+		return Verdict{Map: to}, g.confirm(ctx, to, people.First, change, nil)
 	case len(change.Lines) == 0:
 		return Verdict{Map: to}, g.confirm(ctx, to, people.Same, change, nil)
 	}
@@ -231,7 +233,7 @@ func (g *Guard) confirm(ctx context.Context, to []byte, how string, change polic
 		return err
 	}
 	g.state = next
-	if how != people.First {
+	if how != people.First || len(change.Lines) > 0 {
 		if err := g.Record(ctx, changed(next, change)); err != nil {
 			return err
 		}

@@ -147,3 +147,22 @@ func TestTellingReasons(t *testing.T) {
 		}
 	}
 }
+
+// A freeze is not passed by breaking the glass, whether it denies or holds.
+func TestRedteam21_BreakGlassDoesNotPassAFreeze(t *testing.T) {
+	at := time.Date(2026, 12, 24, 12, 0, 0, 0, time.UTC)
+	for effect, want := range map[string]Effect{"": Deny, ", effect: hold, approvers: {persons: [dana]}": Hold} {
+		e, err := glassEngine(t, "allow", "freezes:\n  - {name: holidays, targets: [prod-db], from: \"2026-12-23T00:00:00Z\", to: \"2026-12-27T00:00:00Z\""+effect+"}\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := Input{Principal: &eventv1.Principal{}, Target: Target{Name: "prod-db"}, Facts: &command.Facts{Verb: "update", Class: command.Write, Filtered: true}, At: at}
+		if d := e.Decide(in); d.Effect != want || d.BreakGlass != nil {
+			t.Errorf("%s: %+v", effect, d)
+		}
+		in.At = at.AddDate(0, 0, 7)
+		if d := e.Decide(in); d.Effect != Hold || d.BreakGlass == nil {
+			t.Errorf("after it: %+v", d)
+		}
+	}
+}

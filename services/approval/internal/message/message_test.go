@@ -105,6 +105,13 @@ func TestGolden(t *testing.T) {
 		Sizes:       []*eventv1.Size{{Relation: "public.customers", Rows: 1187, Bytes: 400 << 10}},
 		Transaction: &eventv1.OpenTransaction{Since: timestamppb.New(began.Add(-14 * time.Second)), Locks: 3, Strongest: "ROW EXCLUSIVE", On: "public.orders"},
 	}
+	rehearsed := request()
+	rehearsed.Radius = &eventv1.Radius{Rehearsal: &eventv1.Rehearsal{
+		Changed: []*eventv1.Effect{{Verb: "update", Relation: "public.customers", Rows: 64}, {Verb: "delete", Relation: "public.carts", Rows: 3}}, Duration: durationpb.New(12 * time.Millisecond), Bound: "rehearsal.rows <= 50",
+		Sample: &eventv1.RowSample{Relation: "public.customers", Columns: []string{"id", "tier", "email"}, Rows: []*eventv1.RowPair{
+			{Before: []string{`"7"`, `"*standard*"`, "(masked)"}, After: []string{`"7"`, `"<@U0DANA>"`, "(masked)"}},
+		}},
+	}}
 	two := request()
 	two.Approvers.Count = 2
 	long := request()
@@ -115,6 +122,7 @@ func TestGolden(t *testing.T) {
 	}{
 		"waiting":    {request(), nil},
 		"measured":   {measured, nil},
+		"rehearsed":  {rehearsed, nil},
 		"one_of_two": {two, func(st *machine.State) { st.Votes = []machine.Vote{yes} }},
 		"too_long":   {long, nil},
 		"approved":   {request(), ended(machine.Approved, "", yes)},
@@ -329,6 +337,13 @@ func TestAnyRequestFitsSlack(t *testing.T) {
 		r.Radius = &eventv1.Radius{Unseen: text(t, "unseen", 4), Transaction: &eventv1.OpenTransaction{Locks: 1, Strongest: "SHARE", On: text(t, "on", 4)}}
 		for range rapid.IntRange(0, 5).Draw(t, "planned") {
 			r.Radius.Planned = append(r.Radius.Planned, &eventv1.Effect{Verb: "delete", Relation: text(t, "relation", 4), Rows: 7})
+		}
+		sample := &eventv1.RowSample{Relation: text(t, "sampled", 4), Columns: []string{"id", text(t, "column", 4)}}
+		for range rapid.IntRange(0, 5).Draw(t, "rows") {
+			sample.Rows = append(sample.Rows, &eventv1.RowPair{Before: []string{"1", text(t, "before", 4)}, After: []string{"1", text(t, "after", 4)}})
+		}
+		r.Radius.Rehearsal = &eventv1.Rehearsal{
+			Changed: []*eventv1.Effect{{Verb: "update", Relation: text(t, "changed", 4), Rows: 7}}, Sample: sample, Bound: text(t, "bound", 4), Unsampled: text(t, "unsampled", 4),
 		}
 		c, err := Render(input(t, r, nil))
 		if err != nil {

@@ -32,7 +32,7 @@
   // A form that somebody is filling in stays, unless what it may do has changed.
   document.body.addEventListener('htmx:oobBeforeSwap', (e) => {
     const next = e.detail.fragment.querySelector('#actions') || e.detail.fragment.firstElementChild;
-    if (next && next.dataset.status === e.detail.target.dataset.status) e.detail.shouldSwap = false;
+    if (e.detail.target.id === 'actions' && next && next.dataset.status === e.detail.target.dataset.status) e.detail.shouldSwap = false;
   });
 
   // Live. A browser has few connections for one host: a hidden page gives its

@@ -2382,8 +2382,7 @@ type Offer struct {
 	Uses          uint32                 `protobuf:"varint,2,opt,name=uses,proto3" json:"uses,omitempty"`    // at most, the held command's own included
 	Life          *durationpb.Duration   `protobuf:"bytes,3,opt,name=life,proto3" json:"life,omitempty"`     // at most
 	Shape         []byte                 `protobuf:"bytes,4,opt,name=shape,proto3" json:"shape,omitempty"`   // keyed digest of the statement's shape, what run and job cover
-	Exact         []byte                 `protobuf:"bytes,5,opt,name=exact,proto3" json:"exact,omitempty"`   // keyed digest of the exact command, what return and window cover
-	Ahead         *durationpb.Duration   `protobuf:"bytes,60,opt,name=ahead,proto3" json:"ahead,omitempty"`  // how far off a maintenance window may begin, at most
+	Exact         []byte                 `protobuf:"bytes,5,opt,name=exact,proto3" json:"exact,omitempty"`   // keyed digest of the exact command, what return covers
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2453,13 +2452,6 @@ func (x *Offer) GetExact() []byte {
 	return nil
 }
 
-func (x *Offer) GetAhead() *durationpb.Duration {
-	if x != nil {
-		return x.Ahead
-	}
-	return nil
-}
-
 // Grant is an approval that outlives its connection. Whoever uses it must be
 // the principal that it is bound to, in the fields that its scope names.
 type Grant struct {
@@ -2469,8 +2461,7 @@ type Grant struct {
 	Holder        map[string]string      `protobuf:"bytes,3,rep,name=holder,proto3" json:"holder,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // the fields of the principal that the scope names, with their values
 	Requesters    []string               `protobuf:"bytes,4,rep,name=requesters,proto3" json:"requesters,omitempty"`                                                                   // accounts; nobody else may be behind a principal that uses it
 	Database      string                 `protobuf:"bytes,5,opt,name=database,proto3" json:"database,omitempty"`
-	Tag           []byte                 `protobuf:"bytes,6,opt,name=tag,proto3" json:"tag,omitempty"`                               // by the fleet's key over the request's hash: a gateway made what the approver was shown
-	NotBefore     *timestamppb.Timestamp `protobuf:"bytes,60,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"` // of a maintenance window: when it opens; it ends with the decision
+	Tag           []byte                 `protobuf:"bytes,6,opt,name=tag,proto3" json:"tag,omitempty"` // by the fleet's key over the request's hash: a gateway made what the approver was shown
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2547,13 +2538,6 @@ func (x *Grant) GetTag() []byte {
 	return nil
 }
 
-func (x *Grant) GetNotBefore() *timestamppb.Timestamp {
-	if x != nil {
-		return x.NotBefore
-	}
-	return nil
-}
-
 type Vote struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Person        string                 `protobuf:"bytes,1,opt,name=person,proto3" json:"person,omitempty"`   // from the people map, or the account where unmapped
@@ -2567,8 +2551,6 @@ type Vote struct {
 	Life          *durationpb.Duration   `protobuf:"bytes,9,opt,name=life,proto3" json:"life,omitempty"`                             // absent: as long as the rule lets
 	Groups        []string               `protobuf:"bytes,10,rep,name=groups,proto3" json:"groups,omitempty"`                        // of the rule, in which the voter was found: slack:S0DBA, oidc:dba
 	ForPerson     string                 `protobuf:"bytes,60,opt,name=for_person,json=forPerson,proto3" json:"for_person,omitempty"` // whose delegate voted; empty: for themselves
-	From          *timestamppb.Timestamp `protobuf:"bytes,61,opt,name=from,proto3" json:"from,omitempty"`                            // of a maintenance window
-	Until         *timestamppb.Timestamp `protobuf:"bytes,62,opt,name=until,proto3" json:"until,omitempty"`                          // of a maintenance window
 	Assertion     *Assertion             `protobuf:"bytes,70,opt,name=assertion,proto3" json:"assertion,omitempty"`                  // of a vote to approve, where the rule asks for a passkey
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2679,20 +2661,6 @@ func (x *Vote) GetForPerson() string {
 		return x.ForPerson
 	}
 	return ""
-}
-
-func (x *Vote) GetFrom() *timestamppb.Timestamp {
-	if x != nil {
-		return x.From
-	}
-	return nil
-}
-
-func (x *Vote) GetUntil() *timestamppb.Timestamp {
-	if x != nil {
-		return x.Until
-	}
-	return nil
 }
 
 func (x *Vote) GetAssertion() *Assertion {
@@ -3719,14 +3687,13 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\x04Size\x12\x1a\n" +
 	"\brelation\x18\x01 \x01(\tR\brelation\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x12\n" +
-	"\x04rows\x18\x03 \x01(\x03R\x04rows\"\xbf\x01\n" +
+	"\x04rows\x18\x03 \x01(\x03R\x04rows\"\x8e\x01\n" +
 	"\x05Offer\x12\x16\n" +
 	"\x06scopes\x18\x01 \x03(\tR\x06scopes\x12\x12\n" +
 	"\x04uses\x18\x02 \x01(\rR\x04uses\x12-\n" +
 	"\x04life\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x04life\x12\x14\n" +
 	"\x05shape\x18\x04 \x01(\fR\x05shape\x12\x14\n" +
-	"\x05exact\x18\x05 \x01(\fR\x05exact\x12/\n" +
-	"\x05ahead\x18< \x01(\v2\x19.google.protobuf.DurationR\x05ahead\"\xae\x02\n" +
+	"\x05exact\x18\x05 \x01(\fR\x05exact\"\xf3\x01\n" +
 	"\x05Grant\x12\x14\n" +
 	"\x05scope\x18\x01 \x01(\tR\x05scope\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\fR\x06digest\x123\n" +
@@ -3735,12 +3702,10 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"requesters\x18\x04 \x03(\tR\n" +
 	"requesters\x12\x1a\n" +
 	"\bdatabase\x18\x05 \x01(\tR\bdatabase\x12\x10\n" +
-	"\x03tag\x18\x06 \x01(\fR\x03tag\x129\n" +
-	"\n" +
-	"not_before\x18< \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x1a9\n" +
+	"\x03tag\x18\x06 \x01(\fR\x03tag\x1a9\n" +
 	"\vHolderEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc7\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe5\x02\n" +
 	"\x04Vote\x12\x16\n" +
 	"\x06person\x18\x01 \x01(\tR\x06person\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x12\n" +
@@ -3754,9 +3719,7 @@ const file_event_v1_event_proto_rawDesc = "" +
 	"\x06groups\x18\n" +
 	" \x03(\tR\x06groups\x12\x1d\n" +
 	"\n" +
-	"for_person\x18< \x01(\tR\tforPerson\x12.\n" +
-	"\x04from\x18= \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
-	"\x05until\x18> \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x121\n" +
+	"for_person\x18< \x01(\tR\tforPerson\x121\n" +
 	"\tassertion\x18F \x01(\v2\x13.event.v1.AssertionR\tassertion\"\xca\x01\n" +
 	"\tAssertion\x12#\n" +
 	"\rcredential_id\x18\x01 \x01(\fR\fcredentialId\x12-\n" +
@@ -3959,33 +3922,29 @@ var file_event_v1_event_proto_depIdxs = []int32{
 	18, // 38: event.v1.RowSample.rows:type_name -> event.v1.RowPair
 	38, // 39: event.v1.OpenTransaction.since:type_name -> google.protobuf.Timestamp
 	39, // 40: event.v1.Offer.life:type_name -> google.protobuf.Duration
-	39, // 41: event.v1.Offer.ahead:type_name -> google.protobuf.Duration
-	36, // 42: event.v1.Grant.holder:type_name -> event.v1.Grant.HolderEntry
-	38, // 43: event.v1.Grant.not_before:type_name -> google.protobuf.Timestamp
-	38, // 44: event.v1.Vote.at:type_name -> google.protobuf.Timestamp
-	39, // 45: event.v1.Vote.life:type_name -> google.protobuf.Duration
-	38, // 46: event.v1.Vote.from:type_name -> google.protobuf.Timestamp
-	38, // 47: event.v1.Vote.until:type_name -> google.protobuf.Timestamp
-	25, // 48: event.v1.Vote.assertion:type_name -> event.v1.Assertion
-	38, // 49: event.v1.Assertion.at:type_name -> google.protobuf.Timestamp
-	24, // 50: event.v1.ApprovalDecision.votes:type_name -> event.v1.Vote
-	38, // 51: event.v1.ApprovalDecision.decided_at:type_name -> google.protobuf.Timestamp
-	38, // 52: event.v1.ApprovalDecision.expires_at:type_name -> google.protobuf.Timestamp
-	23, // 53: event.v1.ApprovalDecision.grant:type_name -> event.v1.Grant
-	38, // 54: event.v1.ApprovalDecision.requested_at:type_name -> google.protobuf.Timestamp
-	38, // 55: event.v1.ApprovalCancelled.at:type_name -> google.protobuf.Timestamp
-	38, // 56: event.v1.ApprovalOutcome.at:type_name -> google.protobuf.Timestamp
-	37, // 57: event.v1.Bundle.files:type_name -> event.v1.Bundle.FilesEntry
-	38, // 58: event.v1.Bundle.published_at:type_name -> google.protobuf.Timestamp
-	38, // 59: event.v1.Lease.issued_at:type_name -> google.protobuf.Timestamp
-	38, // 60: event.v1.BreakGlass.until:type_name -> google.protobuf.Timestamp
-	2,  // 61: event.v1.ApprovalUse.objects:type_name -> event.v1.Object
-	38, // 62: event.v1.ApprovalUse.at:type_name -> google.protobuf.Timestamp
-	63, // [63:63] is the sub-list for method output_type
-	63, // [63:63] is the sub-list for method input_type
-	63, // [63:63] is the sub-list for extension type_name
-	63, // [63:63] is the sub-list for extension extendee
-	0,  // [0:63] is the sub-list for field type_name
+	36, // 41: event.v1.Grant.holder:type_name -> event.v1.Grant.HolderEntry
+	38, // 42: event.v1.Vote.at:type_name -> google.protobuf.Timestamp
+	39, // 43: event.v1.Vote.life:type_name -> google.protobuf.Duration
+	25, // 44: event.v1.Vote.assertion:type_name -> event.v1.Assertion
+	38, // 45: event.v1.Assertion.at:type_name -> google.protobuf.Timestamp
+	24, // 46: event.v1.ApprovalDecision.votes:type_name -> event.v1.Vote
+	38, // 47: event.v1.ApprovalDecision.decided_at:type_name -> google.protobuf.Timestamp
+	38, // 48: event.v1.ApprovalDecision.expires_at:type_name -> google.protobuf.Timestamp
+	23, // 49: event.v1.ApprovalDecision.grant:type_name -> event.v1.Grant
+	38, // 50: event.v1.ApprovalDecision.requested_at:type_name -> google.protobuf.Timestamp
+	38, // 51: event.v1.ApprovalCancelled.at:type_name -> google.protobuf.Timestamp
+	38, // 52: event.v1.ApprovalOutcome.at:type_name -> google.protobuf.Timestamp
+	37, // 53: event.v1.Bundle.files:type_name -> event.v1.Bundle.FilesEntry
+	38, // 54: event.v1.Bundle.published_at:type_name -> google.protobuf.Timestamp
+	38, // 55: event.v1.Lease.issued_at:type_name -> google.protobuf.Timestamp
+	38, // 56: event.v1.BreakGlass.until:type_name -> google.protobuf.Timestamp
+	2,  // 57: event.v1.ApprovalUse.objects:type_name -> event.v1.Object
+	38, // 58: event.v1.ApprovalUse.at:type_name -> google.protobuf.Timestamp
+	59, // [59:59] is the sub-list for method output_type
+	59, // [59:59] is the sub-list for method input_type
+	59, // [59:59] is the sub-list for extension type_name
+	59, // [59:59] is the sub-list for extension extendee
+	0,  // [0:59] is the sub-list for field type_name
 }
 
 func init() { file_event_v1_event_proto_init() }

@@ -89,6 +89,7 @@ type Vote struct {
 	Reason string    `json:"reason"`
 	Via    string    `json:"via"`
 	At     time.Time `json:"at"`
+	For    string    `json:"for,omitempty"` // in whose place they voted
 }
 
 // past is a vote in the past tense.
@@ -298,7 +299,11 @@ func place(a Approval) string {
 }
 
 func words(v Vote) string {
-	s := fmt.Sprintf("%s %s at %s %s", approval.Visible(v.Person), past[v.Vote], v.At.Local().Format(time.TimeOnly),
+	who := approval.Visible(v.Person)
+	if v.For != "" {
+		who += ", for " + approval.Visible(v.For) + ","
+	}
+	s := fmt.Sprintf("%s %s at %s %s", who, past[v.Vote], v.At.Local().Format(time.TimeOnly),
 		map[string]string{"cli": "from the terminal", "slack": "in Slack", "web": "on the web", "webhook": "by a webhook"}[v.Via])
 	if v.Reason != "" {
 		s += ": " + approval.Visible(v.Reason)

@@ -94,10 +94,11 @@ func (s *session) takeBack(e *expectation, code, message string) {
 		return
 	}
 	dropped := p.fail()
+	unnamed := s.names.statements[""]
 	if e.undo != nil {
 		e.undo()
 	}
-	if e.lasting {
+	if e.lasting && s.names.statements[""] != unnamed { // and not one that was parsed since
 		s.names.forget("")
 	}
 	e.drop(code, message)

@@ -55,3 +55,17 @@ func TestNamesInAFailedTransaction(t *testing.T) {
 		equal(t, "through the gateway", converse(t, dialRaw(t, g.config(t)), sent), want)
 	}
 }
+
+// A statement that is parsed behind a refused one is there, though it was on its way
+// before the refusal was answered.
+func TestUnnamedStatementBehindARefusal(t *testing.T) {
+	g := start(t, &seamtest.Gate{})
+	sent := []pgproto3.FrontendMessage{
+		&pgproto3.Parse{Query: "SELECT 1; SELECT 2"}, &pgproto3.Sync{}, &pgproto3.Parse{Query: "SELECT 1"}, &pgproto3.Sync{}, &pgproto3.Bind{}, &pgproto3.Sync{},
+		&pgproto3.Parse{Query: "SELECT 1; SELECT 2"}, &pgproto3.Sync{}, &pgproto3.Bind{}, &pgproto3.Sync{}, &pgproto3.Terminate{},
+	}
+	want := converse(t, dialRaw(t, directConfig(t)), sent)
+	for range 20 {
+		equal(t, "through the gateway", converse(t, dialRaw(t, g.config(t)), sent), want)
+	}
+}

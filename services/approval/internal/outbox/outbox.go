@@ -20,6 +20,7 @@ import (
 	"github.com/gatestay/gatestay/libs/electorate"
 	eventv1 "github.com/gatestay/gatestay/schemas/event/v1"
 	"github.com/gatestay/gatestay/services/approval/internal/chat"
+	"github.com/gatestay/gatestay/services/approval/internal/due"
 	"github.com/gatestay/gatestay/services/approval/internal/machine"
 	"github.com/gatestay/gatestay/services/approval/internal/message"
 	"github.com/gatestay/gatestay/services/approval/internal/store"
@@ -62,21 +63,18 @@ type Outbox struct {
 	Metrics   *Metrics
 
 	mu      sync.Mutex
-	due     map[string]time.Time
-	tries   map[string]int
 	outage  int                  // failures in a row that concern Slack as a whole
-	pause   time.Time            // until when nothing is sent
 	next    map[string]time.Time // per channel, when the next post may go
 	rooms   map[string]room      // per channel
 	shows   map[string]time.Time // per break-glass, when its message was last sent
-	wake    chan struct{}
+	due     *due.List
 	started sync.Once
 }
 
 func (o *Outbox) init() {
 	o.started.Do(func() {
 		o.rooms, o.shows = map[string]room{}, map[string]time.Time{}
-		o.due, o.tries, o.next, o.wake = map[string]time.Time{}, map[string]int{}, map[string]time.Time{}, make(chan struct{}, 1)
+		o.due, o.next = due.New(o.Now), map[string]time.Time{}
 	})
 }
 
@@ -102,65 +100,16 @@ func (o *Outbox) All() {
 
 func (o *Outbox) schedule(id string, at time.Time) {
 	o.init()
-	o.mu.Lock()
-	if old, ok := o.due[id]; !ok || at.Before(old) {
-		o.due[id] = at
-	}
-	o.mu.Unlock()
-	select {
-	case o.wake <- struct{}{}:
-	default:
-	}
+	o.due.Add(id, at)
+	o.Metrics.Pending.Set(float64(o.due.Len()))
 }
 
 // Run works until ctx ends.
 func (o *Outbox) Run(ctx context.Context) error {
 	o.init()
 	o.digests(ctx)
-	for {
-		id, wait := o.pop()
-		if id != "" {
-			o.work(ctx, id)
-			if ctx.Err() != nil {
-				return nil
-			}
-			continue
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return nil
-		case <-o.wake:
-		case <-timer.C:
-		}
-		timer.Stop()
-	}
-}
-
-// pop takes the message that is due longest, or returns how long to wait.
-func (o *Outbox) pop() (string, time.Duration) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	now := o.Now()
-	o.Metrics.Pending.Set(float64(len(o.due)))
-	if d := o.pause.Sub(now); d > 0 {
-		return "", d
-	}
-	first, at := "", time.Time{}
-	for id, t := range o.due {
-		if first == "" || t.Before(at) || t.Equal(at) && id < first {
-			first, at = id, t
-		}
-	}
-	if first == "" {
-		return "", time.Hour
-	}
-	if d := at.Sub(now); d > 0 {
-		return "", d
-	}
-	delete(o.due, first)
-	return first, 0
+	o.due.Run(ctx, o.work)
+	return nil
 }
 
 // work brings one message, or a channel's digest, up to date, and schedules the
@@ -181,32 +130,29 @@ func (o *Outbox) work(ctx context.Context, id string) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	defer func() { o.Metrics.Pending.Set(float64(o.due.Len())) }()
 	if err == nil {
 		o.outage = 0
-		delete(o.tries, id)
-		if again > 0 {
-			o.due[id] = o.Now().Add(again)
-		}
+		o.due.Done(id, again)
 		return
 	}
-	o.tries[id]++
-	wait := backoff(o.tries[id])
+	wait := backoff(o.due.Failed(id))
 	t := chat.Diagnose(err)
 	switch {
 	case errors.Is(err, errBusy):
 		wait = again
-		delete(o.tries, id)
+		o.due.Done(id, 0)
 	case t.RetryAfter > 0:
 		wait = t.RetryAfter
-		o.pause = o.Now().Add(t.RetryAfter)
+		o.due.Pause(t.RetryAfter)
 	case t.Unreachable:
 		o.outage++
-		o.pause = o.Now().Add(backoff(o.outage))
+		o.due.Pause(backoff(o.outage))
 	}
 	if !errors.Is(err, errBusy) {
 		o.Log.Warn().Err(err).Str("approval_id", id).Dur("again_in", wait).Msg("Slack does not show the approval yet; trying again")
 	}
-	o.due[id] = o.Now().Add(wait)
+	o.due.Retry(id, wait)
 }
 
 // backoff doubles from a second to a minute, and spreads by a fifth.

@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/gatestay/gatestay/services/approval/internal/api"
+	"github.com/gatestay/gatestay/services/approval/internal/due"
 	"github.com/gatestay/gatestay/services/approval/internal/machine"
 	"github.com/gatestay/gatestay/services/approval/internal/store"
 )
@@ -43,17 +44,14 @@ type Sender struct {
 	Log     zerolog.Logger
 	Metrics *Metrics
 
-	mu     sync.Mutex
-	due    map[string]time.Time
-	tries  map[string]int
-	wake   chan struct{}
+	due    *due.List
 	client *http.Client
 	once   sync.Once
 }
 
 func (s *Sender) init() {
 	s.once.Do(func() {
-		s.due, s.tries, s.wake = map[string]time.Time{}, map[string]int{}, make(chan struct{}, 1)
+		s.due = due.New(s.Now)
 		s.client = &http.Client{
 			Timeout: sendLimit,
 			// A redirect would carry what is held to an address that nobody configured.
@@ -68,7 +66,8 @@ func (s *Sender) Changed(st *machine.State, own bool) {
 	if !own {
 		at = at.Add(otherDelay)
 	}
-	s.schedule(st.ID, at)
+	s.init()
+	s.due.AddNew(st.ID, at)
 }
 
 // All looks at every approval that is not settled.
@@ -78,83 +77,27 @@ func (s *Sender) All() {
 	}
 }
 
-func (s *Sender) schedule(id string, at time.Time) {
-	s.init()
-	s.mu.Lock()
-	if old, ok := s.due[id]; !ok || s.tries[id] == 0 && at.Before(old) { // what failed keeps its time
-		s.due[id] = at
-	}
-	s.mu.Unlock()
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
-
 // Run works until ctx ends.
 func (s *Sender) Run(ctx context.Context) error {
 	s.init()
 	defer s.client.CloseIdleConnections()
-	for {
-		id, wait := s.pop()
-		if id != "" {
-			s.work(ctx, id)
-			if ctx.Err() != nil {
-				return nil
-			}
-			continue
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return nil
-		case <-s.wake:
-		case <-timer.C:
-		}
-		timer.Stop()
-	}
-}
-
-// pop takes what is due longest, or returns how long to wait.
-func (s *Sender) pop() (string, time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	first, at := "", time.Time{}
-	for id, t := range s.due {
-		if first == "" || t.Before(at) || t.Equal(at) && id < first {
-			first, at = id, t
-		}
-	}
-	if first == "" {
-		return "", time.Hour
-	}
-	if d := at.Sub(s.Now()); d > 0 {
-		return "", d
-	}
-	delete(s.due, first)
-	return first, 0
+	s.due.Run(ctx, s.work)
+	return nil
 }
 
 func (s *Sender) work(ctx context.Context, id string) {
 	again, err := s.tell(ctx, id)
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if err == nil {
-		delete(s.tries, id)
-		if again > 0 {
-			s.due[id] = s.Now().Add(again)
-		}
+		s.due.Done(id, again)
 		return
 	}
-	s.tries[id]++
-	d := min(firstRetry<<min(s.tries[id]-1, 12), lastRetry)
+	d := min(firstRetry<<min(s.due.Failed(id)-1, 12), lastRetry)
 	d += rand.N(d / 5) //nolint:gosec // spreads retries, no secret
 	var asked *later
 	if errors.As(err, &asked) && asked.wait > 0 {
 		d = min(asked.wait, maxRetry)
 	}
-	s.due[id] = s.Now().Add(d)
+	s.due.Retry(id, d)
 	if ctx.Err() == nil {
 		s.Log.Warn().Err(err).Str("approval_id", id).Str("webhook", s.Hook.Name).Dur("again_in", d).Msg("a webhook was not told yet; trying again")
 	}

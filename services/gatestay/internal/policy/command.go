@@ -8,8 +8,8 @@ import (
 	"github.com/gatestay/gatestay/services/gatestay/internal/cli"
 )
 
-const help = `Work on the rules in a folder, offline: nothing here changes what runs, but people
-confirm.
+const help = `Work on the rules in a folder, offline. Nothing here changes what runs, except
+'people confirm'.
 
   check     what is wrong, and what silently never applies
   test      run the cases in *_test.yaml

@@ -21,14 +21,14 @@ func rehearsed(r *eventv1.Rehearsal) []string {
 	total := uint64(0)
 	for _, e := range slices.SortedStableFunc(slices.Values(r.Changed), func(a, b *eventv1.Effect) int { return cmp.Compare(b.Rows, a.Rows) }) {
 		total += e.Rows
-		parts = append(parts, e.Verb+" "+exactly(e.Rows)+" of "+e.Relation)
+		parts = append(parts, e.Verb+" "+Rows(e.Rows)+" of "+e.Relation)
 	}
 	s := "Rehearsed, and rolled back: no row changed"
 	if len(parts) > 0 {
 		s = "Rehearsed, and rolled back: " + strings.Join(parts, ", ")
 	}
 	if len(parts) > 1 {
-		s += ": " + exactly(total) + " in all, foreign keys' included"
+		s += ": " + Rows(total) + " in all, foreign keys' included"
 	}
 	return append([]string{s + " (measured, in " + took(r.Duration.AsDuration()) + ")"}, bound(r)...)
 }
@@ -46,7 +46,8 @@ func bound(r *eventv1.Rehearsal) []string {
 	return []string{"Asks a person, since it is not so that " + r.Bound}
 }
 
-func exactly(n uint64) string {
+// Rows says how many rows, exactly: "1 row", "1,187 rows".
+func Rows(n uint64) string {
 	if n == 1 {
 		return "1 row"
 	}

@@ -121,7 +121,7 @@ func (s *Session) breakGlass(ctx context.Context, a *admission) (func() (seam.Pe
 		a.command.Notify(seam.Notice{
 			Code:    "GS1300",
 			Message: fmt.Sprintf("break-glass %s: passes without an approval (command %d of %d)", g.id, g.used, g.uses),
-			Detail: fmt.Sprintf("Rule %q. %s are told now, and review it afterwards.", a.decision.Rule,
+			Detail: fmt.Sprintf("Rule %q. Told now, to review it afterwards: %s.", a.decision.Rule,
 				a.policy.Engine.People().Approvers(a.decision.Approvers, policy.Requesters(s.principal), s.gate.Now())),
 		})
 	}

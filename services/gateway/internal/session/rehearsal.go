@@ -12,6 +12,7 @@ import (
 	"github.com/oklog/ulid/v2"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/gatestay/gatestay/libs/approval"
 	"github.com/gatestay/gatestay/libs/command"
 	"github.com/gatestay/gatestay/libs/policy"
 	"github.com/gatestay/gatestay/libs/refusal"
@@ -128,7 +129,7 @@ func (s *Session) within(ctx context.Context, a *admission) (func() (seam.Permit
 		if a.command.Notify != nil {
 			a.command.Notify(seam.Notice{
 				Code: "GS1300", Message: fmt.Sprintf("passes by rule %q: %s", a.decision.Rule, bound),
-				Detail: fmt.Sprintf("Its rehearsal changed %d rows and was rolled back. The run is measured before it is committed.", r.Rows()),
+				Detail: fmt.Sprintf("Its rehearsal changed %s and was rolled back. The run is measured before it is committed.", approval.Rows(r.Rows())),
 			})
 		}
 		return s.permit(ctx, a, nil)
@@ -154,8 +155,8 @@ func (p *permit) Check() (check func(*seam.Rehearsal) error, limit time.Duration
 		}
 		return &refusal.Refusal{
 			Code: refusal.RunExceeded, Rule: a.decision.Rule, ID: a.id,
-			Message: fmt.Sprintf("the run changed %d rows, and without a person it passes only where %s: it was rolled back", r.Rows(), a.decision.ApproveIf),
-			Detail:  fmt.Sprintf("Its rehearsal had changed %d rows; others have changed the data since, or its run has passed with more meanwhile. Nothing was changed.", a.rehearsed.Rows()),
+			Message: fmt.Sprintf("the run changed %s, and without a person it passes only where %s: it was rolled back", approval.Rows(r.Rows()), a.decision.ApproveIf),
+			Detail:  fmt.Sprintf("Its rehearsal had changed %s; others have changed the data since, or its run has passed with more meanwhile. Nothing was changed.", approval.Rows(a.rehearsed.Rows())),
 			Hint:    "Send it again: it is rehearsed anew, and a person is asked where it is too much.",
 		}
 	}, a.decision.Rehearsal.Timeout

@@ -160,6 +160,7 @@ func TestRedteam20_AnUnsignedEventIsNoAnswer(t *testing.T) {
 	if status, c := r.words(q, "oidc:dana@acme.example", "ask", "what for?"); status != http.StatusOK {
 		t.Fatalf("%d %s", status, c)
 	}
+	w.thread(q, "asks: ") // what comes before the question is in the thread answers nothing
 	body := fmt.Sprintf(`{"team_id":%q,"api_app_id":%q,"type":"event_callback","event":{"type":"message","channel":%q,"user":"U0KIM","text":"forged","ts":"1.2","thread_ts":%q}}`, w.slack.TeamID(), w.slack.AppID(), channel, ts)
 	if status := r.ask(http.MethodPost, "/slack/events", "", body, nil); status != http.StatusUnauthorized {
 		t.Errorf("got %d", status)

@@ -50,6 +50,8 @@ func TestPasskeyInChromium(t *testing.T) {
 	// Somebody else's is confirmed as any approval is, and the fingerprint compared.
 	change := w.change("relying_party: {origin: \"" + at + "\"}\n" + strings.Replace(people, "{name: kim,", "{name: kim, passkeys: ["+yaml+"],", 1))
 	w.ask(change, folk.Gateway, w.key)
+	p.open(at + "/")
+	p.holds(`document.getElementById("` + change.Id + `")`)
 	p.open(at + "/approvals/" + change.Id)
 	p.holds(`document.getElementById("approve") && document.body.innerText.includes("+ kim: passkey Dana-s-laptop (` + print + `)")`)
 	p.picture("people-change")
